@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A blob is an immutable, sized sequence of bytes that is read with an all-or-nothing pread: a
+ * file, an HTTP object, a window into another blob, a decompressed ZFile, a stack of layers.
+ * Most blobs own the blob they read from, so closing the outermost closes the chain.
+ *
+ * Everything here may be called from any thread, concurrently; close once, after the last read.
+ */
+#ifndef OVBD_BASE_BLOB_H
+#define OVBD_BASE_BLOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/error.h"
+
+struct ovbd_blob;
+
+/* What a blob knows of its content without reading it. */
+enum ovbd_run_kind {
+	OVBD_RUN_DATA, /* anything, zeros too */
+	OVBD_RUN_ZERO, /* zeros, on purpose: they hide what a lower layer holds there */
+	OVBD_RUN_HOLE, /* zeros, because nothing was ever written there */
+};
+
+struct ovbd_run {
+	uint64_t len; /* bytes, > 0 */
+	enum ovbd_run_kind kind;
+};
+
+struct ovbd_blob_ops {
+	const char *name;
+	/* Required. Fills buf completely and returns 0, or fails with -errno and leaves buf
+	 * undefined. len > 0 and off + len <= size hold already. */
+	int (*pread)(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
+	             struct ovbd_error *err);
+	/* Optional: without it all is DATA. The kind of the longest run from off that is cheap to
+	 * find, of at most len bytes. off + len <= size and len > 0 hold already. */
+	int (*run_at)(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_run *ret,
+	              struct ovbd_error *err);
+	/* Required. Closes what the blob owns, and frees it. */
+	void (*close)(struct ovbd_blob *b);
+};
+
+/* The head of every implementation's own struct. */
+struct ovbd_blob {
+	const struct ovbd_blob_ops *ops;
+	uint64_t size; /* bytes, constant */
+};
+
+/* Reads [off, off + len). 0, or -errno with buf undefined; -EINVAL beyond the end. */
+int ovbd_blob_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
+                    struct ovbd_error *err);
+
+/* The run at off, cut to len bytes; -EINVAL beyond the end or for len = 0. */
+int ovbd_blob_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_run *ret,
+                     struct ovbd_error *err);
+
+/* NULL is fine. */
+void ovbd_blob_close(struct ovbd_blob *take_b);
+
+static inline void ovbd_blob_closep(struct ovbd_blob **b)
+{
+	ovbd_blob_close(*b);
+}
+#define AUTO_BLOB OVBD_AUTO(ovbd_blob_closep) struct ovbd_blob
+
+/* A regular file or block device, read-only. Holes of a sparse file are reported as HOLE. A file
+ * that shrinks while it is open reads as -EIO beyond its new end, never as zeros. */
+int ovbd_blob_open_file(const char *path, struct ovbd_blob **ret, struct ovbd_error *err);
+
+/* The same over a descriptor; name is for messages. take_fd is closed, also on failure. */
+int ovbd_blob_open_fd(int take_fd, const char *name, struct ovbd_blob **ret,
+                      struct ovbd_error *err);
+
+/* len bytes at buf, which the caller keeps alive and unchanged until close. */
+int ovbd_blob_open_mem(const void *buf, size_t len, struct ovbd_blob **ret, struct ovbd_error *err);
+
+/* The window [off, off + len) of take_b; -EINVAL if it does not lie within take_b. */
+int ovbd_blob_open_slice(struct ovbd_blob *take_b, uint64_t off, uint64_t len,
+                         struct ovbd_blob **ret, struct ovbd_error *err);
+
+#endif

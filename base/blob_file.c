@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A blob over a descriptor. The size is taken once, at open: a file that has become shorter since
+ * answers with an error, because a truncated layer must never read as zeros.
+ */
+#include "base/blob.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+
+struct file_blob {
+	struct ovbd_blob blob;
+	int fd;
+	bool no_holes; /* SEEK_HOLE does not work here: all is data */
+	char name[];   /* for messages */
+};
+
+static struct file_blob *file_of(struct ovbd_blob *b)
+{
+	return OVBD_CONTAINER_OF(b, struct file_blob, blob);
+}
+
+static int file_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
+                      struct ovbd_error *err)
+{
+	struct file_blob *f = file_of(b);
+	uint8_t *p = buf;
+
+	while (len > 0) {
+		const ssize_t n = pread(f->fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return ovbd_fail_errno(err, -errno, "%s: read %zu bytes at %" PRIu64,
+			                       f->name, len, off);
+		if (n == 0)
+			return ovbd_fail(err, -EIO,
+			                 "%s: ends at %" PRIu64 ", but had %" PRIu64
+			                 " bytes when it was opened",
+			                 f->name, off, b->size);
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* The first offset from off on, at most end, that whence (SEEK_DATA, SEEK_HOLE) finds. */
+static uint64_t seek_from(const struct file_blob *f, uint64_t off, uint64_t end, int whence)
+{
+	const off_t at = lseek(f->fd, (off_t)off, whence);
+
+	if (at < 0) /* ENXIO: no data up to the end */
+		return end;
+	return ovbd_min((uint64_t)at, end);
+}
+
+static int file_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_run *ret,
+                       struct ovbd_error *err)
+{
+	struct file_blob *f = file_of(b);
+	uint64_t data, hole;
+
+	(void)err;
+	if (f->no_holes) {
+		*ret = (struct ovbd_run){.len = len, .kind = OVBD_RUN_DATA};
+		return 0;
+	}
+	data = seek_from(f, off, off + len, SEEK_DATA);
+	if (data > off) {
+		*ret = (struct ovbd_run){.len = data - off, .kind = OVBD_RUN_HOLE};
+		return 0;
+	}
+	hole = seek_from(f, off, off + len, SEEK_HOLE);
+	*ret = (struct ovbd_run){.len = hole > off ? hole - off : len, .kind = OVBD_RUN_DATA};
+	return 0;
+}
+
+static void file_close(struct ovbd_blob *b)
+{
+	struct file_blob *f = file_of(b);
+
+	close(f->fd);
+	free(f);
+}
+
+static const struct ovbd_blob_ops file_ops = {
+	.name = "file",
+	.pread = file_pread,
+	.run_at = file_run_at,
+	.close = file_close,
+};
+
+static int size_of(int fd, const char *name, uint64_t *ret, struct ovbd_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return ovbd_fail_errno(err, -errno, "%s", name);
+	if (S_ISREG(st.st_mode)) {
+		*ret = (uint64_t)st.st_size;
+		return 0;
+	}
+	if (S_ISBLK(st.st_mode)) {
+		if (ioctl(fd, BLKGETSIZE64, ret) < 0)
+			return ovbd_fail_errno(err, -errno, "%s: size of the device", name);
+		return 0;
+	}
+	if (S_ISDIR(st.st_mode))
+		return ovbd_fail(err, -EISDIR, "%s: is a directory", name);
+	return ovbd_fail(err, -ENOTSUP, "%s: neither a regular file nor a block device", name);
+}
+
+int ovbd_blob_open_fd(int take_fd, const char *name, struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	AUTO_FD fd = take_fd;
+	const size_t name_size = strlen(name) + 1;
+	struct file_blob *f;
+	uint64_t size;
+	int r;
+
+	r = size_of(fd, name, &size, err);
+	if (r < 0)
+		return r;
+	f = calloc(1, sizeof(*f) + name_size);
+	if (!f)
+		return ovbd_fail(err, -ENOMEM, "%s: out of memory", name);
+	f->blob = (struct ovbd_blob){.ops = &file_ops, .size = size};
+	f->no_holes = size == 0 || (lseek(fd, 0, SEEK_HOLE) < 0 && errno != ENXIO);
+	memcpy(f->name, name, name_size);
+	f->fd = fd;
+	fd = -1;
+	*ret = &f->blob;
+	return 0;
+}
+
+int ovbd_blob_open_file(const char *path, struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	int fd;
+
+	/* O_NONBLOCK: a FIFO is refused at once, it does not hang. It changes nothing for files. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	return ovbd_blob_open_fd(fd, path, ret, err);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From names to one device: a name is a path, a URL or an image configuration (JSON), and this is
+ * the only place that knows what can lie in what: http or file -> tar member -> ZFile -> layer,
+ * layers -> stack.
+ */
+#ifndef OVBD_IMAGE_IMAGE_H
+#define OVBD_IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/blob.h"
+#include "lsmt/lsmt.h"
+#include "remote/http.h"
+#include "zfile/zfile.h"
+
+enum ovbd_format {
+	OVBD_FORMAT_AUTO,  /* find out */
+	OVBD_FORMAT_RAW,   /* the bytes as they are */
+	OVBD_FORMAT_LSMT,  /* a layer, not compressed */
+	OVBD_FORMAT_ZFILE, /* any bytes, compressed */
+	OVBD_FORMAT_OVBD,  /* a layer in a ZFile */
+	OVBD_FORMAT_IMAGE, /* a configuration that names a stack of layers */
+};
+
+/* "raw", "lsmt", ...; and back: -EINVAL if unknown. */
+const char *ovbd_format_name(enum ovbd_format f);
+int ovbd_format_parse(const char *name, enum ovbd_format *ret);
+
+/* One layer, or the one file that is not a layer. Everything is owned by the image. */
+struct ovbd_image_layer {
+	char *name;               /* path or URL */
+	enum ovbd_format format;  /* RAW, LSMT, ZFILE or OVBD */
+	bool tar;                 /* wrapped in a tar */
+	uint64_t stored_size;     /* bytes of the file or object */
+	struct ovbd_blob *http;   /* where it is remote: for ovbd_http_stats() */
+	struct ovbd_blob *zfile;  /* where it is compressed: for ovbd_zfile_info() and _check() */
+	struct ovbd_layer *layer; /* where it is a layer: for ovbd_layer_info() and _index() */
+};
+
+struct ovbd_image {
+	struct ovbd_blob *blob; /* the device */
+	enum ovbd_format
+		format; /* of the one name given, IMAGE for a configuration or a stack of several */
+	bool stack;     /* blob comes from ovbd_stack_open() */
+	size_t nlayers; /* bottom first */
+	struct ovbd_image_layer *layers;
+};
+
+struct ovbd_image_params {
+	enum ovbd_format format;             /* of every name; AUTO detects */
+	const struct ovbd_http_params *http; /* NULL: defaults */
+};
+
+/* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, or a
+ * configuration whose layers are meant. p may be NULL. */
+int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
+                    struct ovbd_image **ret, struct ovbd_error *err);
+
+/* NULL is fine. */
+void ovbd_image_close(struct ovbd_image *take_img);
+
+static inline void ovbd_image_closep(struct ovbd_image **img)
+{
+	ovbd_image_close(*img);
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * LSMT: a layer is a file of sorted segments (device range -> bytes of the file, or zeros); a
+ * stack is up to 255 layers merged into one index. docs/format-lsmt.md has the layout.
+ */
+#ifndef OVBD_LSMT_LSMT_H
+#define OVBD_LSMT_LSMT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/blob.h"
+#include "base/progress.h"
+#include "base/sink.h"
+
+#define OVBD_LAYERS_MAX        255u    /* in a stack; the original's limit */
+#define OVBD_SEGMENTS_ORIGINAL 999936u /* in a layer: with more the original cannot open it */
+#define OVBD_UUID_SIZE         37      /* text, with its NUL */
+#define OVBD_TAG_SIZE          257     /* commit message, with a NUL */
+
+/* ---- the index (index.h has how it is stored) ---- */
+
+struct ovbd_index;
+
+/* A run of a device with one source. All bytes. */
+struct ovbd_segment {
+	uint64_t off;   /* in the device */
+	uint64_t len;   /* > 0 */
+	uint64_t src;   /* DATA: in the layer's blob */
+	uint32_t layer; /* DATA and ZERO: whose segment it is, 0 = bottom */
+	enum ovbd_run_kind kind;
+};
+
+/* The segment that covers off, cut to [off, off + len); where none does, a HOLE up to the next
+ * segment. So successive calls tile any range. len > 0. Any thread; O(log n). */
+struct ovbd_segment ovbd_index_at(const struct ovbd_index *ix, uint64_t off, uint64_t len);
+
+/* Segments stored, and the bytes of memory they take, all told (at most 20 a segment, plus a
+ * constant). */
+uint64_t ovbd_index_count(const struct ovbd_index *ix);
+uint64_t ovbd_index_memory(const struct ovbd_index *ix);
+
+/* ---- layers and stacks ---- */
+
+struct ovbd_layer; /* an open layer: its blob and its index */
+
+struct ovbd_layer_info {
+	uint64_t virtual_size; /* bytes of the device */
+	uint64_t nsegments;    /* without padding */
+	uint64_t data_size;    /* bytes of device covered by data segments */
+	uint64_t zero_size;    /* bytes of device covered by zeroed segments */
+	uint32_t version;      /* major << 8 | minor */
+	bool sealed_header; /* the header says sealed too (a committed file, not one sealed in place) */
+	char uuid[OVBD_UUID_SIZE], parent_uuid[OVBD_UUID_SIZE];
+	char tag[OVBD_TAG_SIZE]; /* commit message; untrusted bytes */
+};
+
+/* 1 if b begins like an LSMT file, 0 if not, -errno if that cannot be read. */
+int ovbd_layer_probe(struct ovbd_blob *b, struct ovbd_error *err);
+
+/* Opens a read-only (committed or sealed) layer: validates all of its index. */
+int ovbd_layer_open(struct ovbd_blob *take_b, struct ovbd_layer **ret, struct ovbd_error *err);
+const struct ovbd_layer_info *ovbd_layer_info(const struct ovbd_layer *l);
+const struct ovbd_index *ovbd_layer_index(const struct ovbd_layer *l);
+void ovbd_layer_close(struct ovbd_layer *take_l);
+
+static inline void ovbd_layer_closep(struct ovbd_layer **l)
+{
+	ovbd_layer_close(*l);
+}
+
+/* Merges n layers, layers[0] at the bottom, into one blob whose size is that of the topmost layer
+ * with a size. Takes the layers (not the array), also on failure. n = 1 .. OVBD_LAYERS_MAX, else
+ * -E2BIG or -EINVAL. Reads that fail name the layer by its number. */
+int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd_blob **ret,
+                    struct ovbd_error *err);
+
+/* The merged index of a blob from ovbd_stack_open(); lives as long as the blob. */
+const struct ovbd_index *ovbd_stack_index(const struct ovbd_blob *stack);
+
+/* ---- writing a layer ---- */
+
+struct ovbd_layer_params {
+	uint64_t virtual_size; /* bytes; any number, the last sector is padded with zeros */
+	const char *uuid;      /* NULL: the null UUID */
+	const char *parent_uuid;
+	const char *tag; /* commit message of at most 256 bytes; NULL: none */
+	bool over_base;  /* something lies beneath: all-zero blocks become zeroed segments;
+	                     * otherwise they are dropped */
+};
+
+struct ovbd_layer_writer;
+
+/* The layer is written to take_out (which may be a ZFile's sink): data as they come, then the
+ * index. Memory: 24 bytes a segment. */
+int ovbd_layer_create(struct ovbd_sink *take_out, const struct ovbd_layer_params *p,
+                      struct ovbd_layer_writer **ret, struct ovbd_error *err);
+
+/* Any order; what is put later wins. off is a multiple of 512, and so is len unless off + len is
+ * the virtual size; -EINVAL otherwise. Zero blocks (4 KiB, aligned, or what there is of one at the
+ * ends) within buf are found and not stored. */
+int ovbd_layer_put(struct ovbd_layer_writer *w, uint64_t off, const void *buf, size_t len,
+                   struct ovbd_error *err);
+
+/* The range reads as zeros, whatever lies beneath. The same rule for off and len. */
+int ovbd_layer_zero(struct ovbd_layer_writer *w, uint64_t off, uint64_t len,
+                    struct ovbd_error *err);
+
+/* Writes the index and finishes the sink. Once. */
+int ovbd_layer_finish(struct ovbd_layer_writer *w, struct ovbd_error *err);
+
+/* After finish: segments in the index. More than OVBD_SEGMENTS_ORIGINAL: the original cannot open it. */
+uint64_t ovbd_layer_writer_nsegments(const struct ovbd_layer_writer *w);
+
+/* Frees; what was not finished is discarded with its sink. NULL is fine. */
+void ovbd_layer_writer_close(struct ovbd_layer_writer *take_w);
+
+static inline void ovbd_layer_writer_closep(struct ovbd_layer_writer **w)
+{
+	ovbd_layer_writer_close(*w);
+}
+
+#endif
