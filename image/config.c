@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Keys and their meaning: docs/image-config.md. Parsing and checking only; nothing is opened here. */
+#include "image/config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+
+#include "base/bytes.h"
+#include "lsmt/lsmt.h"
+
+/* Where we are in the document, for messages: "config.json: lowers[2]." */
+struct place {
+	const char *name;
+	char path[64];
+	struct ovbd_error *err;
+};
+
+static void json_decrefp(json_t **j)
+{
+	json_decref(*j);
+}
+#define AUTO_JSON OVBD_AUTO(json_decrefp) json_t
+
+static const char *type_name(const json_t *j)
+{
+	static const char *const names[] = {
+		[JSON_OBJECT] = "an object",   [JSON_ARRAY] = "an array",
+		[JSON_STRING] = "a string",    [JSON_INTEGER] = "an integer",
+		[JSON_REAL] = "a real number", [JSON_TRUE] = "true",
+		[JSON_FALSE] = "false",        [JSON_NULL] = "null",
+	};
+
+	return names[json_typeof(j)];
+}
+
+static int wrong_type(const struct place *at, const char *key, const char *want, const json_t *have)
+{
+	return ovbd_fail(at->err, -EBADMSG, "%s: %s%s must be %s, not %s", at->name, at->path, key,
+	                 want, type_name(have));
+}
+
+/* The string at key, "" if it is not there. *ret is to be freed. */
+static int get_string(const struct place *at, const json_t *obj, const char *key, char **ret)
+{
+	const json_t *v = json_object_get(obj, key);
+
+	if (v && !json_is_string(v) && !json_is_null(v))
+		return wrong_type(at, key, "a string", v);
+	*ret = strdup(json_is_string(v) ? json_string_value(v) : "");
+	if (!*ret)
+		return ovbd_fail(at->err, -ENOMEM, "out of memory");
+	return 0;
+}
+
+static int get_size(const struct place *at, const json_t *obj, const char *key, uint64_t *ret)
+{
+	const json_t *v = json_object_get(obj, key);
+
+	if (!v || json_is_null(v))
+		return 0;
+	if (!json_is_integer(v))
+		return wrong_type(at, key, "an integer", v);
+	if (json_integer_value(v) < 0)
+		return ovbd_fail(at->err, -EBADMSG, "%s: %s%s is negative", at->name, at->path,
+		                 key);
+	*ret = (uint64_t)json_integer_value(v);
+	return 0;
+}
+
+static int get_bool(const struct place *at, const json_t *obj, const char *key, bool *ret)
+{
+	const json_t *v = json_object_get(obj, key);
+
+	if (v && !json_is_boolean(v) && !json_is_null(v))
+		return wrong_type(at, key, "true or false", v);
+	*ret = json_is_true(v);
+	return 0;
+}
+
+/* Keys that mean something we must not ignore: the device would have the wrong bytes. */
+static int refuse(const struct place *at, const json_t *obj, const char *key, const char *what)
+{
+	AUTO_FREE char *v = NULL;
+	const int r = get_string(at, obj, key, &v);
+
+	if (r < 0 || v[0] == '\0')
+		return r;
+	return ovbd_fail(at->err, -ENOTSUP, "%s: %s%s: %s cannot be opened by this version",
+	                 at->name, at->path, key, what);
+}
+
+static int parse_lower(const struct place *at, const json_t *obj, struct ovbd_layer_ref *l)
+{
+	int r;
+
+	r = get_string(at, obj, "file", &l->file);
+	if (r == 0)
+		r = get_string(at, obj, "dir", &l->dir);
+	if (r == 0)
+		r = get_string(at, obj, "url", &l->url);
+	if (r == 0)
+		r = get_string(at, obj, "digest", &l->digest);
+	if (r == 0)
+		r = get_size(at, obj, "size", &l->size);
+	if (r == 0)
+		r = refuse(at, obj, "targetFile", "a turboOCI layer");
+	if (r == 0)
+		r = refuse(at, obj, "targetDigest", "a turboOCI layer");
+	return r;
+}
+
+static int parse_lowers(struct place *at, const json_t *root, struct ovbd_config *c)
+{
+	const json_t *lowers = json_object_get(root, "lowers");
+	const size_t n = json_array_size(lowers);
+	int r = 0;
+
+	if (lowers && !json_is_array(lowers))
+		return wrong_type(at, "lowers", "an array", lowers);
+	if (n == 0)
+		return ovbd_fail(at->err, -EBADMSG, "%s: lowers names no layer", at->name);
+	/* one more than a stack has, for the acceleration layer that is taken off again */
+	if (n > OVBD_LAYERS_MAX + 1)
+		return ovbd_fail(at->err, -E2BIG,
+		                 "%s: lowers names %zu layers; a stack has at most %u", at->name, n,
+		                 OVBD_LAYERS_MAX);
+	c->lowers = ovbd_array_alloc(n, sizeof(c->lowers[0]));
+	if (!c->lowers)
+		return ovbd_fail(at->err, -ENOMEM, "out of memory");
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const json_t *lower = json_array_get(lowers, i);
+		char key[32];
+
+		snprintf(key, sizeof(key), "lowers[%zu]", i);
+		if (!json_is_object(lower))
+			return wrong_type(at, key, "an object", lower);
+		snprintf(at->path, sizeof(at->path), "%s.", key);
+		c->nlowers = i + 1;
+		r = parse_lower(at, lower, &c->lowers[i]);
+		at->path[0] = '\0';
+	}
+	return r;
+}
+
+static int parse_upper(struct place *at, const json_t *root)
+{
+	const json_t *upper = json_object_get(root, "upper");
+	int r;
+
+	if (!upper || json_is_null(upper))
+		return 0;
+	if (!json_is_object(upper))
+		return wrong_type(at, "upper", "an object", upper);
+	snprintf(at->path, sizeof(at->path), "upper.");
+	r = refuse(at, upper, "index", "a writable layer");
+	if (r == 0)
+		r = refuse(at, upper, "data", "a writable layer");
+	at->path[0] = '\0';
+	return r;
+}
+
+static int parse_root(struct place *at, const json_t *root, struct ovbd_config *c)
+{
+	bool accelerated = false;
+	int r;
+
+	r = get_string(at, root, "repoBlobUrl", &c->repo_blob_url);
+	if (r == 0)
+		r = get_string(at, root, "resultFile", &c->result_file);
+	if (r == 0)
+		r = parse_lowers(at, root, c);
+	if (r == 0)
+		r = parse_upper(at, root);
+	if (r == 0)
+		r = get_bool(at, root, "accelerationLayer", &accelerated);
+	if (r < 0)
+		return r;
+	if (accelerated) { /* the last one holds a trace, not blocks */
+		struct ovbd_layer_ref *last = &c->lowers[--c->nlowers];
+
+		free(last->file);
+		free(last->dir);
+		free(last->url);
+		free(last->digest);
+	}
+	if (c->nlowers == 0)
+		return ovbd_fail(at->err, -EBADMSG, "%s: lowers names no layer of blocks",
+		                 at->name);
+	if (c->nlowers > OVBD_LAYERS_MAX)
+		return ovbd_fail(at->err, -E2BIG,
+		                 "%s: lowers names %zu layers; a stack has at most %u", at->name,
+		                 c->nlowers, OVBD_LAYERS_MAX);
+	return 0;
+}
+
+int ovbd_config_parse(const char *text, size_t len, const char *name, struct ovbd_config **ret,
+                      struct ovbd_error *err)
+{
+	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
+	AUTO_JSON *root = NULL;
+	struct place at = {.name = name, .err = err};
+	json_error_t why;
+	int r;
+
+	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	if (!root)
+		return ovbd_fail(err, -EBADMSG, "%s: line %d, column %d: %s", name, why.line,
+		                 why.column, why.text);
+	if (!json_is_object(root))
+		return wrong_type(&at, "the configuration", "an object", root);
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	r = parse_root(&at, root, c);
+	if (r < 0)
+		return r;
+	*ret = OVBD_MOVE(c);
+	return 0;
+}
+
+/* A disk image holds NUL bytes, and no JSON does. */
+bool ovbd_config_probe(const char *text, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && (text[i] == ' ' || text[i] == '\t' || text[i] == '\r' || text[i] == '\n'))
+		i++;
+	return i < len && text[i] == '{' && !memchr(text, '\0', len);
+}
+
+void ovbd_config_free(struct ovbd_config *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->nlowers; i++) {
+		free(c->lowers[i].file);
+		free(c->lowers[i].dir);
+		free(c->lowers[i].url);
+		free(c->lowers[i].digest);
+	}
+	free(c->lowers);
+	free(c->repo_blob_url);
+	free(c->result_file);
+	free(c);
+}

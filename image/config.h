@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The image configuration: the JSON of overlaybd's config.v1.json (docs/image-config.md). Unknown
+ * keys are ignored, values of a wrong type are an error that names them.
+ */
+#ifndef OVBD_IMAGE_CONFIG_H
+#define OVBD_IMAGE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/error.h"
+
+#define OVBD_CONFIG_SIZE_MAX (1u << 20) /* bytes of JSON: 255 layers take about 100 KiB */
+
+/* A layer of the stack. Strings are "" if not given, never NULL. */
+struct ovbd_layer_ref {
+	char *file;    /* wins if it exists */
+	char *dir;     /* where a download of the layer may be */
+	char *url;     /* ours: the layer's own URL */
+	char *digest;  /* with repoBlobUrl: the layer's URL */
+	uint64_t size; /* bytes of the file or object; 0: not given */
+};
+
+struct ovbd_config {
+	char *repo_blob_url;
+	char *result_file;
+	struct ovbd_layer_ref *lowers; /* bottom first */
+	size_t nlowers;
+};
+
+/* Parses len bytes of JSON; name is for messages. -EBADMSG: no JSON, or wrong types; -ENOTSUP: says
+ * something that we cannot do yet (a writable upper, turboOCI). */
+int ovbd_config_parse(const char *text, size_t len, const char *name, struct ovbd_config **ret,
+                      struct ovbd_error *err);
+
+/* Whether the text of a whole file is meant to be a configuration: it begins with a brace and is
+ * text. What it says may still be wrong. */
+bool ovbd_config_probe(const char *text, size_t len);
+
+/* NULL is fine. */
+void ovbd_config_free(struct ovbd_config *c);
+
+static inline void ovbd_config_freep(struct ovbd_config **c)
+{
+	ovbd_config_free(*c);
+}
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to image/: the names a user gave, with configurations replaced by the layers they name. */
+#ifndef OVBD_IMAGE_REFS_H
+#define OVBD_IMAGE_REFS_H
+
+#include "image/image.h"
+
+struct ovbd_ref {
+	char *name;    /* path or URL */
+	uint64_t size; /* bytes it must have; 0: any */
+};
+
+struct ovbd_refs {
+	struct ovbd_ref *refs;
+	size_t n;
+	bool configured; /* at least one name was a configuration */
+};
+
+/* *refs is zero before; ovbd_refs_free() it also after a failure. */
+int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
+                     const struct ovbd_image_params *p, struct ovbd_error *err);
+void ovbd_refs_free(struct ovbd_refs *refs);
+
+#endif
