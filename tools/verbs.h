@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs, each in its verb_*.c. */
+#ifndef OVBD_TOOLS_VERBS_H
+#define OVBD_TOOLS_VERBS_H
+
+#include "tools/cli.h"
+
+extern const struct ovbd_verb ovbd_verb_serve; /* verb_serve.c, or verb_serve_none.c */
+
+#endif
