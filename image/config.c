@@ -16,10 +16,6 @@ struct place {
 	struct ovbd_error *err;
 };
 
-static void json_decrefp(json_t **j)
-{
-	json_decref(*j);
-}
 #define AUTO_JSON OVBD_AUTO(json_decrefp) json_t
 
 static const char *type_name(const json_t *j)

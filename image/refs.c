@@ -149,7 +149,7 @@ static int expand(struct ovbd_refs *refs, const char *name, const struct ovbd_im
 {
 	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
 	AUTO_FREE char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	r = read_config(name, p, &text, &len, err);
