@@ -60,7 +60,8 @@ struct ovbd_zfile_params {
 	unsigned nthreads;   /* in all, >= 1; the bytes written do not depend on it */
 };
 
-/* A sink that writes what it takes, compressed, into take_inner. finish() finishes take_inner too. */
+/* A sink that writes what it takes, compressed, into take_inner, to which nothing was appended yet.
+ * finish() finishes take_inner too. */
 int ovbd_zfile_create(struct ovbd_sink *take_inner, const struct ovbd_zfile_params *p,
                       struct ovbd_sink **ret, struct ovbd_error *err);
 
