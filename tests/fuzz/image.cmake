@@ -1,0 +1,2 @@
+ovbd_fuzz(tar SOURCES fuzz_tar.c DEPS ovbd_image)
+ovbd_fuzz(config SOURCES fuzz_config.c DEPS ovbd_image)

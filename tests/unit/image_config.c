@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/test.h"
+
+#include <errno.h>
+
+#include "image/config.h"
+#include "tests/lib/fault.h"
+
+static int parse(const char *text, struct ovbd_config **ret, struct ovbd_error *err)
+{
+	return ovbd_config_parse(text, strlen(text), "c.json", ret, err);
+}
+
+static void test_snapshotter(void **state)
+{
+	static const char text[] =
+		"{\"repoBlobUrl\":\"https://r/v2/a/b/blobs\",\"lowers\":[{\"digest\":\"sha256:12\","
+		"\"size\":4739584,\"dir\":\"/x/fs\"},{\"file\":\"/y,z/\\u00e4\",\"gzipIndex\":3}],"
+		"\"upper\":{\"index\":\"\",\"vsize\":64},\"resultFile\":\"/tmp/"
+	        "r\",\"unknown\":[1]}";
+	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
+	struct ovbd_error err;
+
+	(void)state;
+	assert_ok(parse(text, &c, &err), err);
+	assert_string_equal(c->repo_blob_url, "https://r/v2/a/b/blobs");
+	assert_string_equal(c->result_file, "/tmp/r");
+	assert_int_equal(c->nlowers, 2);
+	assert_string_equal(c->lowers[0].digest, "sha256:12");
+	assert_int_equal(c->lowers[0].size, 4739584);
+	assert_string_equal(c->lowers[0].dir, "/x/fs");
+	assert_string_equal(c->lowers[0].file, "");
+	assert_string_equal(c->lowers[1].file, "/y,z/\xc3\xa4");
+}
+
+static void test_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+		const char *sentence;
+	} cases[] = {
+		{"", -EBADMSG, "c.json: line"},
+		{"{\"lowers\": [}", -EBADMSG, "c.json: line 1, column 13"},
+		{"[]", -EBADMSG, "must be an object, not an array"},
+		{"{}", -EBADMSG, "lowers names no layer"},
+		{"{\"lowers\": {}}", -EBADMSG, "lowers must be an array, not an object"},
+		{"{\"lowers\": [3]}", -EBADMSG, "lowers[0] must be an object, not an integer"},
+		{"{\"lowers\": [{}, {\"file\": 3}]}", -EBADMSG,
+	         "lowers[1].file must be a string, not an integer"},
+		{"{\"lowers\": [{\"size\": \"3\"}]}", -EBADMSG,
+	         "lowers[0].size must be an integer, not a string"},
+		{"{\"lowers\": [{\"size\": -3}]}", -EBADMSG, "lowers[0].size is negative"},
+		{"{\"lowers\": [{}], \"repoBlobUrl\": {}}", -EBADMSG,
+	         "repoBlobUrl must be a string"},
+		{"{\"lowers\": [{}], \"upper\": 1}", -EBADMSG, "upper must be an object"},
+		{"{\"lowers\": [{}], \"accelerationLayer\": 1}", -EBADMSG, "true or false"},
+		{"{\"lowers\": [{}], \"accelerationLayer\": true}", -EBADMSG, "no layer of blocks"},
+		{"{\"lowers\": [{}], \"upper\": {\"index\": \"/i\", \"data\": \"/d\"}}", -ENOTSUP,
+	         "upper.index: a writable layer"},
+		{"{\"lowers\": [{\"targetFile\": \"/t\"}]}", -ENOTSUP,
+	         "lowers[0].targetFile: a turboOCI"},
+		{"{\"lowers\": [], \"lowers\": []}", -EBADMSG, "duplicate"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ovbd_config *c;
+		struct ovbd_error err;
+
+		assert_fails(parse(cases[i].text, &c, &err), cases[i].code, err, cases[i].sentence);
+	}
+}
+
+static void test_acceleration_layer(void **state)
+{
+	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
+	struct ovbd_error err;
+
+	(void)state;
+	assert_ok(parse("{\"lowers\": [{\"file\": \"a\"}, {\"dir\": \"t\"}], "
+	                "\"accelerationLayer\": true}",
+	                &c, &err),
+	          err);
+	assert_int_equal(c->nlowers, 1);
+}
+
+static void test_probe(void **state)
+{
+	(void)state;
+	assert_true(ovbd_config_probe(" \n{", 3));
+	assert_true(ovbd_config_probe("{\"lowers\": 3", 12)); /* wrong, but meant to be one */
+	assert_false(ovbd_config_probe("{\0", 2));
+	assert_false(ovbd_config_probe("LSMT", 4));
+	assert_false(ovbd_config_probe("", 0));
+}
+
+static void test_no_memory(void **state)
+{
+	struct ovbd_error err;
+
+	(void)state;
+	for (long n = 1;; n++) {
+		OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
+		int r;
+
+		test_fault_set(n);
+		r = parse("{\"lowers\": [{\"file\": \"a\"}, {\"dir\": \"b\"}]}", &c, &err);
+		if (!test_fault_hit()) {
+			assert_ok(r, err);
+			break;
+		}
+		assert_fails(r, -ENOMEM, err, "out of memory");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_snapshotter),        cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_acceleration_layer), cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
