@@ -17,7 +17,7 @@ static void test_snapshotter(void **state)
 		"{\"repoBlobUrl\":\"https://r/v2/a/b/blobs\",\"lowers\":[{\"digest\":\"sha256:12\","
 		"\"size\":4739584,\"dir\":\"/x/fs\"},{\"file\":\"/y,z/\\u00e4\",\"gzipIndex\":3}],"
 		"\"upper\":{\"index\":\"\",\"vsize\":64},\"resultFile\":\"/tmp/"
-	        "r\",\"unknown\":[1]}";
+		"r\",\"unknown\":[1]}";
 	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
 	struct ovbd_error err;
 
