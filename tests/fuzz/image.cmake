@@ -1,2 +1,4 @@
-ovbd_fuzz(tar SOURCES fuzz_tar.c DEPS ovbd_image)
-ovbd_fuzz(config SOURCES fuzz_config.c DEPS ovbd_image)
+if(TARGET ovbd_lsmt AND TARGET ovbd_remote)
+  ovbd_fuzz(tar SOURCES fuzz_tar.c DEPS ovbd_image)
+  ovbd_fuzz(config SOURCES fuzz_config.c DEPS ovbd_image)
+endif()
