@@ -57,7 +57,7 @@ text = open(os.path.join(root, "docs/architecture.md")).read()
 for folder, below in MAY.items():
     if not os.path.isdir(os.path.join(root, folder)):
         continue
-    row = re.search(rf"^\| `{folder}/` \| [^|]* \| ([^|]*) \|", text, re.M)
+    row = re.search(rf"^\| `{folder}/` \|[^|]*\|([^|]*)\|", text, re.M)
     shown = re.findall(r"`(\w+)/`", row[1]) if row else None
     present = [b for b in below if os.path.isdir(os.path.join(root, b))]
     if shown is None:
