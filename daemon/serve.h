@@ -1,21 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The worker loop: requests of a transport, answered from a blob. */
 #ifndef OVBD_DAEMON_SERVE_H
 #define OVBD_DAEMON_SERVE_H
+
+#include <stdatomic.h>
 
 #include "base/blob.h"
 #include "daemon/transport.h"
 
 /* Told of every read that failed, in the worker's thread: libraries do not log. */
-typedef void (*ovbd_serve_failed_fn)(void *arg, uint64_t off, uint32_t len, int code,
+typedef void (*ovbd_serve_failed_fn)(void *arg, const struct ovbd_request *rq, int code,
                                      const struct ovbd_error *why);
 
-struct ovbd_serve_params {
-	unsigned nworkers;           /* >= 1; the calling thread is one of them */
-	ovbd_serve_failed_fn failed; /* may be NULL */
-	void *arg;
+/* Counts up while ovbd_serve() runs; any thread may look. */
+struct ovbd_serve_stats {
+	_Atomic uint64_t reads;  /* answered, failed ones included */
+	_Atomic uint64_t bytes;  /* of the reads that succeeded */
+	_Atomic uint64_t failed; /* reads */
 };
 
-/* Answers the requests of t from b until t stops. 0 after a stop, or why the transport died. */
+struct ovbd_serve_params {
+	unsigned nworkers;              /* >= 1; the calling thread is one of them */
+	ovbd_serve_failed_fn failed;    /* may be NULL */
+	void *arg;                      /* for failed() */
+	struct ovbd_serve_stats *stats; /* may be NULL */
+};
+
+/* Answers the requests of t from b until t stops; the caller keeps both. 0 after a stop, or why
+ * the transport died. The threads it starts have the caller's signal mask. */
 int ovbd_serve(struct ovbd_transport *t, struct ovbd_blob *b, const struct ovbd_serve_params *p,
                struct ovbd_error *err);
 

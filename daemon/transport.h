@@ -2,6 +2,9 @@
 /*
  * A transport is an edge to the kernel (or to a client): it gives requests and takes answers. It
  * knows nothing of images; the workers of serve.c know nothing of transports.
+ *
+ * Each of the workers 0 .. nworkers - 1 of a transport calls next(), answers, calls complete(),
+ * and so on: it holds one request at a time, so a transport needs one buffer per worker.
  */
 #ifndef OVBD_DAEMON_TRANSPORT_H
 #define OVBD_DAEMON_TRANSPORT_H
@@ -15,29 +18,34 @@
 struct ovbd_request {
 	void *buf;
 	uint64_t off;
-	uint32_t len;
-	void *cookie; /* the transport's own */
+	uint32_t len; /* > 0 */
 };
 
 struct ovbd_transport;
 struct ovbd_transport_ops {
 	const char *name;
-	/* Required. Blocks. Called by workers 0 .. nworkers - 1, concurrently, each with its own
-	 * number. 0: *ret is filled, and within the device. -ESHUTDOWN: stop() was called or the
-	 * other side has gone away in good order. Any other: the device is dead. What is not a
-	 * read, the transport answers itself. */
+	/* Required. Blocks. The workers call it concurrently, each with its own number. 0: *ret is
+	 * filled, and within the device. -ESHUTDOWN: stop() was called or the other side has gone
+	 * away in good order. Any other: the device is dead. What is not a read, the transport
+	 * answers itself. */
 	int (*next)(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
 	            struct ovbd_error *err);
-	/* Required. Once for each request, in any order, by any worker. status is 0 (buf is full)
-	 * or -errno (buf is undefined). */
+	/* Required. Once for each request, by the worker that got it, before its following next().
+	 * status is 0 (buf is full) or -errno (buf is undefined). Fails only if the device is
+	 * dead; that the asker has given up waiting is no failure. */
 	int (*complete)(struct ovbd_transport *t, unsigned worker, const struct ovbd_request *rq,
 	                int status);
+	/* Optional. Any thread, while the workers go on. Nobody new can open the device; whoever
+	 * has it open is still served, and once the last is gone every next() returns -ESHUTDOWN.
+	 * 1: there are such users, 0: there are none, -errno. Again after a success: the same. */
+	int (*detach)(struct ovbd_transport *t, struct ovbd_error *err);
 	/* Required. Any thread, also twice, also a signal handler: every next() returns soon. */
 	void (*stop)(struct ovbd_transport *t);
 	/* Required. After the last worker has returned. */
 	void (*close)(struct ovbd_transport *t);
 };
 
+/* The head of every implementation's own struct. */
 struct ovbd_transport {
 	const struct ovbd_transport_ops *ops;
 };
