@@ -14,7 +14,8 @@
 #include <string.h>
 
 #include "base/auto.h"
-#include "base/bytes.h"
+#include "tools/interrupt.h"
+#include "tools/text.h"
 
 #define OPTIONS_MAX 48 /* of one verb, the common ones included; asserted by a test */
 
@@ -32,14 +33,16 @@ const struct ovbd_option ovbd_common_options[] = {
 	{0},
 };
 
+/* Names in a message may come from a file that others wrote. */
 static void say(const struct ovbd_cli *c, const char *kind, const char *fmt, va_list ap)
 {
+	AUTO_FREE char *safe = NULL;
+	char text[2 * OVBD_ERROR_SIZE];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	safe = ovbd_text_escape(text);
 	fflush(stdout);
-	flockfile(stderr);
-	fprintf(stderr, "%s: %s", c->name, kind);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
-	funlockfile(stderr);
+	fprintf(stderr, "%s: %s%s\n", c->name, kind, safe ? safe : "out of memory");
 }
 
 void ovbd_cli_error(const struct ovbd_cli *c, const char *fmt, ...)
@@ -87,6 +90,10 @@ int ovbd_cli_usage(struct ovbd_cli *c, const char *fmt, ...)
 
 int ovbd_cli_fail(const struct ovbd_cli *c, int code, bool remote, const struct ovbd_error *err)
 {
+	if (ovbd_interrupted()) {
+		ovbd_cli_error(c, "interrupted");
+		return OVBD_EXIT_SIGNAL + ovbd_interrupted();
+	}
 	ovbd_cli_error(c, "%s", err->msg);
 	return ovbd_exit_status(code, remote);
 }
@@ -221,7 +228,7 @@ int ovbd_cli_next(struct ovbd_cli *c)
 	c->value = optarg;
 	if (id > 0)
 		return id;
-	c->operands = c->argv + optind;
+	c->operands = (const char *const *)c->argv + optind;
 	c->noperands = (size_t)(c->argc - optind);
 	return 0;
 }

@@ -71,9 +71,9 @@ struct ovbd_cli {
 	bool quiet;
 	unsigned verbose;
 
-	const char *value; /* of the option that ovbd_cli_next() returned */
-	int status;        /* after it has returned -1 */
-	char **operands;   /* after it has returned 0; ends with NULL */
+	const char *value;           /* of the option that ovbd_cli_next() returned */
+	int status;                  /* after it has returned -1 */
+	const char *const *operands; /* after it has returned 0; ends with NULL */
 	size_t noperands;
 
 	struct ovbd_getopt *getopt; /* cli.c's own */
@@ -93,7 +93,7 @@ int ovbd_cli_next(struct ovbd_cli *c);
 int ovbd_cli_usage(struct ovbd_cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Tells err's sentence; returns the exit status for the negative errno code. remote: it happened
- * to a source over the network. */
+ * to a source over the network. After a signal (interrupt.h) that is what is told instead. */
 int ovbd_cli_fail(const struct ovbd_cli *c, int code, bool remote, const struct ovbd_error *err);
 
 /* Lines on standard error. A warning and a note are for people: not with -q. */

@@ -4,6 +4,7 @@
  * arrived there. Called as ovbd-VERB it is that verb.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,8 @@
 #define VERBS_MAX 32
 
 const struct ovbd_verb *const ovbd_verbs[] = {
-	&ovbd_verb_serve,
-	NULL,
+	&ovbd_verb_convert, &ovbd_verb_info,  &ovbd_verb_map, &ovbd_verb_check,
+	&ovbd_verb_compare, &ovbd_verb_serve, NULL,
 };
 
 static const struct ovbd_verb *find_verb(const char *name)
@@ -127,8 +128,12 @@ int main(int argc, char **argv)
 
 	if (argc < 1)
 		return OVBD_EXIT_USAGE;
+	signal(SIGPIPE, SIG_IGN); /* a server that hangs up must not end us; write() says EPIPE */
+	signal(SIGXFSZ, SIG_IGN); /* and EFBIG, with the name of the file */
 	status = run(argc, argv);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
+		if (errno == EPIPE) /* who reads has seen enough */
+			return OVBD_EXIT_SIGNAL + SIGPIPE;
 		fprintf(stderr, "ovbd: standard output: %s\n", strerror(errno));
 		return status == OVBD_EXIT_OK ? OVBD_EXIT_FAILURE : status;
 	}

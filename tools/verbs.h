@@ -5,6 +5,11 @@
 
 #include "tools/cli.h"
 
+extern const struct ovbd_verb ovbd_verb_convert;
+extern const struct ovbd_verb ovbd_verb_info;
+extern const struct ovbd_verb ovbd_verb_map;
+extern const struct ovbd_verb ovbd_verb_check;
+extern const struct ovbd_verb ovbd_verb_compare;
 extern const struct ovbd_verb ovbd_verb_serve; /* verb_serve.c, or verb_serve_none.c */
 
 #endif

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A ZFile is checked by its library, every byte of it. What is not compressed has no checksums:
+ * opening has validated a layer's header and index already, and all its bytes are read, so that at
+ * least the medium is known to be good.
+ */
+#include "tools/check.h"
+
+#include <errno.h>
+
+#include "base/bytes.h"
+#include "image/tar.h"
+
+#define CHUNK (1u << 20)
+
+/* One progress over all layers. */
+struct total {
+	ovbd_progress_fn progress;
+	void *arg;
+	uint64_t before, size;
+};
+
+static int advance(void *arg, uint64_t done, uint64_t total)
+{
+	const struct total *t = arg;
+
+	(void)total;
+	return t->progress ? t->progress(t->arg, t->before + done, t->size) : 0;
+}
+
+static uint64_t work_size(const struct ovbd_image_layer *l)
+{
+	return l->zfile ? ovbd_zfile_info(l->zfile).raw_size : l->stored_size;
+}
+
+static int read_all(const char *name, struct total *t, struct ovbd_error *err)
+{
+	static const struct ovbd_image_params raw = {.format = OVBD_FORMAT_RAW};
+	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	AUTO_FREE uint8_t *buf = malloc(CHUNK);
+	struct ovbd_run run;
+	int r;
+
+	if (!buf)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	r = ovbd_image_open(&name, 1, &raw, &img, err);
+	for (uint64_t off = 0; r == 0 && off < img->blob->size; off += run.len) {
+		r = ovbd_blob_run_at(img->blob, off, img->blob->size - off, &run, err);
+		if (r == 0 && run.kind == OVBD_RUN_DATA) {
+			run.len = ovbd_min(run.len, CHUNK);
+			r = ovbd_blob_pread(img->blob, buf, (size_t)run.len, off, err);
+		}
+		if (r == 0 && advance(t, off, 0) != 0)
+			r = ovbd_fail(err, -ECANCELED, "interrupted");
+	}
+	return r;
+}
+
+static void check_layer(const struct ovbd_image_layer *l, struct total *t,
+                        struct ovbd_check_result *ret)
+{
+	*ret = (struct ovbd_check_result){0};
+	if (l->zfile) {
+		const struct ovbd_zfile_info z = ovbd_zfile_info(l->zfile);
+
+		ret->nblocks = z.nblocks;
+		ret->checksum = z.checksum;
+		ret->code = ovbd_zfile_check(l->zfile, advance, t, &ret->err);
+	} else {
+		ret->raw_size = l->stored_size;
+		ret->code = read_all(l->name, t, &ret->err);
+	}
+	t->before += work_size(l);
+}
+
+void ovbd_check_image(const struct ovbd_image *img, ovbd_progress_fn progress, void *arg,
+                      struct ovbd_check_result *ret)
+{
+	struct total t = {.progress = progress, .arg = arg};
+	bool stop = false;
+
+	for (size_t i = 0; i < img->nlayers; i++)
+		t.size += work_size(&img->layers[i]);
+	for (size_t i = 0; i < img->nlayers; i++) {
+		if (stop) {
+			ret[i] = ret[i - 1];
+			continue;
+		}
+		check_layer(&img->layers[i], &t, &ret[i]);
+		stop = ret[i].code == -ECANCELED;
+	}
+}
+
+/* ---- damage that hides what a file was ---- */
+
+#define ZFILE_TRAILER 512u
+#define LSMT_TRAILER  4096u
+#define TAR_BLOCK     512u
+
+enum { NOTHING, ZFILE, LAYER };
+
+/* What b looks like at off, where its header or trailer would be. */
+static int magic_at(struct ovbd_blob *b, uint64_t off, struct ovbd_error *err)
+{
+	uint8_t raw[TAR_BLOCK];
+	AUTO_BLOB *m = NULL;
+	int r;
+
+	if (!ovbd_within(off, sizeof(raw), b->size))
+		return NOTHING;
+	r = ovbd_blob_pread(b, raw, sizeof(raw), off, err);
+	if (r == 0)
+		r = ovbd_blob_open_mem(raw, sizeof(raw), &m, err);
+	if (r == 0)
+		r = ovbd_zfile_probe(m, err);
+	if (r == 1)
+		return ZFILE;
+	if (r == 0)
+		r = ovbd_layer_probe(m, err);
+	return r == 1 ? LAYER : r;
+}
+
+/* [off, off + len) of b ends like a layer, but does not begin like one. */
+static int suspect_end(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_error *err)
+{
+	const uint64_t end = off + len;
+
+	if (len >= ZFILE_TRAILER && magic_at(b, end - ZFILE_TRAILER, err) == ZFILE)
+		return ovbd_fail(err, -EBADMSG, "ends like a ZFile, but its header is damaged");
+	if (len >= LSMT_TRAILER && magic_at(b, end - LSMT_TRAILER, err) == LAYER)
+		return ovbd_fail(err, -EBADMSG, "ends like a layer, but its header is damaged");
+	return 0;
+}
+
+int ovbd_check_suspect(const char *name, struct ovbd_error *err)
+{
+	static const struct ovbd_image_params raw = {.format = OVBD_FORMAT_RAW};
+	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	uint64_t off, len;
+	int r;
+
+	r = ovbd_image_open(&name, 1, &raw, &img, err);
+	if (r < 0)
+		return r;
+	r = ovbd_tar_member(img->blob, &off, &len, err);
+	if (r == 1)
+		r = suspect_end(img->blob, off, len, err);
+	else if (r == 0)
+		r = suspect_end(img->blob, 0, img->blob->size, err);
+	/* a ustar header alone, or after a pax header with its records */
+	for (off = TAR_BLOCK; r == 0 && off <= 3 * TAR_BLOCK; off += TAR_BLOCK)
+		if (magic_at(img->blob, off, err) > NOTHING)
+			r = ovbd_fail(err, -EBADMSG,
+			              "a layer lies behind what is no longer a tar header");
+	return r < 0 ? ovbd_fail_within(err, r, "%s", name) : 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `ovbd convert` has been asked for, and how it is done. */
+#ifndef OVBD_TOOLS_CONVERT_H
+#define OVBD_TOOLS_CONVERT_H
+
+#include "base/progress.h"
+#include "image/image.h"
+
+struct ovbd_convert {
+	struct ovbd_blob *src;         /* what is converted: a whole device, or any bytes */
+	const struct ovbd_image *img;  /* src is its blob; NULL: src is standard input */
+	const struct ovbd_image *base; /* NULL: no delta */
+	const char *dst;               /* a path, or "-" */
+	enum ovbd_format format;       /* of dst: RAW, LSMT, ZFILE or OVBD */
+	bool tar, force;
+	struct ovbd_zfile_params zfile; /* for ZFILE and OVBD */
+	const char *uuid, *parent_uuid, *tag;
+	unsigned nthreads;         /* that compress */
+	unsigned nreaders;         /* that read ahead */
+	ovbd_progress_fn progress; /* may be NULL */
+	void *arg;
+};
+
+struct ovbd_converted {
+	uint64_t raw_size;    /* bytes, before they were compressed */
+	uint64_t stored_size; /* bytes of dst */
+	uint64_t data_size;   /* bytes of dst that are no hole; raw output */
+	uint64_t nsegments;   /* of a layer */
+	uint64_t nlarge;      /* blocks the original cannot read */
+};
+
+/* Makes dst. If it fails, *ret_local says whether that was here rather than in reading the source. */
+int ovbd_convert_run(const struct ovbd_convert *c, struct ovbd_converted *ret, bool *ret_local,
+                     struct ovbd_error *err);
+
+#endif

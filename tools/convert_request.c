@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/convert_request.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/size.h"
+#include "tools/source.h"
+
+#define ZSTD_LEVEL_MAX 22
+
+enum {
+	OPT_BLOCK_SIZE = OVBD_OPTION_LONG,
+	OPT_TAR,
+	OPT_FORCE,
+	OPT_UUID,
+	OPT_PARENT_UUID,
+};
+
+const struct ovbd_option ovbd_convert_options[] = {
+	OVBD_OPTION_FORMAT_ENTRY,
+	{'O', "output-format", "FMT",
+         "What DST becomes: ovbd (default: a compressed layer), lsmt (a layer, not compressed), "
+         "raw "
+         "(the whole device) or zfile (SRC's bytes, compressed)."},
+	{'B', "base", "BASE",
+         "Make a delta: a layer of only the 4 KiB blocks in which SRC differs from BASE. Repeated, "
+         "bottom first, the bases are a stack."},
+	{'c', "compress", "CODEC",
+         "lz4 (default), zstd, zstd:LEVEL (1 to 22, default 3), or none."},
+	{OPT_BLOCK_SIZE, "block-size", "SIZE",
+         "Bytes that are compressed together: 4K (default), 8K, 16K, 32K or 64K."},
+	{'j', "jobs", "N",
+         "Threads; default: one per processor. The output is the same for any N."},
+	{'p', "progress", NULL,
+         "Show progress also if standard error is no terminal: a line per 10 %."},
+	{OPT_TAR, "tar", NULL, "Wrap the layer in a tar, the way registries store it."},
+	{OPT_FORCE, "force", NULL, "Replace DST if it exists, or write to the block device DST."},
+	{OPT_UUID, "uuid", "UUID", "The layer's UUID; default: the null UUID."},
+	{OPT_PARENT_UUID, "parent-uuid", "UUID",
+         "The UUID of the layer beneath; default: that of the topmost BASE."},
+	{'m', "message", "TEXT", "A commit message of at most 256 bytes, kept in the layer."},
+	{0},
+};
+
+/* "lz4", "zstd", "zstd:19", "none" */
+static int parse_codec(struct ovbd_cli *c, struct ovbd_convert_request *q)
+{
+	const char *level = strchr(c->value, ':');
+	const size_t len = level ? (size_t)(level - c->value) : strlen(c->value);
+	char *end;
+
+	q->codec = c->value;
+	q->compress = true;
+	q->level = 0;
+	if (strcmp(c->value, "none") == 0) {
+		q->compress = false;
+	} else if (strcmp(c->value, "lz4") == 0) {
+		q->codec_id = OVBD_CODEC_LZ4;
+	} else if (len == 4 && strncmp(c->value, "zstd", 4) == 0) {
+		q->codec_id = OVBD_CODEC_ZSTD;
+		if (!level)
+			return 0;
+		q->level = (int)strtol(level + 1, &end, 10);
+		if (!isdigit((unsigned char)level[1]) || *end != '\0' || q->level < 1 ||
+		    q->level > ZSTD_LEVEL_MAX)
+			return ovbd_cli_usage(c, "-c %s: the level of zstd is 1 to %d", c->value,
+			                      ZSTD_LEVEL_MAX);
+	} else if (len == 3 && strncmp(c->value, "lz4", 3) == 0) {
+		return ovbd_cli_usage(c, "-c %s: lz4 has no levels", c->value);
+	} else {
+		return ovbd_cli_usage(c, "-c %s: the codecs are lz4, zstd and none", c->value);
+	}
+	return 0;
+}
+
+static int parse_block_size(struct ovbd_cli *c, struct ovbd_convert_request *q)
+{
+	const int r = ovbd_size_parse(c->value, &q->block_size);
+
+	if (r < 0 || q->block_size < OVBD_ZFILE_BLOCK_MIN || q->block_size > OVBD_ZFILE_BLOCK_MAX ||
+	    (q->block_size & (q->block_size - 1)) != 0)
+		return ovbd_cli_usage(c, "--block-size %s: it is 4K, 8K, 16K, 32K or 64K",
+		                      c->value);
+	return 0;
+}
+
+static int parse_jobs(struct ovbd_cli *c, struct ovbd_convert_request *q)
+{
+	char *end;
+	const unsigned long n = strtoul(c->value, &end, 10);
+
+	if (!isdigit((unsigned char)c->value[0]) || *end != '\0' || n < 1 ||
+	    n > OVBD_CONVERT_THREADS_MAX)
+		return ovbd_cli_usage(c, "-j %s: it is 1 to %u", c->value,
+		                      OVBD_CONVERT_THREADS_MAX);
+	q->njobs = (unsigned)n;
+	return 0;
+}
+
+/* 8-4-4-4-12 hexadecimal digits; stored in upper case, as layers have them. */
+static int parse_uuid(struct ovbd_cli *c, char text[OVBD_UUID_SIZE], const char **ret)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	bool good = strlen(c->value) == sizeof(form) - 1;
+
+	for (size_t i = 0; good && i < sizeof(form) - 1; i++) {
+		const unsigned char ch = (unsigned char)c->value[i];
+
+		good = form[i] == '-' ? ch == '-' : isxdigit(ch) != 0;
+		text[i] = (char)toupper(ch);
+	}
+	if (!good)
+		return ovbd_cli_usage(c, "'%s' is no UUID (%s)", c->value, form);
+	text[sizeof(form) - 1] = '\0';
+	*ret = text;
+	return 0;
+}
+
+static int parse_option(struct ovbd_cli *c, int id, struct ovbd_convert_request *q)
+{
+	switch (id) {
+	case 'f':
+		return ovbd_source_format(c, c->value, &q->in);
+	case 'O':
+		return ovbd_source_format(c, c->value, &q->out);
+	case 'B':
+		q->bases[q->nbases++] = c->value;
+		return 0;
+	case 'c':
+		return parse_codec(c, q);
+	case OPT_BLOCK_SIZE:
+		return parse_block_size(c, q);
+	case 'j':
+		return parse_jobs(c, q);
+	case 'p':
+		q->progress = true;
+		return 0;
+	case OPT_TAR:
+		q->tar = true;
+		return 0;
+	case OPT_FORCE:
+		q->force = true;
+		return 0;
+	case OPT_UUID:
+		return parse_uuid(c, q->uuid_text, &q->uuid);
+	case OPT_PARENT_UUID:
+		return parse_uuid(c, q->parent_text, &q->parent_uuid);
+	default: /* 'm' */
+		q->tag = c->value;
+		if (strlen(q->tag) >= OVBD_TAG_SIZE)
+			return ovbd_cli_usage(c, "-m: %zu bytes; a message has at most %u",
+			                      strlen(q->tag), OVBD_TAG_SIZE - 1);
+		return 0;
+	}
+}
+
+static bool makes_layer(const struct ovbd_convert_request *q)
+{
+	return q->out == OVBD_FORMAT_OVBD || q->out == OVBD_FORMAT_LSMT;
+}
+
+/* Options that contradict each other. */
+static int check_options(struct ovbd_cli *c, struct ovbd_convert_request *q)
+{
+	const char *out = ovbd_format_name(q->out);
+
+	if (q->out == OVBD_FORMAT_IMAGE || q->out == OVBD_FORMAT_AUTO)
+		return ovbd_cli_usage(c, "-O %s: the output is ovbd, lsmt, raw or zfile", out);
+	if (q->out == OVBD_FORMAT_OVBD && q->codec && !q->compress)
+		q->out = OVBD_FORMAT_LSMT; /* a layer that is not compressed is just that */
+	else if (q->out == OVBD_FORMAT_ZFILE && q->codec && !q->compress)
+		return ovbd_cli_usage(c, "-O zfile -c none: a ZFile is always compressed");
+	if ((q->out == OVBD_FORMAT_RAW || q->out == OVBD_FORMAT_LSMT) &&
+	    ((q->codec && q->compress) || q->block_size != 0))
+		return ovbd_cli_usage(c,
+		                      "-O %s is not compressed: -c and --block-size are for "
+		                      "ovbd and zfile",
+		                      ovbd_format_name(q->out));
+	if (makes_layer(q))
+		return 0;
+	if (q->nbases > 0)
+		return ovbd_cli_usage(c, "-B makes a layer: -O is ovbd or lsmt, not %s", out);
+	if (q->uuid || q->parent_uuid || q->tag)
+		return ovbd_cli_usage(c,
+		                      "--uuid, --parent-uuid and -m are kept in a layer, not in %s",
+		                      out);
+	if (q->tar && q->out == OVBD_FORMAT_RAW)
+		return ovbd_cli_usage(c, "--tar is not for raw");
+	return 0;
+}
+
+static int check_operands(struct ovbd_cli *c, const struct ovbd_convert_request *q)
+{
+	const char *dst;
+	size_t nstdin = 0;
+
+	if (c->noperands < 2)
+		return ovbd_cli_usage(c, c->noperands == 0 ? "SRC and DST are missing"
+		                                           : "DST is missing");
+	dst = c->operands[c->noperands - 1];
+	for (size_t i = 0; i + 1 < c->noperands; i++)
+		nstdin += strcmp(c->operands[i], "-") == 0;
+	for (size_t i = 0; i < q->nbases; i++)
+		if (strcmp(q->bases[i], "-") == 0)
+			return ovbd_cli_usage(c, "-B - : a base cannot come from standard input");
+	if (nstdin > 0 && c->noperands > 2)
+		return ovbd_cli_usage(c, "standard input must be the only SRC");
+	if (nstdin > 0 && q->in != OVBD_FORMAT_AUTO && q->in != OVBD_FORMAT_RAW)
+		return ovbd_cli_usage(c, "standard input is taken as raw, not as %s",
+		                      ovbd_format_name(q->in));
+	if (ovbd_http_is_url(dst))
+		return ovbd_cli_usage(c, "DST %s: cannot write to a URL", dst);
+	if (strcmp(dst, "-") == 0 && q->tar)
+		return ovbd_cli_usage(c, "a tar cannot go to standard output: its size, known at "
+		                         "last, stands first");
+	if (strcmp(dst, "-") == 0 && isatty(STDOUT_FILENO))
+		return ovbd_cli_usage(c, "standard output is a terminal");
+	return 0;
+}
+
+int ovbd_convert_parse(struct ovbd_cli *c, struct ovbd_convert_request *ret)
+{
+	int id;
+
+	while ((id = ovbd_cli_next(c)) > 0)
+		if (parse_option(c, id, ret) != 0)
+			return -1;
+	if (id < 0 || check_options(c, ret) != 0 || check_operands(c, ret) != 0)
+		return -1;
+	return 0;
+}

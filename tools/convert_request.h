@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the command line of `ovbd convert` says. */
+#ifndef OVBD_TOOLS_CONVERT_REQUEST_H
+#define OVBD_TOOLS_CONVERT_REQUEST_H
+
+#include "image/image.h"
+#include "tools/cli.h"
+
+#define OVBD_CONVERT_THREADS_MAX 256u
+
+struct ovbd_convert_request {
+	enum ovbd_format in, out;
+	const char **bases; /* the caller's: room for as many as there are arguments */
+	size_t nbases;
+	const char *codec; /* NULL: not given */
+	enum ovbd_codec_id codec_id;
+	int level;
+	uint64_t block_size; /* 0: not given */
+	unsigned njobs;
+	bool compress, progress, tar, force;
+	const char *uuid, *parent_uuid, *tag;
+	char uuid_text[OVBD_UUID_SIZE], parent_text[OVBD_UUID_SIZE];
+};
+
+extern const struct ovbd_option ovbd_convert_options[];
+
+/* Parses and checks all of it; *ret holds the defaults already. 0, or -1: the verb shall return
+ * c->status, what there is to say has been said. */
+int ovbd_convert_parse(struct ovbd_cli *c, struct ovbd_convert_request *ret);
+
+#endif

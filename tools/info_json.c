@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The schema ovbd.info.v1. Keys that qemu-img has too are called as there. */
+#include <stdio.h>
+
+#include "tools/info.h"
+
+static void add_zfile(json_t *obj, const struct ovbd_zfile_info z)
+{
+	json_t *c = json_object();
+
+	ovbd_json_set_text(c, "codec", ovbd_codec_name(z.codec));
+	ovbd_json_set_size(c, "block-size", z.block_size);
+	ovbd_json_set_size(c, "blocks", z.nblocks);
+	ovbd_json_set_size(c, "large-blocks", z.nlarge);
+	ovbd_json_set_size(c, "raw-size", z.raw_size);
+	ovbd_json_set_size(c, "stored-size", z.stored_size);
+	ovbd_json_set_bool(c, "checksums", z.checksum);
+	ovbd_json_set_bool(c, "digests", z.digests);
+	ovbd_json_set_bool(c, "header-overwrite", z.header_overwrite);
+	ovbd_json_set(obj, "compression", c);
+}
+
+static void add_layer_info(json_t *obj, const struct ovbd_layer_info *info)
+{
+	ovbd_json_set_size(obj, "virtual-size", info->virtual_size);
+	ovbd_json_set_size(obj, "segments", info->nsegments);
+	ovbd_json_set_size(obj, "data-size", info->data_size);
+	ovbd_json_set_size(obj, "zero-size", info->zero_size);
+	ovbd_json_set(obj, "version",
+	              json_sprintf("%u.%u", info->version >> 8, info->version & 0xff));
+	ovbd_json_set_bool(obj, "sealed-header", info->sealed_header);
+	ovbd_json_set_text(obj, "uuid", info->uuid);
+	ovbd_json_set_text(obj, "parent-uuid", info->parent_uuid);
+	ovbd_json_set_text(obj, "tag", info->tag);
+}
+
+static json_t *layer_json(const struct ovbd_image *img, size_t number)
+{
+	const struct ovbd_image_layer *l = &img->layers[number];
+	char warnings[OVBD_INFO_WARNINGS][OVBD_INFO_WARNING_SIZE];
+	const size_t nwarnings = ovbd_info_warnings(img, number, warnings);
+	json_t *obj = json_object(), *list = json_array();
+
+	ovbd_json_set_text(obj, "filename", l->name);
+	ovbd_json_set_text(obj, "format", ovbd_format_name(l->format));
+	ovbd_json_set_bool(obj, "tar", l->tar);
+	ovbd_json_set_bool(obj, "remote", l->http != NULL);
+	ovbd_json_set_size(obj, "stored-size", l->stored_size);
+	if (l->zfile)
+		add_zfile(obj, ovbd_zfile_info(l->zfile));
+	if (l->layer)
+		add_layer_info(obj, ovbd_layer_info(l->layer));
+	for (size_t i = 0; i < nwarnings; i++)
+		ovbd_json_append(list, json_string(warnings[i]));
+	ovbd_json_set(obj, "warnings", list);
+	return obj;
+}
+
+json_t *ovbd_info_json(const struct ovbd_image *img)
+{
+	const struct ovbd_info_sizes s = ovbd_info_sizes(img);
+	json_t *obj = ovbd_json_create("info"), *layers = json_array();
+
+	ovbd_json_set_text(obj, "format", ovbd_format_name(img->format));
+	ovbd_json_set_size(obj, "virtual-size", img->blob->size);
+	ovbd_json_set_size(obj, "stored-size", s.stored);
+	if (img->stack) {
+		ovbd_json_set_size(obj, "segments", s.nsegments);
+		ovbd_json_set_size(obj, "data-size", s.data);
+		ovbd_json_set_size(obj, "zero-size", s.zero);
+	}
+	for (size_t i = 0; i < img->nlayers; i++)
+		ovbd_json_append(layers, layer_json(img, i));
+	ovbd_json_set(obj, "layers", layers);
+	return obj;
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "tools/info.h"
+#include "tools/size.h"
+#include "tools/text.h"
+
+#define LABEL_WIDTH 15
+
+static void print_text(const char *label, const char *untrusted)
+{
+	AUTO_FREE char *text = ovbd_text_escape(untrusted);
+
+	printf("%-*s%s\n", LABEL_WIDTH, label, text ? text : "");
+}
+
+static void print_size(const char *label, uint64_t bytes)
+{
+	char text[OVBD_SIZE_FULL];
+
+	printf("%-*s%s\n", LABEL_WIDTH, label, ovbd_size_full(text, bytes));
+}
+
+static void print_segments(uint64_t nsegments, uint64_t data, uint64_t zero)
+{
+	char data_text[OVBD_SIZE_TEXT], zero_text[OVBD_SIZE_TEXT];
+
+	printf("%-*s%" PRIu64 " (%s data, %s zeroed)\n", LABEL_WIDTH, "segments:", nsegments,
+	       ovbd_size_text(data_text, data), ovbd_size_text(zero_text, zero));
+}
+
+static void print_zfile(const struct ovbd_zfile_info z)
+{
+	char block[OVBD_SIZE_TEXT], raw[OVBD_SIZE_TEXT];
+
+	printf("%-*s%s, %" PRIu64 " block%s of %s, %s\n", LABEL_WIDTH,
+	       "compression:", ovbd_codec_name(z.codec), z.nblocks, z.nblocks == 1 ? "" : "s",
+	       ovbd_size_text(block, z.block_size),
+	       z.checksum ? "each with a checksum" : "no checksums");
+	if (z.raw_size > 0)
+		printf("%-*s%.1f %% of %s\n", LABEL_WIDTH,
+		       "ratio:", (double)z.stored_size * 100.0 / (double)z.raw_size,
+		       ovbd_size_text(raw, z.raw_size));
+}
+
+static void print_layer_info(const struct ovbd_layer_info *info, bool verbose)
+{
+	print_size("virtual size:", info->virtual_size);
+	print_segments(info->nsegments, info->data_size, info->zero_size);
+	print_text("UUID:", info->uuid);
+	print_text("parent UUID:", info->parent_uuid);
+	if (info->tag[0] != '\0')
+		print_text("message:", info->tag);
+	if (verbose)
+		printf("%-*s%u.%u, %s\n", LABEL_WIDTH, "version:", info->version >> 8,
+		       info->version & 0xff, info->sealed_header ? "committed" : "sealed in place");
+}
+
+static void print_layer(const struct ovbd_image *img, size_t number, bool verbose)
+{
+	const struct ovbd_image_layer *l = &img->layers[number];
+	char warnings[OVBD_INFO_WARNINGS][OVBD_INFO_WARNING_SIZE];
+	const size_t nwarnings = ovbd_info_warnings(img, number, warnings);
+
+	printf("%-*s%s%s\n", LABEL_WIDTH, "format:", ovbd_format_name(l->format),
+	       l->tar ? ", in a tar" : "");
+	print_size("stored size:", l->stored_size);
+	if (l->zfile) {
+		const struct ovbd_zfile_info z = ovbd_zfile_info(l->zfile);
+
+		print_zfile(z);
+		if (verbose)
+			printf("%-*s%s, %s\n", LABEL_WIDTH,
+			       "header:", z.header_overwrite ? "overwritten" : "trailer needed",
+			       z.digests ? "with digests" : "no digests");
+	}
+	if (l->layer)
+		print_layer_info(ovbd_layer_info(l->layer), verbose);
+	else
+		print_size("size:", img->blob->size);
+	if (l->http && verbose) {
+		const struct ovbd_http_stats s = ovbd_http_stats(l->http);
+
+		printf("%-*s%" PRIu64 " bytes in %" PRIu64 " requests\n", LABEL_WIDTH,
+		       "fetched:", s.bytes, s.requests);
+	}
+	for (size_t i = 0; i < nwarnings; i++)
+		print_text("warning:", warnings[i]);
+}
+
+static void print_stack(const struct ovbd_image *img, bool verbose)
+{
+	const struct ovbd_info_sizes s = ovbd_info_sizes(img);
+
+	printf("%-*sstack of %zu layer%s\n", LABEL_WIDTH, "image:", img->nlayers,
+	       img->nlayers == 1 ? "" : "s");
+	print_size("virtual size:", img->blob->size);
+	print_size("stored size:", s.stored);
+	print_segments(s.nsegments, s.data, s.zero);
+	if (verbose)
+		print_size("index memory:", ovbd_index_memory(ovbd_stack_index(img->blob)));
+}
+
+void ovbd_info_text(const struct ovbd_image *img, bool verbose)
+{
+	if (img->format == OVBD_FORMAT_IMAGE)
+		print_stack(img, verbose);
+	for (size_t i = 0; i < img->nlayers; i++) {
+		char label[32] = "image:";
+
+		if (img->format == OVBD_FORMAT_IMAGE) {
+			snprintf(label, sizeof(label), "layer %zu:", i);
+			putchar('\n');
+		}
+		print_text(label, img->layers[i].name);
+		print_layer(img, i, verbose);
+	}
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONFIG_MAX (1u << 20)
+
+bool ovbd_source_is_remote(const struct ovbd_image *img)
+{
+	for (size_t i = 0; i < img->nlayers; i++)
+		if (img->layers[i].http)
+			return true;
+	return false;
+}
+
+/* Whether the file is an image configuration that speaks of a URL. */
+static bool config_with_url(const char *path)
+{
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	AUTO_FREE char *text = calloc(1, CONFIG_MAX + 1); /* ends with a NUL */
+	ssize_t n;
+
+	if (fd < 0 || !text)
+		return false;
+	n = read(fd, text, CONFIG_MAX);
+	return n > 0 && n < (ssize_t)CONFIG_MAX && text[strspn(text, " \t\r\n")] == '{' &&
+	       (memmem(text, (size_t)n, "http://", 7) || memmem(text, (size_t)n, "https://", 8));
+}
+
+bool ovbd_source_maybe_remote(const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ovbd_http_is_url(names[i]) || config_with_url(names[i]))
+			return true;
+	return false;
+}
+
+int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t n,
+                     enum ovbd_format f, struct ovbd_image **ret, int *ret_status)
+{
+	const struct ovbd_image_params p = {.format = f};
+	struct ovbd_error err;
+	int r;
+
+	r = ovbd_image_open(names, n, &p, ret, &err);
+	if (r < 0)
+		*ret_status = ovbd_cli_fail(c, r, ovbd_source_maybe_remote(names, n), &err);
+	return r;
+}
+
+int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *ret)
+{
+	if (ovbd_format_parse(value, ret) == 0)
+		return 0;
+	ovbd_cli_usage(c, "unknown format '%s': there are auto, raw, lsmt, zfile, ovbd and image",
+	               value);
+	return -1;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The images a verb reads, opened from what the user has named. */
+#ifndef OVBD_TOOLS_SOURCE_H
+#define OVBD_TOOLS_SOURCE_H
+
+#include "image/image.h"
+#include "tools/cli.h"
+
+/* Opens names as one image. A failure is told, with what may help; *ret_status is then the exit
+ * status and the return value -errno. */
+int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t n,
+                     enum ovbd_format f, struct ovbd_image **ret, int *ret_status);
+
+/* Whether any layer of img is remote. */
+bool ovbd_source_is_remote(const struct ovbd_image *img);
+
+/* Whether names lead to the network, as far as can be seen without opening them. */
+bool ovbd_source_maybe_remote(const char *const *names, size_t n);
+
+/* The value of an option that takes a format. A mistake is told, and -1 returned. */
+int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *ret);
+
+#define OVBD_OPTION_FORMAT_ENTRY                                                                   \
+	{                                                                                          \
+		'f', "format", "FMT",                                                              \
+			"What SRC is: auto (default), raw, lsmt, zfile, ovbd or image."            \
+	}
+
+#endif

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+/* check: its command line and its verdict. The work is in check.c. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/auto.h"
+#include "tools/check.h"
+#include "tools/interrupt.h"
+#include "tools/json.h"
+#include "tools/progress.h"
+#include "tools/size.h"
+#include "tools/source.h"
+#include "tools/text.h"
+#include "tools/verbs.h"
+
+enum {
+	EXIT_CLEAN = 0,
+	EXIT_CORRUPT = 2,      /* as qemu-img check */
+	EXIT_UNSUPPORTED = 63, /* as qemu-img check: nothing that could be checked */
+};
+
+static const struct ovbd_option options[] = {
+	OVBD_OPTION_FORMAT_ENTRY,
+	OVBD_OPTION_OUTPUT_ENTRY,
+	{'p', "progress", NULL,
+         "Show progress also if standard error is no terminal: a line per 10 %."},
+	{0},
+};
+
+static const struct ovbd_example examples[] = {
+	{"ovbd check disk.ovbd", "Every header, table, checksum and block of a layer."},
+	{"ovbd check -q https://example.org/disk.ovbd || echo bad", "For a script."},
+	{NULL},
+};
+
+struct check {
+	enum ovbd_format format;
+	bool json, progress;
+};
+
+static const char *verdict(int code)
+{
+	return code == 0 ? "clean" : code == -EBADMSG ? "corrupt" : "unchecked";
+}
+
+/* ---- what is printed ---- */
+
+static void print_layer(const struct ovbd_image *img, size_t number,
+                        const struct ovbd_check_result *res)
+{
+	const struct ovbd_image_layer *l = &img->layers[number];
+	AUTO_FREE char *name = ovbd_text_escape(l->name);
+	AUTO_FREE char *why = ovbd_text_escape(res->code < 0 ? res->err.msg : "");
+	char size[OVBD_SIZE_TEXT];
+
+	printf("%s: ", name ? name : "");
+	if (res->code < 0) {
+		printf("%s: %s\n", res->code == -EBADMSG ? "CORRUPT" : "cannot be checked",
+		       why ? why : "");
+		return;
+	}
+	if (l->layer)
+		printf("%" PRIu64 " segments, ", ovbd_layer_info(l->layer)->nsegments);
+	if (l->zfile)
+		printf("%" PRIu64 " blocks%s: good\n", res->nblocks,
+		       res->checksum ? " with checksums" : ", which have no checksums");
+	else
+		printf("%s read, which have no checksums: good\n",
+		       ovbd_size_text(size, res->raw_size));
+}
+
+static json_t *layer_json(const struct ovbd_image *img, size_t number,
+                          const struct ovbd_check_result *res)
+{
+	const struct ovbd_image_layer *l = &img->layers[number];
+	json_t *obj = json_object();
+
+	ovbd_json_set_text(obj, "filename", l->name);
+	ovbd_json_set_text(obj, "format", ovbd_format_name(l->format));
+	ovbd_json_set_text(obj, "result", verdict(res->code));
+	ovbd_json_set_bool(obj, "checksums", res->checksum);
+	if (l->layer)
+		ovbd_json_set_size(obj, "segments", ovbd_layer_info(l->layer)->nsegments);
+	if (l->zfile)
+		ovbd_json_set_size(obj, "blocks", res->nblocks);
+	if (res->code < 0)
+		ovbd_json_set_text(obj, "error", res->err.msg);
+	return obj;
+}
+
+/* The verdict where no image could be opened. */
+static int print_corrupt(const struct ovbd_cli *c, bool json, const struct ovbd_error *err)
+{
+	if (json) {
+		json_t *obj = ovbd_json_create("check");
+
+		ovbd_json_set_text(obj, "result", "corrupt");
+		ovbd_json_set_text(obj, "error", err->msg);
+		ovbd_json_set(obj, "layers", json_array());
+		ovbd_json_print(obj);
+	} else {
+		ovbd_cli_error(c, "%s", err->msg);
+	}
+	return EXIT_CORRUPT;
+}
+
+/* ---- the run ---- */
+
+/* The worst of all: corrupt is worse than unchecked. */
+static int overall(const struct ovbd_check_result *res, size_t n)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (res[i].code < 0 && code != -EBADMSG)
+			code = res[i].code;
+	return code;
+}
+
+static void print_results(const struct ovbd_cli *c, const struct check *q,
+                          const struct ovbd_image *img, const struct ovbd_check_result *res)
+{
+	const int code = overall(res, img->nlayers);
+	json_t *obj, *layers;
+
+	if (!q->json) {
+		for (size_t i = 0; i < img->nlayers && !c->quiet; i++)
+			print_layer(img, i, &res[i]);
+		return;
+	}
+	obj = ovbd_json_create("check");
+	layers = json_array();
+	ovbd_json_set_text(obj, "result", verdict(code));
+	for (size_t i = 0; i < img->nlayers; i++)
+		ovbd_json_append(layers, layer_json(img, i, &res[i]));
+	ovbd_json_set(obj, "layers", layers);
+	ovbd_json_print(obj);
+}
+
+static int check_opened(const struct ovbd_cli *c, const struct check *q,
+                        const struct ovbd_image *img)
+{
+	AUTO_FREE struct ovbd_check_result *res = calloc(img->nlayers, sizeof(res[0]));
+	struct ovbd_progress progress;
+	int code;
+
+	if (!res) {
+		ovbd_cli_error(c, "out of memory");
+		return OVBD_EXIT_FAILURE;
+	}
+	ovbd_progress_start(&progress, c, q->progress);
+	ovbd_check_image(img, ovbd_progress_update, &progress, res);
+	ovbd_progress_end(&progress);
+	code = overall(res, img->nlayers);
+	for (size_t i = 0; i < img->nlayers; i++) {
+		/* what could not be checked is a failure, told as one; nothing is printed of it */
+		if (code < 0 && code != -EBADMSG && res[i].code == code)
+			return ovbd_cli_fail(c, code, ovbd_source_is_remote(img), &res[i].err);
+	}
+	print_results(c, q, img, res);
+	return code == 0 ? EXIT_CLEAN : EXIT_CORRUPT;
+}
+
+static int check(const struct ovbd_cli *c, const struct check *q)
+{
+	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	const struct ovbd_image_params p = {.format = q->format};
+	struct ovbd_error err, suspicion;
+	int r;
+
+	r = ovbd_image_open(c->operands, c->noperands, &p, &img, &err);
+	if (r == -EBADMSG)
+		return print_corrupt(c, q->json, &err);
+	if (r == 0 && (img->nlayers > 1 || img->format != OVBD_FORMAT_RAW))
+		return check_opened(c, q, img);
+	/* one file that is nothing we know: was it? */
+	if ((r == 0 || r == -ENOTSUP) && q->format == OVBD_FORMAT_AUTO)
+		for (size_t i = 0; i < c->noperands; i++)
+			if (ovbd_check_suspect(c->operands[i], &suspicion) == -EBADMSG)
+				return print_corrupt(c, q->json, &suspicion);
+	if (r < 0)
+		return ovbd_cli_fail(c, r, ovbd_source_maybe_remote(c->operands, c->noperands),
+		                     &err);
+	ovbd_cli_error(c, "%s: is neither a layer nor a ZFile: nothing in it can be checked",
+	               c->operands[0]);
+	return EXIT_UNSUPPORTED;
+}
+
+static int run(struct ovbd_cli *c)
+{
+	struct check q = {.format = OVBD_FORMAT_AUTO};
+	int id;
+
+	while ((id = ovbd_cli_next(c)) > 0) {
+		if (id == 'f' && ovbd_source_format(c, c->value, &q.format) < 0)
+			return c->status;
+		if (id == OVBD_OPTION_OUTPUT && ovbd_json_wanted(c, c->value, &q.json) < 0)
+			return c->status;
+		if (id == 'p')
+			q.progress = true;
+	}
+	if (id < 0)
+		return c->status;
+	if (c->noperands == 0)
+		return ovbd_cli_usage(c, "SRC is missing");
+	ovbd_interrupt_catch();
+	return check(c, &q);
+}
+
+const struct ovbd_verb ovbd_verb_check = {
+	.name = "check",
+	.summary = "Verify every header, table, checksum and block",
+	.usage = "SRC...",
+	.text = "SRC is a layer, a ZFile, an image configuration (JSON) or a URL. What is not "
+		"compressed has no checksums: of it, headers and indexes are verified and all "
+                "bytes "
+		"read once.",
+	.options = options,
+	.examples = examples,
+	.exits = "0 clean; 1 could not be checked; 2 corrupt (or wrong usage); 63 SRC is nothing "
+                 "that "
+		 "can be checked; a SRC over the network that cannot be read: 69, 74, 75, 77 as "
+		 "for convert.",
+	.run = run,
+};

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+/* convert: what it opens, what it refuses to overwrite, what it tells. The work is in convert.c. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tools/convert.h"
+#include "tools/convert_request.h"
+#include "tools/interrupt.h"
+#include "tools/progress.h"
+#include "tools/scan.h"
+#include "tools/size.h"
+#include "tools/source.h"
+#include "tools/spool.h"
+#include "tools/verbs.h"
+
+#define READERS_REMOTE 8u /* round trips overlap, whatever the number of processors */
+
+static const struct ovbd_example examples[] = {
+	{"ovbd convert disk.raw disk.ovbd", "A raw image or block device becomes a layer."},
+	{"ovbd convert -c zstd:9 --block-size 32K --tar disk.raw disk.tar",
+         "The same, smaller, in a tar for a registry."},
+	{"ovbd convert -B disk.ovbd new.raw delta.ovbd",
+         "What has changed since disk.ovbd, as a second layer."},
+	{"ovbd convert disk.ovbd delta.ovbd both.ovbd", "Two layers become one."},
+	{"ovbd convert -O raw disk.ovbd delta.ovbd flat.raw", "The device as a plain sparse file."},
+	{"zcat disk.gz | ovbd convert - disk.ovbd", "From standard input."},
+	{NULL},
+};
+
+struct opened {
+	struct ovbd_image *img, *base;
+	struct ovbd_blob *bytes; /* standard input */
+	bool remote;
+	int status; /* of the exit, if it failed; it has been told */
+};
+
+static void close_opened(struct opened *o)
+{
+	ovbd_image_close(o->img);
+	ovbd_image_close(o->base);
+	ovbd_blob_close(o->bytes);
+}
+
+/* A layer through a pipe is most likely not meant to become the content of a layer. */
+static int refuse_piped_layer(const struct ovbd_convert_request *q, struct ovbd_blob *b,
+                              struct ovbd_error *err)
+{
+	int r;
+
+	if (q->in == OVBD_FORMAT_RAW || q->out == OVBD_FORMAT_ZFILE)
+		return 0;
+	r = ovbd_zfile_probe(b, err);
+	if (r == 0)
+		r = ovbd_layer_probe(b, err);
+	if (r == 1)
+		return ovbd_fail(err, -EINVAL,
+		                 "standard input is a layer or ZFile: name it as a file instead "
+		                 "(or say -f raw if its bytes are meant)");
+	return r;
+}
+
+static int open_stdin(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
+                      const char *dst, struct opened *o)
+{
+	const char *slash = strrchr(dst, '/'), *tmp = getenv("TMPDIR");
+	AUTO_FREE char *dir = NULL;
+	struct ovbd_error err;
+	int r;
+
+	if (strcmp(dst, "-") == 0)
+		dir = strdup(tmp ? tmp : "/var/tmp");
+	else if (slash)
+		dir = strndup(dst, slash == dst ? 1 : (size_t)(slash - dst));
+	else
+		dir = strdup(".");
+	r = dir ? ovbd_spool_stdin(dir, &o->bytes, &err)
+	        : ovbd_fail(&err, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = refuse_piped_layer(q, o->bytes, &err);
+	if (r < 0)
+		o->status = ovbd_cli_fail(c, r, false, &err);
+	return r;
+}
+
+/* For -O zfile SRC is bytes, not a device: what is a ZFile is unpacked, all else taken as it is. */
+static int open_bytes(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
+                      const char *name, struct opened *o)
+{
+	struct ovbd_error err;
+	int r;
+
+	r = ovbd_source_open(c, &name, 1, OVBD_FORMAT_RAW, &o->img, &o->status);
+	if (r < 0 || q->in != OVBD_FORMAT_AUTO)
+		return r;
+	r = ovbd_zfile_probe(o->img->blob, &err);
+	if (r < 0)
+		o->status = ovbd_cli_fail(c, r, ovbd_source_is_remote(o->img), &err);
+	if (r <= 0)
+		return r;
+	ovbd_image_close(OVBD_MOVE(o->img));
+	return ovbd_source_open(c, &name, 1, OVBD_FORMAT_ZFILE, &o->img, &o->status);
+}
+
+static int open_sources(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
+                        struct opened *o)
+{
+	const size_t nsrcs = c->noperands - 1;
+	const bool bytes = q->out == OVBD_FORMAT_ZFILE && nsrcs == 1 &&
+	                   (q->in == OVBD_FORMAT_AUTO || q->in == OVBD_FORMAT_RAW);
+	int r = 0;
+
+	if (q->nbases > 0)
+		r = ovbd_source_open(c, q->bases, q->nbases, OVBD_FORMAT_AUTO, &o->base,
+		                     &o->status);
+	if (r < 0)
+		return r;
+	if (strcmp(c->operands[0], "-") == 0)
+		r = open_stdin(c, q, c->operands[nsrcs], o);
+	else if (bytes)
+		r = open_bytes(c, q, c->operands[0], o);
+	else
+		r = ovbd_source_open(c, c->operands, nsrcs, q->in, &o->img, &o->status);
+	if (r == 0)
+		o->remote = (o->img && ovbd_source_is_remote(o->img)) ||
+		            (o->base && ovbd_source_is_remote(o->base));
+	return r;
+}
+
+/* ---- the destination ---- */
+
+/* Whether writing to the device st would destroy a layer of img. */
+static bool is_layer_of(const struct stat *st, const struct ovbd_image *img)
+{
+	struct stat l;
+
+	for (size_t i = 0; img && i < img->nlayers; i++)
+		if (!img->layers[i].http && stat(img->layers[i].name, &l) == 0 &&
+		    S_ISBLK(l.st_mode) && l.st_rdev == st->st_rdev)
+			return true;
+	return false;
+}
+
+/* A device is written in place, so what could go wrong is found out before. */
+static int check_device(const struct ovbd_convert_request *q, const struct opened *o,
+                        const char *dst, const struct stat *st, struct ovbd_error *err)
+{
+	const uint64_t want = o->img ? o->img->blob->size : o->bytes->size;
+	AUTO_BLOB *device = NULL;
+	int r;
+
+	if (q->out != OVBD_FORMAT_RAW)
+		return ovbd_fail(err, -EINVAL,
+		                 "%s: is a block device: only -O raw can be written to one", dst);
+	if (is_layer_of(st, o->img))
+		return ovbd_fail(err, -EINVAL, "%s: is read from and cannot be written to", dst);
+	r = ovbd_blob_open_file(dst, &device, err);
+	if (r == 0 && device->size < want)
+		return ovbd_fail(err, -ENOSPC, "%s: has %" PRIu64 " bytes, but the image %" PRIu64,
+		                 dst, device->size, want);
+	return r;
+}
+
+/* Whether dst may be written, told before the work and not after it. */
+static int check_dst(const struct ovbd_convert_request *q, const char *dst, struct ovbd_error *err)
+{
+	struct stat st;
+
+	if (strcmp(dst, "-") == 0 || stat(dst, &st) < 0)
+		return 0;
+	if (S_ISDIR(st.st_mode))
+		return ovbd_fail(err, -EISDIR, "%s: is a directory", dst);
+	if (!q->force && S_ISREG(st.st_mode))
+		return ovbd_fail(err, -EEXIST, "%s: exists; use --force to replace it", dst);
+	if (!q->force && S_ISBLK(st.st_mode))
+		return ovbd_fail(err, -EEXIST,
+		                 "%s: is a block device; use --force to overwrite what is on it",
+		                 dst);
+	return 0;
+}
+
+/* ---- what is told afterwards ---- */
+
+static void warn(const struct ovbd_cli *c, const struct ovbd_convert *v,
+                 const struct ovbd_converted *done)
+{
+	const bool layer = v->format == OVBD_FORMAT_LSMT || v->format == OVBD_FORMAT_OVBD;
+
+	if (done->nsegments > OVBD_SEGMENTS_ORIGINAL)
+		ovbd_cli_warning(c,
+		                 "%s: %" PRIu64 " segments: overlaybd opens layers of at most %u; "
+		                 "split the image into several layers if that matters",
+		                 v->dst, done->nsegments, OVBD_SEGMENTS_ORIGINAL);
+	if (done->nlarge > 0)
+		ovbd_cli_warning(c,
+		                 "%s: %" PRIu64
+		                 " blocks grew beyond 64 KiB when compressed, which overlaybd "
+		                 "cannot read; use --block-size 32K if that matters",
+		                 v->dst, done->nlarge);
+	if (layer && v->src->size % 512 != 0)
+		ovbd_cli_warning(c,
+		                 "%s: the device is %" PRIu64
+		                 " bytes, no multiple of 512: a kernel sees whole sectors only",
+		                 v->dst, v->src->size);
+}
+
+static void summarize(const struct ovbd_cli *c, const struct ovbd_convert *v,
+                      const struct ovbd_converted *done, double seconds)
+{
+	char device[OVBD_SIZE_TEXT], raw[OVBD_SIZE_TEXT], stored[OVBD_SIZE_TEXT];
+	char ratio[64] = "", segments[48] = "";
+	const char *what = v->format == OVBD_FORMAT_ZFILE ? "" : " device";
+
+	ovbd_size_text(device, v->src->size);
+	ovbd_size_text(raw, done->raw_size);
+	ovbd_size_text(stored, done->stored_size);
+	if (v->format == OVBD_FORMAT_RAW) {
+		ovbd_size_text(raw, done->data_size);
+		ovbd_cli_note(c, "%s: %s device, %s of it data; %.1f s", v->dst, device, raw,
+		              seconds);
+		return;
+	}
+	if (v->format != OVBD_FORMAT_LSMT && done->raw_size > 0)
+		snprintf(ratio, sizeof(ratio), ", %.1f %% of %s",
+		         (double)done->stored_size * 100.0 / (double)done->raw_size, raw);
+	if (v->format != OVBD_FORMAT_ZFILE)
+		snprintf(segments, sizeof(segments), ", %" PRIu64 " segment%s", done->nsegments,
+		         done->nsegments == 1 ? "" : "s");
+	ovbd_cli_note(c, "%s: %s%s in %s%s%s; %.1f s", v->dst, device, what, stored, ratio,
+	              segments, seconds);
+}
+
+/* ---- the run ---- */
+
+/* The parent a layer names if none is given: the one it was made to lie on. */
+static const char *default_parent(const struct opened *o)
+{
+	static const char null_uuid[] = "00000000-0000-0000-0000-000000000000";
+	const struct ovbd_image *on = o->base ? o->base : o->img;
+	const char *uuid;
+
+	if (!on || !on->stack)
+		return NULL;
+	if (o->base)
+		uuid = ovbd_layer_info(on->layers[on->nlayers - 1].layer)->uuid;
+	else
+		uuid = ovbd_layer_info(on->layers[0].layer)->parent_uuid;
+	return strcmp(uuid, null_uuid) == 0 || uuid[0] == '\0' ? NULL : uuid;
+}
+
+static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
+                   const struct opened *o)
+{
+	const unsigned njobs = q->njobs ? q->njobs : ovbd_cpus();
+	struct ovbd_progress progress;
+	struct ovbd_converted done;
+	struct ovbd_error err;
+	bool local;
+	struct ovbd_convert v = {
+		.src = o->img ? o->img->blob : o->bytes,
+		.img = o->img,
+		.base = o->base,
+		.dst = c->operands[c->noperands - 1],
+		.format = q->out,
+		.tar = q->tar,
+		.force = q->force,
+		.zfile = {.codec = q->codec_id,
+	                  .level = q->level,
+	                  .block_size =
+	                          q->block_size ? (uint32_t)q->block_size : OVBD_ZFILE_BLOCK_MIN,
+	                  .checksum = true,
+	                  .nthreads = njobs},
+		.uuid = q->uuid,
+		.parent_uuid = q->parent_uuid ? q->parent_uuid : default_parent(o),
+		.tag = q->tag,
+		.nthreads = njobs,
+		.nreaders = o->remote && njobs < READERS_REMOTE ? READERS_REMOTE : njobs,
+		.progress = ovbd_progress_update,
+		.arg = &progress,
+	};
+	int r;
+
+	ovbd_progress_start(&progress, c, q->progress);
+	r = ovbd_convert_run(&v, &done, &local, &err);
+	ovbd_progress_end(&progress);
+	if (r < 0)
+		return ovbd_cli_fail(c, r, o->remote && !local, &err);
+	warn(c, &v, &done);
+	summarize(c, &v, &done, ovbd_progress_seconds(&progress));
+	return OVBD_EXIT_OK;
+}
+
+static int open_and_convert(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
+                            struct opened *o)
+{
+	const char *dst = c->operands[c->noperands - 1];
+	struct ovbd_error err;
+	struct stat st;
+	int r;
+
+	r = check_dst(q, dst, &err);
+	if (r < 0)
+		return ovbd_cli_fail(c, r, false, &err);
+	if (open_sources(c, q, o) < 0)
+		return o->status;
+	if (strcmp(dst, "-") != 0 && stat(dst, &st) == 0 && S_ISBLK(st.st_mode)) {
+		r = check_device(q, o, dst, &st, &err);
+		if (r < 0)
+			return ovbd_cli_fail(c, r, false, &err);
+	}
+	return convert(c, q, o);
+}
+
+static int run(struct ovbd_cli *c)
+{
+	AUTO_FREE const char **bases = calloc((size_t)c->argc, sizeof(bases[0]));
+	struct ovbd_convert_request q = {.out = OVBD_FORMAT_OVBD,
+	                                 .codec_id = OVBD_CODEC_LZ4,
+	                                 .compress = true,
+	                                 .bases = bases};
+	struct opened o = {0};
+	int status;
+
+	if (!bases) {
+		ovbd_cli_error(c, "out of memory");
+		return OVBD_EXIT_FAILURE;
+	}
+	if (ovbd_convert_parse(c, &q) < 0)
+		return c->status;
+	ovbd_interrupt_catch();
+	status = open_and_convert(c, &q, &o);
+	close_opened(&o);
+	return status;
+}
+
+const struct ovbd_verb ovbd_verb_convert = {
+	.name = "convert",
+	.summary = "Make a layer of an image, an image of layers, or a delta of two",
+	.usage = "SRC... DST",
+	.text = "SRC is a raw image, block device, layer, image configuration (JSON) or URL; "
+		"several "
+		"SRC are a stack of layers, bottom first. '-' is standard input (as SRC) or "
+		"standard output (as DST). DST appears when it is complete, or not at all.",
+	.options = ovbd_convert_options,
+	.examples = examples,
+	.exits = "0 done; 1 failed; 2 wrong usage; a SRC over the network: 65 bad data, 69 not "
+		 "available, 74 I/O error, 75 try again later, 77 denied; 128 + N after signal N.",
+	.run = run,
+};
