@@ -90,10 +90,19 @@ static int check_file(const char *path, const struct stat *st, struct ovbd_error
 	return 0;
 }
 
+/* Whether path names the very file that is open as fd. */
+static bool is_named(int fd, const char *path)
+{
+	struct stat opened, named;
+
+	return fstat(fd, &opened) == 0 && lstat(path, &named) == 0 &&
+	       opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 /* Opens and locks the file, and makes sure that it is still what path names. */
 static int lock_file(const char *path, int *ret_fd, struct ovbd_error *err)
 {
-	struct stat named, opened;
+	struct stat named;
 	AUTO_FD fd = -1;
 	int r;
 
@@ -110,13 +119,26 @@ static int lock_file(const char *path, int *ret_fd, struct ovbd_error *err)
 			return ovbd_fail(err, -EBUSY, "%s: another server has it", path);
 		return ovbd_fail_errno(err, -errno, "%s: locking it", path);
 	}
-	if (fstat(fd, &opened) < 0 || lstat(path, &named) < 0)
-		return ovbd_fail_errno(err, -errno, "%s", path);
-	if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
+	if (!is_named(fd, path))
 		return ovbd_fail(err, -EBUSY, "%s: another server has just come or gone", path);
 	*ret_fd = fd;
 	fd = -1;
 	return 0;
+}
+
+/* If another server mounts in between, that is what the caller wants to hear. */
+static int clear_and_lock(const char *path, int *ret_fd, struct ovbd_error *err)
+{
+	struct ovbd_error busy;
+	int r;
+
+	r = clear_mounts(path, err);
+	if (r < 0)
+		return r;
+	r = lock_file(path, ret_fd, err);
+	if (r < 0 && r != -EBUSY && clear_mounts(path, &busy) == -EBUSY)
+		return ovbd_fail(err, -EBUSY, "%s", busy.msg);
+	return r;
 }
 
 int ovbd_fuse_place_take(const char *path, struct ovbd_fuse_place *ret, struct ovbd_error *err)
@@ -129,9 +151,7 @@ int ovbd_fuse_place_take(const char *path, struct ovbd_fuse_place *ret, struct o
 	r = find_or_create(path, &real, &created, err);
 	if (r < 0)
 		return r;
-	r = clear_mounts(real, err);
-	if (r == 0)
-		r = lock_file(real, &fd, err);
+	r = clear_and_lock(real, &fd, err);
 	if (r < 0) {
 		if (created && r != -EBUSY) /* then it is the other server's */
 			unlink(real);
@@ -145,7 +165,7 @@ int ovbd_fuse_place_take(const char *path, struct ovbd_fuse_place *ret, struct o
 
 void ovbd_fuse_place_release(struct ovbd_fuse_place *take_p)
 {
-	if (take_p->created)
+	if (take_p->created && is_named(take_p->fd, take_p->path))
 		unlink(take_p->path);
 	if (take_p->fd >= 0)
 		close(take_p->fd);

@@ -30,38 +30,43 @@ struct worker {
 	pthread_t thread;
 };
 
-static int answer(struct serve *s, unsigned worker, const struct ovbd_request *rq,
-                  struct ovbd_error *err)
+/* What became of a read: counted, and told if it failed. */
+static void account(const struct ovbd_serve_params *p, const struct ovbd_request *rq, int status,
+                    const struct ovbd_error *why)
 {
-	int r = ovbd_blob_pread(s->blob, rq->buf, rq->len, rq->off, err);
-
-	if (s->p->stats) {
-		atomic_fetch_add_explicit(&s->p->stats->reads, 1, memory_order_relaxed);
-		if (r == 0)
-			atomic_fetch_add_explicit(&s->p->stats->bytes, rq->len,
-			                          memory_order_relaxed);
+	if (p->stats) {
+		atomic_fetch_add_explicit(&p->stats->reads, 1, memory_order_relaxed);
+		if (status == 0)
+			atomic_fetch_add_explicit(&p->stats->bytes, rq->len, memory_order_relaxed);
 		else
-			atomic_fetch_add_explicit(&s->p->stats->failed, 1, memory_order_relaxed);
+			atomic_fetch_add_explicit(&p->stats->failed, 1, memory_order_relaxed);
 	}
-	if (r < 0 && s->p->failed)
-		s->p->failed(s->p->arg, rq, r, err);
-	r = s->t->ops->complete(s->t, worker, rq, r);
-	if (r < 0)
-		return ovbd_fail_errno(err, r, "%s: answering a read failed", s->t->ops->name);
-	return 0;
+	if (status < 0 && p->failed)
+		p->failed(p->arg, rq, status, why);
 }
 
-static void work(struct serve *s, unsigned worker)
+/* The whole life of a worker; -ESHUTDOWN at the end of a good one. */
+static int serve_worker(const struct serve *s, unsigned worker, struct ovbd_error *err)
 {
+	const struct ovbd_transport_ops *ops = s->t->ops;
 	struct ovbd_request rq;
-	struct ovbd_error err = {0};
 	int r;
 
-	do {
-		r = s->t->ops->next(s->t, worker, &rq, &err);
-		if (r == 0)
-			r = answer(s, worker, &rq, &err);
-	} while (r == 0);
+	while ((r = ops->next(s->t, worker, &rq, err)) == 0) {
+		const int status = ovbd_blob_pread(s->blob, rq.buf, rq.len, rq.off, err);
+
+		account(s->p, &rq, status, err);
+		r = ops->complete(s->t, worker, &rq, status);
+		if (r < 0)
+			return ovbd_fail_errno(err, r, "%s: answering a read failed", ops->name);
+	}
+	return r;
+}
+
+static void run_worker(struct serve *s, unsigned worker)
+{
+	struct ovbd_error err = {0};
+	const int r = serve_worker(s, worker, &err);
 
 	if (r != -ESHUTDOWN) {
 		pthread_mutex_lock(&s->lock);
@@ -78,7 +83,7 @@ static void *worker_main(void *arg)
 {
 	const struct worker *w = arg;
 
-	work(w->serve, w->number);
+	run_worker(w->serve, w->number);
 	return NULL;
 }
 
@@ -103,7 +108,7 @@ int ovbd_serve(struct ovbd_transport *t, struct ovbd_blob *b, const struct ovbd_
 		r = -pthread_create(&w->thread, NULL, worker_main, w);
 	}
 	if (r == 0)
-		work(&s, 0);
+		run_worker(&s, 0);
 	else
 		t->ops->stop(t);
 	for (unsigned i = 1; i < nstarted; i++)
