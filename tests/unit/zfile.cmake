@@ -1,5 +1,5 @@
 set(zfile_make ${CMAKE_CURRENT_SOURCE_DIR}/../lib/zfile_make.c)
-foreach(what format reader writer check)
+foreach(what format reader writer check should_fail)
   ovbd_unit(
     unit_zfile_${what}
     SOURCES zfile_${what}.c ${zfile_make}
