@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How a server ends. All signals are blocked and one thread waits for them, so that nothing here
+ * runs in a signal handler.
+ *
+ * The first SIGTERM, SIGINT or SIGHUP takes the file's name away; if nobody has the file open, that
+ * is the end. Otherwise its users (a loop device, a virtual machine) are served until the last has
+ * closed it: an operator who stops a service must not break a mounted file system. A second signal
+ * stops at once, and leaves them with errors.
+ *
+ * With --run the end of the command does what the first signal does. An interrupt from the terminal
+ * is the command's own affair then, and SIGTERM and SIGHUP are passed on to it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/auto.h"
+#include "daemon/transport.h"
+#include "tools/serving.h"
+
+extern char **environ;
+
+static bool is_ignored(int sig)
+{
+	struct sigaction sa;
+
+	return sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
+}
+
+/* A signal that is blocked arrives here even where it is ignored, as nohup and shells do for what
+ * runs in the background: that must stay so. */
+static void want(struct ovbd_serving *s, int sig)
+{
+	if (!is_ignored(sig))
+		sigaddset(&s->signals, sig);
+}
+
+void ovbd_serving_block_signals(struct ovbd_serving *s, const char *command)
+{
+	s->command = command;
+	sigemptyset(&s->signals);
+	want(s, SIGTERM);
+	want(s, SIGHUP);
+	want(s, SIGINT);
+	sigaddset(&s->signals, SIGUSR1);
+	sigaddset(&s->signals, SIGCHLD);
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	pthread_sigmask(SIG_BLOCK, &s->signals, &s->old_mask);
+}
+
+static int start_command(struct ovbd_serving *s, struct ovbd_error *err)
+{
+	const char *const argv[] = {"sh", "-c", s->command, NULL};
+	AUTO_FREE char *file = realpath(s->path, NULL);
+	posix_spawnattr_t attr;
+	sigset_t defaults;
+	int r;
+
+	if (!file || setenv("OVBD_FILE", file, 1) < 0)
+		return ovbd_fail_errno(err, -errno, "%s", s->path);
+	r = -posix_spawnattr_init(&attr);
+	if (r < 0)
+		return ovbd_fail_errno(err, r, "starting '%s'", s->command);
+	sigemptyset(&defaults);
+	sigaddset(&defaults, SIGPIPE);
+	posix_spawnattr_setsigmask(&attr, &s->old_mask);
+	posix_spawnattr_setsigdefault(&attr, &defaults);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	/* execve() takes the words as they are; its prototype is older than const. */
+	r = -posix_spawn(&s->child, "/bin/sh", NULL, &attr, (char *const *)(uintptr_t)argv,
+	                 environ);
+	posix_spawnattr_destroy(&attr);
+	if (r < 0) {
+		s->child = 0;
+		return ovbd_fail_errno(err, r, "starting '%s'", s->command);
+	}
+	return 0;
+}
+
+static void leave(struct ovbd_serving *s)
+{
+	struct ovbd_error err;
+	int r;
+
+	if (s->leaving) {
+		s->t->ops->stop(s->t);
+		return;
+	}
+	s->leaving = true;
+	r = s->t->ops->detach(s->t, &err);
+	if (r < 0)
+		ovbd_serving_tell(s, true, "%s; another signal stops at once", err.msg);
+	else if (r == 1)
+		ovbd_serving_tell(s, false,
+		                  "still in use: serving its users to the end; another signal "
+		                  "stops at once");
+}
+
+static void reap(struct ovbd_serving *s)
+{
+	int status;
+
+	if (s->child == 0 || waitpid(s->child, &status, WNOHANG) != s->child)
+		return;
+	s->child = 0;
+	s->child_status =
+		WIFEXITED(status) ? WEXITSTATUS(status) : OVBD_EXIT_SIGNAL + WTERMSIG(status);
+	if (!s->leaving)
+		leave(s);
+}
+
+static void *control_main(void *arg)
+{
+	struct ovbd_serving *s = arg;
+
+	while (!s->ended || s->child != 0) {
+		int sig = 0;
+
+		if (sigwait(&s->signals, &sig) != 0 || s->ended)
+			sig = SIGCHLD;
+		if (sig == SIGCHLD)
+			reap(s);
+		else if (sig == SIGUSR1)
+			ovbd_serving_tell_stats(s);
+		else if (s->child == 0)
+			leave(s);
+		else if (sig != SIGINT)
+			kill(s->child, sig);
+	}
+	return NULL;
+}
+
+int ovbd_serving_start_control(struct ovbd_serving *s, struct ovbd_error *err)
+{
+	int r = s->command ? start_command(s, err) : 0;
+
+	if (r < 0)
+		return r;
+	r = -pthread_create(&s->control, NULL, control_main, s);
+	return r < 0 ? ovbd_fail_errno(err, r, "starting a thread") : 0;
+}
+
+int ovbd_serving_join_control(struct ovbd_serving *s)
+{
+	s->ended = true;
+	pthread_kill(s->control, SIGUSR1);
+	pthread_join(s->control, NULL);
+	return s->child_status;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a server tells while it runs. An image whose server has gone away fails thousands of reads
+ * in a second, all for one reason: a line is written for the first, and then at most one a second,
+ * with the number of those in between.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "daemon/serve.h"
+#include "remote/http.h"
+#include "tools/serving.h"
+#include "tools/size.h"
+
+#define TELL_EVERY_MS 1000
+
+void ovbd_serving_tell(const struct ovbd_serving *s, bool is_error, const char *fmt, ...)
+{
+	char line[OVBD_ERROR_SIZE + 256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (s->to_syslog) {
+		if (is_error || !s->c->quiet)
+			syslog(is_error ? LOG_ERR : LOG_NOTICE, "%s: %s", s->path, line);
+	} else if (is_error) {
+		ovbd_cli_error(s->c, "%s: %s", s->path, line);
+	} else {
+		ovbd_cli_note(s->c, "%s: %s", s->path, line);
+	}
+}
+
+static long long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void ovbd_serving_failed(void *arg, const struct ovbd_request *rq, int code,
+                         const struct ovbd_error *why)
+{
+	struct ovbd_serving *s = arg;
+	const long long now = now_ms();
+	long long told = s->told_ms;
+	char before[64] = "";
+	unsigned long untold;
+
+	(void)code;
+	if ((told != 0 && now - told < TELL_EVERY_MS) ||
+	    !atomic_compare_exchange_strong(&s->told_ms, &told, now)) {
+		atomic_fetch_add(&s->untold, 1);
+		return;
+	}
+	untold = atomic_exchange(&s->untold, 0);
+	if (untold > 0)
+		snprintf(before, sizeof(before), " (and %lu more before it)", untold);
+	ovbd_serving_tell(s, true, "read of %" PRIu32 " bytes at %" PRIu64 " failed%s: %s", rq->len,
+	                  rq->off, before, why->msg);
+}
+
+void ovbd_serving_tell_stats(struct ovbd_serving *s)
+{
+	struct ovbd_http_stats all = {0};
+	uint64_t stored = 0;
+	size_t nremote = 0;
+	char bytes[OVBD_SIZE_TEXT], size[OVBD_SIZE_TEXT];
+
+	for (size_t i = 0; i < s->img->nlayers; i++) {
+		const struct ovbd_image_layer *l = &s->img->layers[i];
+
+		if (l->http) {
+			const struct ovbd_http_stats one = ovbd_http_stats(l->http);
+
+			all.requests += one.requests;
+			all.retries += one.retries;
+			all.bytes += one.bytes;
+			stored += l->stored_size;
+			nremote++;
+		}
+	}
+	ovbd_serving_tell(s, false, "%" PRIu64 " reads, %s; %" PRIu64 " failed",
+	                  (uint64_t)s->stats->reads, ovbd_size_text(bytes, s->stats->bytes),
+	                  (uint64_t)s->stats->failed);
+	if (nremote > 0)
+		ovbd_serving_tell(s, false,
+		                  "fetched %s of %s in %zu remote layers: %" PRIu64
+		                  " requests, %" PRIu64 " of them retries",
+		                  ovbd_size_text(bytes, all.bytes), ovbd_size_text(size, stored),
+		                  nremote, all.requests, all.retries);
+}

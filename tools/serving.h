@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of "ovbd serve": what a running server tells, and how it ends. */
+#ifndef OVBD_TOOLS_SERVING_H
+#define OVBD_TOOLS_SERVING_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "image/image.h"
+#include "tools/cli.h"
+
+struct ovbd_serve_stats;
+struct ovbd_request;
+struct ovbd_transport;
+
+struct ovbd_serving {
+	const struct ovbd_cli *c;
+	const char *path; /* the file's place, as it was given */
+	const struct ovbd_image *img;
+	struct ovbd_transport *t;
+	struct ovbd_serve_stats *stats;
+	bool to_syslog; /* there is no terminal: it runs in the background */
+
+	/* serve_run.c's own. */
+	const char *command; /* to run meanwhile, or NULL */
+	sigset_t signals;    /* that are waited for */
+	sigset_t old_mask;
+	pthread_t control;
+	pid_t child; /* while the command runs */
+	int child_status;
+	bool leaving;      /* the first signal to end has come */
+	atomic_bool ended; /* ovbd_serve() has returned */
+
+	/* serve_stats.c's own: failed reads, told once a second at most. */
+	_Atomic long long told_ms;
+	_Atomic unsigned long untold;
+};
+
+/* Before any thread is started: the signals are for serve_run.c. command may be NULL. */
+void ovbd_serving_block_signals(struct ovbd_serving *s, const char *command);
+
+/* Runs the command, if there is one, and waits for it and for signals, in a thread of its own. The
+ * end of the command or a first signal detaches the transport, a second signal stops it. */
+int ovbd_serving_start_control(struct ovbd_serving *s, struct ovbd_error *err);
+
+/* When ovbd_serve() has returned: waits for the command. Returns its exit status, or 0. */
+int ovbd_serving_join_control(struct ovbd_serving *s);
+
+/* An ovbd_serve_failed_fn; arg is the struct ovbd_serving. */
+void ovbd_serving_failed(void *arg, const struct ovbd_request *rq, int code,
+                         const struct ovbd_error *why);
+
+/* How much was read, and what of it was fetched over the network. */
+void ovbd_serving_tell_stats(struct ovbd_serving *s);
+
+/* A line for the operator: standard error, or the system's log. Errors also with -q. */
+void ovbd_serving_tell(const struct ovbd_serving *s, bool is_error, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif
