@@ -27,6 +27,9 @@ if(OVBD_SANITIZE)
                                               -fno-sanitize-recover=all)
   target_link_options(ovbd_flags INTERFACE -fsanitize=${OVBD_SANITIZE})
 endif()
+if(OVBD_FUZZ) # the libraries tell the fuzzer where it has been
+  target_compile_options(ovbd_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # ovbd_library(NAME SOURCES a.c b.c DEPS ovbd_base PKGS liblz4): the static library ovbd_NAME of a
 # folder. DEPS are other folders' libraries, PKGS pkg-config modules (required). -DNDEBUG is not
