@@ -48,7 +48,7 @@ static struct http_blob *http_of(struct ovbd_blob *b)
 
 static void give_conn(struct http_conn **c)
 {
-	ovbd_http_pool_give(*c);
+	http_pool_give(*c);
 }
 
 /* SplitMix64: a good enough number out of a counter. */
@@ -88,7 +88,7 @@ static int tell(const struct http_blob *h, const struct http_want *w, const stru
 static int http_fetch(struct http_blob *h, const struct http_want *w, void *buf,
                       struct http_got *ret, struct ovbd_error *err)
 {
-	const uint64_t start = ovbd_http_now_ms();
+	const uint64_t start = http_now_ms();
 	const struct http_get get = {
 		.url = h->url,
 		.p = &h->params,
@@ -96,13 +96,13 @@ static int http_fetch(struct http_blob *h, const struct http_want *w, void *buf,
 		.buf = buf,
 		.deadline_ms = start + h->params.deadline_ms,
 	};
-	OVBD_AUTO(give_conn) struct http_conn *c = ovbd_http_pool_take(h->origin);
+	OVBD_AUTO(give_conn) struct http_conn *c = http_pool_take(h->origin);
 
 	if (!c)
 		return ovbd_fail(err, -ENOMEM, "%s: out of memory", h->shown);
 	for (unsigned n = 1;; n++) {
-		const int r = ovbd_http_get(c, &get, ret);
-		const uint64_t now = ovbd_http_now_ms();
+		const int r = http_get(c, &get, ret);
+		const uint64_t now = http_now_ms();
 		const struct http_retry_state state = {
 			.nattempts = n,
 			.max_attempts = w->pin ? h->params.max_attempts : h->params.open_attempts,
@@ -116,8 +116,8 @@ static int http_fetch(struct http_blob *h, const struct http_want *w, void *buf,
 		atomic_fetch_add(&h->bytes, ret->nbytes);
 		if (r == 0)
 			return 0;
-		wait = ovbd_http_retry_wait(&state, &ret->verdict,
-		                            ret->answer.field[HTTP_RETRY_AFTER], time(NULL));
+		wait = http_retry_wait(&state, &ret->verdict, ret->answer.field[HTTP_RETRY_AFTER],
+		                       time(NULL));
 		if (wait < 0)
 			return tell(h, w, ret, n, now - start, err);
 		atomic_fetch_add(&h->retries, 1);
@@ -157,7 +157,7 @@ static void http_close(struct ovbd_blob *b)
 	struct http_blob *h = http_of(b);
 
 	if (h->entered)
-		ovbd_http_pool_leave();
+		http_pool_leave();
 	free(h->url);
 	free(h->user_agent);
 	free(h->ca_file);
@@ -223,7 +223,7 @@ int ovbd_http_open(const char *url, const struct ovbd_http_params *p, struct ovb
 	uint64_t seed;
 	int r;
 
-	r = ovbd_http_url_check(url, err);
+	r = http_url_check(url, err);
 	if (r < 0)
 		return r;
 	h = calloc(1, sizeof(*h));
@@ -231,14 +231,14 @@ int ovbd_http_open(const char *url, const struct ovbd_http_params *p, struct ovb
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	b = &h->blob;
 	b->ops = &http_ops;
-	ovbd_http_url_show(url, h->shown);
-	h->origin = ovbd_http_url_origin(url);
+	http_url_show(url, h->shown);
+	h->origin = http_url_origin(url);
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
-		seed = ovbd_http_now_ms();
+		seed = http_now_ms();
 	atomic_init(&h->random, seed);
 	if (copy_params(h, url, p) < 0)
 		return ovbd_fail(err, -ENOMEM, "%s: out of memory", h->shown);
-	r = ovbd_http_pool_enter(err);
+	r = http_pool_enter(err);
 	if (r < 0)
 		return r;
 	h->entered = true;

@@ -34,7 +34,7 @@ static const char *const field_names[HTTP_NFIELDS] = {
 	[HTTP_RETRY_AFTER] = "Retry-After",
 };
 
-int ovbd_http_verdict(struct http_verdict *v, int code, enum http_retry retry, const char *fmt, ...)
+int http_verdict(struct http_verdict *v, int code, enum http_retry retry, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -94,7 +94,7 @@ static void take_field(struct http_answer *a, enum http_field f, const char *val
 		memcpy(a->field[f], text, sizeof(text));
 }
 
-void ovbd_http_answer_line(struct http_answer *a, const char *line, size_t len)
+void http_answer_line(struct http_answer *a, const char *line, size_t len)
 {
 	const char *colon;
 	size_t name_len;
@@ -143,7 +143,7 @@ static bool parse_char(const char **at, char ch)
 	return true;
 }
 
-bool ovbd_http_range_parse(const char *text, struct http_range *ret)
+bool http_range_parse(const char *text, struct http_range *ret)
 {
 	struct http_range r = {0};
 	const char *at = text;
@@ -182,13 +182,12 @@ static bool length_differs(const struct http_answer *a, uint64_t v)
 static int differs(struct http_verdict *v, const char *name, const char *now, const char *was)
 {
 	if (now[0] == '\0')
-		return ovbd_http_verdict(v, -EIO, HTTP_FEW,
-		                         "the answer has no %s, which was '%.80s' at open", name,
-		                         was);
-	return ovbd_http_verdict(v, -ESTALE, HTTP_NEVER,
-	                         "the object has changed since it was opened: its %s is '%.80s', "
-	                         "and was '%.80s'",
-	                         name, now, was);
+		return http_verdict(v, -EIO, HTTP_FEW,
+		                    "the answer has no %s, which was '%.80s' at open", name, was);
+	return http_verdict(v, -ESTALE, HTTP_NEVER,
+	                    "the object has changed since it was opened: its %s is '%.80s', "
+	                    "and was '%.80s'",
+	                    name, now, was);
 }
 
 static int judge_validator(const struct http_answer *a, const struct http_pin *pin,
@@ -207,10 +206,10 @@ static int judge_validator(const struct http_answer *a, const struct http_pin *p
 
 static int size_changed(struct http_verdict *v, uint64_t now, uint64_t was)
 {
-	return ovbd_http_verdict(v, -ESTALE, HTTP_NEVER,
-	                         "the object has changed since it was opened: it has %" PRIu64
-	                         " bytes, and had %" PRIu64,
-	                         now, was);
+	return http_verdict(v, -ESTALE, HTTP_NEVER,
+	                    "the object has changed since it was opened: it has %" PRIu64
+	                    " bytes, and had %" PRIu64,
+	                    now, was);
 }
 
 static int is_right(struct http_verdict *v, uint64_t size, uint64_t len)
@@ -230,34 +229,32 @@ static int judge_partial(const struct http_answer *a, const struct http_want *w,
 	if (w->pin && judge_validator(a, w->pin, v) < 0)
 		return v->code;
 	if (encoding[0] != '\0' && strcasecmp(encoding, "identity") != 0)
-		return ovbd_http_verdict(v, -EIO, HTTP_FEW,
-		                         "the answer has Content-Encoding '%.40s'", encoding);
+		return http_verdict(v, -EIO, HTTP_FEW, "the answer has Content-Encoding '%.40s'",
+		                    encoding);
 	if (strncasecmp(a->field[HTTP_CONTENT_TYPE], "multipart/", 10) == 0)
-		return ovbd_http_verdict(v, -EIO, HTTP_FEW, "the answer is '%.80s', for one range",
-		                         a->field[HTTP_CONTENT_TYPE]);
+		return http_verdict(v, -EIO, HTTP_FEW, "the answer is '%.80s', for one range",
+		                    a->field[HTTP_CONTENT_TYPE]);
 	if (a->field[HTTP_CONTENT_RANGE][0] == '\0')
-		return ovbd_http_verdict(v, -EIO, HTTP_FEW, "the answer has no Content-Range");
-	if (!ovbd_http_range_parse(a->field[HTTP_CONTENT_RANGE], &r) || !r.satisfied)
-		return ovbd_http_verdict(v, -EIO, HTTP_FEW,
-		                         "the answer has Content-Range '%.80s', which cannot be",
-		                         a->field[HTTP_CONTENT_RANGE]);
+		return http_verdict(v, -EIO, HTTP_FEW, "the answer has no Content-Range");
+	if (!http_range_parse(a->field[HTTP_CONTENT_RANGE], &r) || !r.satisfied)
+		return http_verdict(v, -EIO, HTTP_FEW,
+		                    "the answer has Content-Range '%.80s', which cannot be",
+		                    a->field[HTTP_CONTENT_RANGE]);
 	if (!r.total_known)
-		return ovbd_http_verdict(v, w->pin ? -EIO : -ENOTSUP,
-		                         w->pin ? HTTP_FEW : HTTP_NEVER,
-		                         "the answer does not tell the size: Content-Range '%.80s'",
-		                         a->field[HTTP_CONTENT_RANGE]);
+		return http_verdict(v, w->pin ? -EIO : -ENOTSUP, w->pin ? HTTP_FEW : HTTP_NEVER,
+		                    "the answer does not tell the size: Content-Range '%.80s'",
+		                    a->field[HTTP_CONTENT_RANGE]);
 	if (w->pin && r.total != w->pin->size)
 		return size_changed(v, r.total, w->pin->size);
 	len = r.total > w->off ? ovbd_min(w->len, r.total - w->off) : 0;
 	if (r.first != w->off || r.last - r.first + 1 != len)
-		return ovbd_http_verdict(v, -EIO, HTTP_FEW,
-		                         "the answer is another range: Content-Range '%.80s'",
-		                         a->field[HTTP_CONTENT_RANGE]);
+		return http_verdict(v, -EIO, HTTP_FEW,
+		                    "the answer is another range: Content-Range '%.80s'",
+		                    a->field[HTTP_CONTENT_RANGE]);
 	if (length_differs(a, len))
-		return ovbd_http_verdict(v, -EIO, HTTP_FEW,
-		                         "the answer has Content-Length '%.40s' for %" PRIu64
-		                         " bytes",
-		                         a->field[HTTP_CONTENT_LENGTH], len);
+		return http_verdict(v, -EIO, HTTP_FEW,
+		                    "the answer has Content-Length '%.40s' for %" PRIu64 " bytes",
+		                    a->field[HTTP_CONTENT_LENGTH], len);
 	return is_right(v, r.total, len);
 }
 
@@ -271,14 +268,14 @@ static int judge_whole(const struct http_answer *a, const struct http_want *w,
 	if (!w->pin && strcmp(at, "0") == 0) /* of nothing no range can be given */
 		return is_right(v, 0, 0);
 	if (!w->pin)
-		return ovbd_http_verdict(v, -ENOTSUP, HTTP_NEVER,
-		                         "the server does not do ranges: the answer was 200");
+		return http_verdict(v, -ENOTSUP, HTTP_NEVER,
+		                    "the server does not do ranges: the answer was 200");
 	if (judge_validator(a, w->pin, v) < 0 && v->code == -ESTALE)
 		return v->code;
 	if (parse_number(&at, &size) && *at == '\0' && size != w->pin->size &&
 	    a->field[HTTP_CONTENT_ENCODING][0] == '\0')
 		return size_changed(v, size, w->pin->size);
-	return ovbd_http_verdict(v, -EIO, HTTP_FEW, "the answer was 200, for a range");
+	return http_verdict(v, -EIO, HTTP_FEW, "the answer was 200, for a range");
 }
 
 /* 416: there are no such bytes */
@@ -287,15 +284,14 @@ static int judge_unsatisfied(const struct http_answer *a, const struct http_want
 {
 	struct http_range r;
 
-	if (ovbd_http_range_parse(a->field[HTTP_CONTENT_RANGE], &r) && !r.satisfied) {
+	if (http_range_parse(a->field[HTTP_CONTENT_RANGE], &r) && !r.satisfied) {
 		if (!w->pin && r.total == 0)
 			return is_right(v, 0, 0);
 		if (w->pin && r.total != w->pin->size)
 			return size_changed(v, r.total, w->pin->size);
 	}
-	return ovbd_http_verdict(v, -EIO, HTTP_NEVER,
-	                         "the answer was 416 %.80s, Content-Range '%.80s'",
-	                         a->field[HTTP_REASON], a->field[HTTP_CONTENT_RANGE]);
+	return http_verdict(v, -EIO, HTTP_NEVER, "the answer was 416 %.80s, Content-Range '%.80s'",
+	                    a->field[HTTP_REASON], a->field[HTTP_CONTENT_RANGE]);
 }
 
 static int judge_status(const struct http_answer *a, struct http_verdict *v)
@@ -325,17 +321,16 @@ static int judge_status(const struct http_answer *a, struct http_verdict *v)
 			retry = known[i].retry;
 		}
 	}
-	return ovbd_http_verdict(v, code, retry, "the answer was %u%s%.80s", a->status,
-	                         a->field[HTTP_REASON][0] ? " " : "", a->field[HTTP_REASON]);
+	return http_verdict(v, code, retry, "the answer was %u%s%.80s", a->status,
+	                    a->field[HTTP_REASON][0] ? " " : "", a->field[HTTP_REASON]);
 }
 
-int ovbd_http_judge(const struct http_answer *a, const struct http_want *w,
-                    struct http_verdict *ret)
+int http_judge(const struct http_answer *a, const struct http_want *w, struct http_verdict *ret)
 {
 	if (a->bad && (a->status == 206 || a->status == 200 || a->status == 416))
-		return ovbd_http_verdict(
-			ret, -EIO, HTTP_FEW,
-			"the answer has a %s that is too long or contradicts itself", a->bad);
+		return http_verdict(ret, -EIO, HTTP_FEW,
+		                    "the answer has a %s that is too long or contradicts itself",
+		                    a->bad);
 	if (a->status == 206)
 		return judge_partial(a, w, ret);
 	if (a->status == 200)

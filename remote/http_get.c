@@ -34,7 +34,7 @@ struct transfer {
 	char trouble[CURL_ERROR_SIZE];
 };
 
-uint64_t ovbd_http_now_ms(void)
+uint64_t http_now_ms(void)
 {
 	struct timespec ts;
 
@@ -53,7 +53,7 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port, int local
 	(void)port;
 	(void)local_port;
 	t->sent = true;
-	t->active_ms = ovbd_http_now_ms();
+	t->active_ms = http_now_ms();
 	t->got->nrequests++;
 	return CURL_PREREQFUNC_OK;
 }
@@ -62,15 +62,15 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
 
-	t->active_ms = ovbd_http_now_ms();
-	ovbd_http_answer_line(&t->got->answer, line, size * n);
+	t->active_ms = http_now_ms();
+	http_answer_line(&t->got->answer, line, size * n);
 	return size * n;
 }
 
 static int judge(struct transfer *t)
 {
 	if (!t->judged)
-		ovbd_http_judge(&t->got->answer, &t->get->want, &t->got->verdict);
+		http_judge(&t->got->answer, &t->get->want, &t->got->verdict);
 	t->judged = true;
 	return t->got->verdict.code;
 }
@@ -82,14 +82,14 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	struct http_verdict *v = &t->got->verdict;
 	const size_t len = size * n;
 
-	t->active_ms = ovbd_http_now_ms();
+	t->active_ms = http_now_ms();
 	t->got->nbytes += len;
 	t->body_len += len;
 	if (judge(t) < 0)
 		return t->body_len <= REFUSED_BODY_MAX ? len : 0;
 	if (t->body_len > v->len) {
-		ovbd_http_verdict(v, -EIO, HTTP_FEW, "the body has more than its %" PRIu64 " bytes",
-		                  v->len);
+		http_verdict(v, -EIO, HTTP_FEW, "the body has more than its %" PRIu64 " bytes",
+		             v->len);
 		return 0;
 	}
 	memcpy((char *)t->get->buf + (t->body_len - len), data, len);
@@ -100,6 +100,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 
 static bool set_watch(CURL *easy, struct transfer *t)
 {
+	/* only a wish: libcurl refuses it where it still has the buffer of a transfer that failed */
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_SIZE);
 	return !curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) &&
 	       !curl_easy_setopt(easy, CURLOPT_PREREQDATA, t) &&
 	       !curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) &&
@@ -108,7 +110,6 @@ static bool set_watch(CURL *easy, struct transfer *t)
 	       !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) &&
 	       !curl_easy_setopt(easy, CURLOPT_WRITEDATA, t) &&
 	       !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->trouble) &&
-	       !curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_SIZE) &&
 	       !curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) &&
 	       !curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
@@ -151,7 +152,7 @@ static enum patience run(struct http_conn *c, struct transfer *t, CURLcode *ret_
 		mcode = curl_multi_perform(c->multi, &running);
 		if (mcode || !running)
 			break;
-		now = ovbd_http_now_ms();
+		now = http_now_ms();
 		if (t->sent)
 			until = ovbd_min(until, t->active_ms + t->get->p->stall_timeout_ms);
 		if (now >= t->get->deadline_ms)
@@ -180,12 +181,11 @@ static int conclude_late(struct transfer *t, enum patience patience)
 	                                               : "in the body";
 
 	if (patience == STALLED)
-		return ovbd_http_verdict(v, -ETIMEDOUT, HTTP_ALWAYS,
-		                         "no byte for %u ms, %s after %" PRIu64 " bytes",
-		                         t->get->p->stall_timeout_ms, phase, t->body_len);
-	return ovbd_http_verdict(v, -ETIMEDOUT, HTTP_NEVER,
-	                         "the time was over, %s after %" PRIu64 " bytes", phase,
-	                         t->body_len);
+		return http_verdict(v, -ETIMEDOUT, HTTP_ALWAYS,
+		                    "no byte for %u ms, %s after %" PRIu64 " bytes",
+		                    t->get->p->stall_timeout_ms, phase, t->body_len);
+	return http_verdict(v, -ETIMEDOUT, HTTP_NEVER,
+	                    "the time was over, %s after %" PRIu64 " bytes", phase, t->body_len);
 }
 
 static int conclude_trouble(struct transfer *t, CURLcode code)
@@ -208,12 +208,11 @@ static int conclude_trouble(struct transfer *t, CURLcode code)
 		retry = HTTP_FEW;
 	}
 	if (t->judged)
-		return ovbd_http_verdict(&t->got->verdict, r, retry,
-		                         "the body ended after %" PRIu64 " of %" PRIu64
-		                         " bytes: %.200s",
-		                         t->body_len, t->got->verdict.len, text);
-	return ovbd_http_verdict(&t->got->verdict, r, retry, "%s%.200s",
-	                         redirect ? "a redirect was not followed: " : "", text);
+		return http_verdict(&t->got->verdict, r, retry,
+		                    "the body ended after %" PRIu64 " of %" PRIu64 " bytes: %.200s",
+		                    t->body_len, t->got->verdict.len, text);
+	return http_verdict(&t->got->verdict, r, retry, "%s%.200s",
+	                    redirect ? "a redirect was not followed: " : "", text);
 }
 
 static int conclude(struct transfer *t, enum patience patience, CURLcode code)
@@ -231,9 +230,9 @@ static int conclude(struct transfer *t, enum patience patience, CURLcode code)
 	if (judge(t) < 0)
 		return v->code;
 	if (t->body_len < v->len)
-		return ovbd_http_verdict(&t->got->verdict, -EIO, HTTP_ALWAYS,
-		                         "the body ended after %" PRIu64 " of %" PRIu64 " bytes",
-		                         t->body_len, v->len);
+		return http_verdict(&t->got->verdict, -EIO, HTTP_ALWAYS,
+		                    "the body ended after %" PRIu64 " of %" PRIu64 " bytes",
+		                    t->body_len, v->len);
 	return 0;
 }
 
@@ -245,10 +244,10 @@ static void note_redirect(CURL *easy, struct http_got *got)
 	curl_easy_getinfo(easy, CURLINFO_REDIRECT_COUNT, &hops);
 	curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url);
 	if (hops > 0 && url)
-		ovbd_http_url_show(url, got->where);
+		http_url_show(url, got->where);
 }
 
-int ovbd_http_get(struct http_conn *c, const struct http_get *g, struct http_got *ret)
+int http_get(struct http_conn *c, const struct http_get *g, struct http_got *ret)
 {
 	struct transfer t = {.get = g, .got = ret};
 	struct curl_slist *headers;
@@ -262,7 +261,7 @@ int ovbd_http_get(struct http_conn *c, const struct http_get *g, struct http_got
 		note_redirect(c->easy, ret);
 		conclude(&t, patience, code);
 	} else {
-		ovbd_http_verdict(&ret->verdict, -ENOMEM, HTTP_NEVER, "out of memory");
+		http_verdict(&ret->verdict, -ENOMEM, HTTP_NEVER, "out of memory");
 	}
 	curl_easy_reset(c->easy); /* it knows what lives no longer */
 	curl_slist_free_all(headers);

@@ -40,7 +40,7 @@ struct http_answer {
 };
 
 /* Takes the next header line, with or without its end of line. A status line begins a new answer. */
-void ovbd_http_answer_line(struct http_answer *a, const char *line, size_t len);
+void http_answer_line(struct http_answer *a, const char *line, size_t len);
 
 struct http_range {
 	bool satisfied;       /* "bytes first-last/total"; otherwise "bytes * /total" */
@@ -50,7 +50,7 @@ struct http_range {
 };
 
 /* A Content-Range value; false if it is not one, or not of bytes. */
-bool ovbd_http_range_parse(const char *text, struct http_range *ret);
+bool http_range_parse(const char *text, struct http_range *ret);
 
 /* What identifies the object that was opened. */
 struct http_pin {
@@ -80,12 +80,11 @@ struct http_verdict {
 };
 
 /* Fills in code, retry and text, and returns code. */
-int ovbd_http_verdict(struct http_verdict *v, int code, enum http_retry retry, const char *fmt, ...)
+int http_verdict(struct http_verdict *v, int code, enum http_retry retry, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
 /* Whether a is the answer to w. Returns ret->code. */
-int ovbd_http_judge(const struct http_answer *a, const struct http_want *w,
-                    struct http_verdict *ret);
+int http_judge(const struct http_answer *a, const struct http_want *w, struct http_verdict *ret);
 
 /* --- http_retry.c --- */
 
@@ -99,24 +98,24 @@ struct http_retry_state {
 
 /* Milliseconds to wait before the next attempt; < 0: give up. retry_after is a header's value, and
  * now the wall clock to which it is relative. */
-int64_t ovbd_http_retry_wait(const struct http_retry_state *s, const struct http_verdict *v,
-                             const char *retry_after, time_t now);
+int64_t http_retry_wait(const struct http_retry_state *s, const struct http_verdict *v,
+                        const char *retry_after, time_t now);
 
 /* A Retry-After value (seconds, or a date) in milliseconds from now; 0 if there is none. */
-uint64_t ovbd_http_retry_after_ms(const char *text, time_t now);
+uint64_t http_retry_after_ms(const char *text, time_t now);
 
 /* --- http_url.c --- */
 
 #define HTTP_SHOWN_SIZE 384
 
 /* 0 if url is one that we open. */
-int ovbd_http_url_check(const char *url, struct ovbd_error *err);
+int http_url_check(const char *url, struct ovbd_error *err);
 
 /* Writes url as it may be shown: no user, no password, "?…" for the query, cut if it is long. */
-void ovbd_http_url_show(const char *url, char ret[HTTP_SHOWN_SIZE]);
+void http_url_show(const char *url, char ret[HTTP_SHOWN_SIZE]);
 
 /* A hash of scheme, host and port. */
-uint64_t ovbd_http_url_origin(const char *url);
+uint64_t http_url_origin(const char *url);
 
 /* --- http_pool.c --- */
 
@@ -128,12 +127,12 @@ struct http_conn {
 };
 
 /* Between enter and leave there is a pool. enter fails only if libcurl does not start. */
-int ovbd_http_pool_enter(struct ovbd_error *err);
-void ovbd_http_pool_leave(void);
+int http_pool_enter(struct ovbd_error *err);
+void http_pool_leave(void);
 
 /* An idle connection, preferably to origin; NULL: no memory. */
-struct http_conn *ovbd_http_pool_take(uint64_t origin);
-void ovbd_http_pool_give(struct http_conn *take_c); /* NULL is fine */
+struct http_conn *http_pool_take(uint64_t origin);
+void http_pool_give(struct http_conn *take_c); /* NULL is fine */
 
 /* --- http_get.c --- */
 
@@ -142,7 +141,7 @@ struct http_get {
 	const struct ovbd_http_params *p; /* without defaults left to fill in */
 	struct http_want want;
 	void *buf;            /* want.len bytes */
-	uint64_t deadline_ms; /* on the clock of ovbd_http_now_ms() */
+	uint64_t deadline_ms; /* on the clock of http_now_ms() */
 };
 
 struct http_got {
@@ -154,8 +153,8 @@ struct http_got {
 };
 
 /* One attempt. Returns ret->verdict.code; with 0, ret->verdict.len bytes are in buf. */
-int ovbd_http_get(struct http_conn *c, const struct http_get *g, struct http_got *ret);
+int http_get(struct http_conn *c, const struct http_get *g, struct http_got *ret);
 
-uint64_t ovbd_http_now_ms(void);
+uint64_t http_now_ms(void);
 
 #endif

@@ -57,7 +57,7 @@ static struct http_conn *conn_create(void)
 	return c;
 }
 
-int ovbd_http_pool_enter(struct ovbd_error *err)
+int http_pool_enter(struct ovbd_error *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -71,7 +71,7 @@ int ovbd_http_pool_enter(struct ovbd_error *err)
 	return 0;
 }
 
-void ovbd_http_pool_leave(void)
+void http_pool_leave(void)
 {
 	struct http_conn *rest = NULL;
 
@@ -90,7 +90,7 @@ void ovbd_http_pool_leave(void)
 	}
 }
 
-struct http_conn *ovbd_http_pool_take(uint64_t origin)
+struct http_conn *http_pool_take(uint64_t origin)
 {
 	struct http_conn **at, *c;
 
@@ -113,7 +113,7 @@ struct http_conn *ovbd_http_pool_take(uint64_t origin)
 	return c;
 }
 
-void ovbd_http_pool_give(struct http_conn *take_c)
+void http_pool_give(struct http_conn *take_c)
 {
 	bool kept;
 

@@ -25,7 +25,7 @@ static uint64_t backoff_ms(const struct http_retry_state *s)
 	return wait / 2 + s->random % (wait + 1);
 }
 
-uint64_t ovbd_http_retry_after_ms(const char *text, time_t now)
+uint64_t http_retry_after_ms(const char *text, time_t now)
 {
 	const size_t digits = strspn(text, "0123456789");
 	uint64_t seconds = 0;
@@ -42,10 +42,10 @@ uint64_t ovbd_http_retry_after_ms(const char *text, time_t now)
 	return 1000 * (seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX);
 }
 
-int64_t ovbd_http_retry_wait(const struct http_retry_state *s, const struct http_verdict *v,
-                             const char *retry_after, time_t now)
+int64_t http_retry_wait(const struct http_retry_state *s, const struct http_verdict *v,
+                        const char *retry_after, time_t now)
 {
-	const uint64_t asked = ovbd_http_retry_after_ms(retry_after, now);
+	const uint64_t asked = http_retry_after_ms(retry_after, now);
 	uint64_t wait = backoff_ms(s);
 
 	if (v->retry == HTTP_NEVER || s->nattempts >= s->max_attempts)

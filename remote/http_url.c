@@ -34,7 +34,7 @@ static struct url_parts url_split(const char *url)
 	return u;
 }
 
-void ovbd_http_url_show(const char *url, char ret[HTTP_SHOWN_SIZE])
+void http_url_show(const char *url, char ret[HTTP_SHOWN_SIZE])
 {
 	const struct url_parts u = url_split(url);
 	const char *mark = strstr(url, "://");
@@ -56,7 +56,7 @@ void ovbd_http_url_show(const char *url, char ret[HTTP_SHOWN_SIZE])
 	         url[u.query] == '?' ? "?…" : "");
 }
 
-uint64_t ovbd_http_url_origin(const char *url)
+uint64_t http_url_origin(const char *url)
 {
 	const struct url_parts u = url_split(url);
 	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
@@ -66,13 +66,13 @@ uint64_t ovbd_http_url_origin(const char *url)
 	return hash;
 }
 
-int ovbd_http_url_check(const char *url, struct ovbd_error *err)
+int http_url_check(const char *url, struct ovbd_error *err)
 {
 	char shown[HTTP_SHOWN_SIZE];
 	CURLUcode code;
 	CURLU *u;
 
-	ovbd_http_url_show(url, shown);
+	http_url_show(url, shown);
 	if (!ovbd_http_is_url(url))
 		return ovbd_fail(err, -ENOTSUP, "%s: only http:// and https:// URLs can be opened",
 		                 shown);

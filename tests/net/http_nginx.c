@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A real server, in plain text and over TLS with HTTP/2; and what TLS is there to refuse. */
+#include "tests/unit/test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "remote/http.h"
+#include "tests/net/server.h"
+
+static struct test_site site;
+static pid_t nginx = -1; /* none: it is not installed, or TLS cannot be had */
+static unsigned port, tls_port;
+static char ca_file[300];
+
+/* Paths are below the folder that nginx is started for. */
+#define CONFIG                                                                                     \
+	"daemon off;\n"                                                                            \
+	"user root;\n"                                                                             \
+	"pid nginx.pid;\n"                                                                         \
+	"error_log error.log;\n"                                                                   \
+	"events {}\n"                                                                              \
+	"http {\n"                                                                                 \
+	"  log_format protocol '$server_protocol $status';\n"                                      \
+	"  access_log access.log protocol;\n"                                                      \
+	"  client_body_temp_path tmp;\n"                                                           \
+	"  proxy_temp_path tmp;\n"                                                                 \
+	"  fastcgi_temp_path tmp;\n"                                                               \
+	"  uwsgi_temp_path tmp;\n"                                                                 \
+	"  scgi_temp_path tmp;\n"                                                                  \
+	"  server {\n"                                                                             \
+	"    listen 127.0.0.1:%u;\n"                                                               \
+	"    listen 127.0.0.1:%u ssl http2;\n"                                                     \
+	"    ssl_certificate cert.pem;\n"                                                          \
+	"    ssl_certificate_key key.pem;\n"                                                       \
+	"    root .;\n"                                                                            \
+	"    location /up/ { return 302 https://127.0.0.1:%u/data; }\n"                            \
+	"    location /down/ { return 302 http://127.0.0.1:%u/data; }\n"                           \
+	"  }\n"                                                                                    \
+	"}\n"
+
+/* Two ports that are free now. */
+static void free_ports(unsigned *ret_a, unsigned *ret_b)
+{
+	unsigned *const ret[2] = {ret_a, ret_b};
+	int fds[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		struct sockaddr_in addr = {.sin_family = AF_INET,
+		                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		socklen_t len = sizeof(addr);
+
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(fds[i], (struct sockaddr *)&addr, len), 0);
+		assert_int_equal(getsockname(fds[i], (struct sockaddr *)&addr, &len), 0);
+		*ret[i] = ntohs(addr.sin_port);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static bool listens(unsigned at)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+	                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	                           .sin_port = htons((uint16_t)at)};
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const bool yes = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+
+	close(fd);
+	return yes;
+}
+
+/* False if it has ended by itself: a port was taken after all, or there is no nginx. */
+static bool start_nginx(void)
+{
+	const struct timespec tick = {.tv_nsec = 1000000};
+	char text[sizeof(CONFIG) + 64], path[300];
+	/* it does not outlive us */
+	char *const argv[] = {(char[]){"setpriv"},
+	                      (char[]){"--pdeathsig"},
+	                      (char[]){"TERM"},
+	                      (char[]){"nginx"},
+	                      (char[]){"-p"},
+	                      site.dir,
+	                      (char[]){"-c"},
+	                      path,
+	                      NULL};
+
+	free_ports(&port, &tls_port);
+	snprintf(path, sizeof(path), "%s/nginx.conf", site.dir);
+	snprintf(text, sizeof(text), CONFIG, port, tls_port, tls_port, port);
+	test_site_put(&site, "nginx.conf", text, strlen(text));
+	nginx = test_spawn(argv, NULL, NULL);
+	if (nginx < 0)
+		return false;
+	while (!(listens(port) && listens(tls_port))) {
+		if (waitpid(nginx, NULL, WNOHANG) == nginx)
+			return false;
+		nanosleep(&tick, NULL);
+	}
+	return true;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	setenv("PATH", "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/sbin:/bin", 1);
+	test_site_create(&site);
+	snprintf(ca_file, sizeof(ca_file), "%s/cert.pem", site.dir);
+	if (!test_make_cert(site.dir))
+		return 0;
+	for (unsigned i = 0; i < 5 && !start_nginx(); i++)
+		nginx = -1;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (nginx > 0) {
+		kill(nginx, SIGTERM);
+		waitpid(nginx, NULL, 0);
+	}
+	test_site_remove(&site);
+	return 0;
+}
+
+static void need_nginx(void)
+{
+	if (nginx < 0) {
+		print_message("nginx or openssl is not installed, or nginx does not start\n");
+		skip();
+	}
+}
+
+static int open_at(const char *scheme, unsigned at, const char *name, const char *ca,
+                   struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	const struct ovbd_http_params p = {.ca_file = ca, .backoff_ms = 1};
+	char url[128];
+
+	snprintf(url, sizeof(url), "%s://127.0.0.1:%u/%s", scheme, at, name);
+	return ovbd_http_open(url, &p, ret, err);
+}
+
+static void read_at_random(struct ovbd_blob *b)
+{
+	static uint8_t buf[TEST_SITE_SIZE];
+	struct ovbd_error err;
+	uint64_t seed = 5;
+
+	assert_int_equal(b->size, TEST_SITE_SIZE);
+	assert_ok(ovbd_blob_pread(b, buf, TEST_SITE_SIZE, 0, &err), err);
+	assert_memory_equal(buf, site.data, TEST_SITE_SIZE);
+	for (unsigned i = 0; i < 50; i++) {
+		const size_t len = 1 + test_random(&seed) % TEST_SITE_SIZE;
+		const uint64_t off = test_random(&seed) % (TEST_SITE_SIZE - len + 1);
+
+		assert_ok(ovbd_blob_pread(b, buf, len, off, &err), err);
+		assert_memory_equal(buf, site.data + off, len);
+	}
+	assert_int_equal(ovbd_http_stats(b).retries, 0);
+}
+
+static void test_plain(void **state)
+{
+	AUTO_BLOB *b = NULL;
+	AUTO_BLOB *one = NULL;
+	AUTO_BLOB *empty = NULL;
+	AUTO_BLOB *none = NULL;
+	struct ovbd_error err;
+	uint8_t byte;
+
+	(void)state;
+	need_nginx();
+	assert_ok(open_at("http", port, "data", NULL, &b, &err), err);
+	read_at_random(b);
+	assert_ok(open_at("http", port, "one", NULL, &one, &err), err);
+	assert_int_equal(one->size, 1);
+	assert_ok(ovbd_blob_pread(one, &byte, 1, 0, &err), err);
+	assert_int_equal(byte, site.data[0]);
+	assert_ok(open_at("http", port, "empty", NULL, &empty, &err), err);
+	assert_int_equal(empty->size, 0);
+	assert_fails(open_at("http", port, "none", NULL, &none, &err), -ENOENT, err,
+	             "/none: bytes 0-4095: the answer was 404 Not Found");
+}
+
+static void test_tls(void **state)
+{
+	AUTO_BLOB *b = NULL;
+	struct ovbd_error err;
+	char cmd[600];
+	char *const argv[] = {(char[]){"sh"}, (char[]){"-c"}, cmd, NULL};
+
+	(void)state;
+	need_nginx();
+	assert_fails(open_at("https", tls_port, "data", NULL, &b, &err), -EIO, err,
+	             "SSL certificate problem");
+	assert_ok(open_at("https", tls_port, "data", ca_file, &b, &err), err);
+	read_at_random(b);
+	snprintf(cmd, sizeof(cmd), "[ $(grep -c '^HTTP/2.0 206' %s/access.log) -ge 50 ]", site.dir);
+	assert_int_equal(test_run(argv), 0);
+}
+
+/* From http to https is right, from https to http is not. */
+static void test_redirects(void **state)
+{
+	AUTO_BLOB *up = NULL;
+	AUTO_BLOB *down = NULL;
+	struct ovbd_error err;
+
+	(void)state;
+	need_nginx();
+	assert_ok(open_at("http", port, "up/", ca_file, &up, &err), err);
+	read_at_random(up);
+	assert_fails(open_at("https", tls_port, "down/", ca_file, &down, &err), -EIO, err,
+	             "a redirect was not followed: Protocol \"http\" ");
+}
+
+/* Another file of the same size in its place, an hour older. */
+static void test_replaced(void **state)
+{
+	AUTO_BLOB *b = NULL;
+	struct ovbd_error err;
+	uint8_t buf[100];
+	char cmd[600];
+	char *const argv[] = {(char[]){"sh"}, (char[]){"-c"}, cmd, NULL};
+
+	(void)state;
+	need_nginx();
+	test_site_put(&site, "other", site.data, 100000);
+	assert_ok(open_at("http", port, "other", NULL, &b, &err), err);
+	assert_ok(ovbd_blob_pread(b, buf, 100, 50000, &err), err);
+	test_site_put(&site, "other", site.data + 1, 100000);
+	snprintf(cmd, sizeof(cmd), "touch -d '1 hour ago' %s/other", site.dir);
+	assert_int_equal(test_run(argv), 0);
+	assert_fails(ovbd_blob_pread(b, buf, 100, 50000, &err), -ESTALE, err,
+	             "/other: bytes 50000-50099: the object has changed since it was opened");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_redirects),
+		cmocka_unit_test(test_replaced),
+	};
+
+	const int r = cmocka_run_group_tests(tests, setup, teardown);
+
+	return r == 0 && nginx < 0 ? 77 : r;
+}
