@@ -23,7 +23,7 @@ struct ovbd_fuse_params {
 
 /* Mounts a file system of one file over path. What a dead server left mounted there is cleared
  * first. -EBUSY if another server or another file system has the place, -EEXIST if there is a file
- * that is not empty, -ENOTSUP if this was built without libfuse3. */
+ * that is not empty. */
 int ovbd_fuse_open(const struct ovbd_fuse_params *p, struct ovbd_transport **ret,
                    struct ovbd_error *err);
 
