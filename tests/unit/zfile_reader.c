@@ -174,6 +174,7 @@ static void test_bad_block(void **state)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(ovbd_blob_pread(b, buf, 10, 65536 + 5, &err), -EBADMSG);
 		assert_non_null(strstr(err.msg, place));
+		assert_int_equal(ovbd_blob_pread(b, buf, 10, 65536 + 5, NULL), -EBADMSG);
 		assert_int_equal(ovbd_blob_pread(b, buf, raw.len, 0, &err), -EBADMSG);
 		assert_non_null(strstr(err.msg, place));
 		read_same(b, &raw, 65526, 10);
