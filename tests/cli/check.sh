@@ -1,0 +1,90 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# check finds any flipped bit of a layer with checksums, any truncation, and says which layer it is.
+. "${OVBD_SOURCE:?}/tests/lib/convert.sh"
+
+data 60000 1 >raw
+layer raw l.ovbd
+layer -c zstd --tar raw t.ovbd
+layer -O lsmt raw l.lsmt
+data 60000 2 >raw2
+layer raw2 l2.ovbd
+
+"$ovbd" check l.ovbd >out || fail "a sound layer"
+grep -q "good" out || fail "$(cat out)"
+"$ovbd" check t.ovbd l2.ovbd l.lsmt >out || fail "three sound layers"
+[ "$(wc -l <out)" = 3 ] || fail "$(cat out)"
+[ -z "$("$ovbd" check -q l.ovbd)" ] || fail "-q says something"
+ok "sound"
+
+# Every bit of header and trailer, of every 37th byte of the rest; in the tar all that is the layer.
+cat >flip.py <<'PYTHON'
+import subprocess, sys
+ovbd, name, start, end, step = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
+good = open(name, "rb").read()
+end = len(good) + end if end <= 0 else end
+edge = 104 # what is used of header and trailer, and some of the zeros behind
+places = set(range(start, end, step)) | set(range(start, start + edge))
+places |= set(range(end - 512, end - 512 + edge)) | {start + 511, end - 1}
+missed = []
+for n, at in enumerate(sorted(places)):
+    bad = bytearray(good)
+    bad[at] ^= 1 << (n * 5 + at) % 8
+    open("bad", "wb").write(bad)
+    p = subprocess.run([ovbd, "check", "bad"], capture_output=True)
+    if p.returncode != 2:
+        missed.append((at, p.returncode, p.stdout + p.stderr))
+for m in missed[:10]:
+    print(*m)
+print(f"{len(places)} places, {len(missed)} missed")
+sys.exit(1 if missed else 0)
+PYTHON
+n=$(stat -c %s l.ovbd)
+python3 flip.py "$ovbd" l.ovbd 0 0 $((n / 150)) || fail "flipped bits"
+n=$(stat -c %s t.ovbd)
+# the tar ends with two blocks of zeros, and the layer within is padded to a block
+end=$(python3 -c 'import sys
+b = open("t.ovbd", "rb").read()
+print(b.rindex(b"ZFile\0\1\0") + 512)')
+python3 flip.py "$ovbd" t.ovbd 1536 "$end" $((n / 60)) || fail "flipped bits in a tar"
+ok "flipped bits"
+
+# The tar's own headers: what they say is used, or it is no tar any more.
+for at in 257 148 1281 1172; do
+	cp t.ovbd bad
+	printf '\377' | dd of=bad bs=1 seek=$at conv=notrunc status=none
+	[ "$(status_of "$ovbd" check -q bad 2>/dev/null)" = 2 ] || fail "a bad tar header, byte $at"
+done
+ok "tar headers"
+
+size=$(stat -c %s l.ovbd)
+for cut in 1 511 512 513 4096 $((size / 2)) $((size - 513)); do
+	head -c -$cut l.ovbd >bad
+	[ "$(status_of "$ovbd" check -q bad 2>/dev/null)" = 2 ] || fail "$cut bytes cut off"
+done
+ok "truncated"
+
+# One bad layer of three: named, and the others are still checked.
+cp l2.ovbd bad
+printf '\252\125' | dd of=bad bs=1 seek=2000 conv=notrunc status=none
+[ "$(status_of "$ovbd" check l.ovbd bad t.ovbd >out 2>err)" = 2 ] || fail "$(cat out err)"
+if grep -q CORRUPT out; then
+	grep -q "^bad: CORRUPT: .*block" out || fail "$(cat out)"
+	[ "$(grep -c good out)" = 2 ] || fail "$(cat out)"
+else
+	grep -q "bad: .*block" err || fail "$(cat err)"
+fi
+ok "one of several"
+
+"$ovbd" check --output=json l.ovbd t.ovbd >j || fail "json"
+schema ovbd.check.v1 j
+[ "$(json j "j['result']")" = clean ] || fail "$(cat j)"
+[ "$(json j "len(j['layers'])")" = 2 ] || fail "$(cat j)"
+[ "$(status_of "$ovbd" check --output=json bad >j)" = 2 ] || fail "json of a corrupt layer"
+schema ovbd.check.v1 j
+[ "$(json j "j['result']")" = corrupt ] || fail "$(cat j)"
+ok "JSON"
+
+expect 63 "nothing in it can be checked" "$ovbd" check raw
+expect 1 "No such file" "$ovbd" check nowhere
+expect 2 "SRC is missing" "$ovbd" check

@@ -1,0 +1,3 @@
+if(TARGET ovbd)
+  ovbd_script(golden_fixtures fixtures.sh LABELS golden TIMEOUT 300)
+endif()

@@ -1,0 +1,65 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+# For scripts that convert: cli.sh, and
+#
+#   data SIZE SEED        SIZE bytes on standard output, some of which compress, some are zeros; the
+#                         same for the same SEED
+#   put FILE OFFSET SIZE SEED     writes such bytes into FILE
+#   layer SRC... DST      ovbd convert, quietly
+#   same A... B           ovbd compare says that they are the same
+#   schema NAME FILE      FILE is JSON whose schema is NAME
+#   json FILE EXPRESSION  what the Python EXPRESSION makes of it, called j
+#   left_behind           nothing but what is named on its command line is in the directory
+. "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
+
+data() {
+	python3 -c '
+import random, sys
+size, r = int(sys.argv[1]), random.Random(int(sys.argv[2]))
+while size > 0:
+    kind = r.randrange(4)
+    n = min(size, r.choice((512, 4096, 4096, 5000, 65536)))
+    if kind == 0:
+        piece = bytes(n)
+    elif kind == 1:
+        piece = r.randbytes(n)
+    else:
+        word = r.randbytes(r.randrange(3, 200))
+        piece = (word * (n // len(word) + 1))[:n]
+    sys.stdout.buffer.write(piece)
+    size -= n
+' "$1" "$2"
+}
+
+put() {
+	data "$3" "$4" | dd of="$1" bs=64K seek="$2" oflag=seek_bytes conv=notrunc status=none
+}
+
+layer() {
+	"$ovbd" convert -q "$@"
+}
+
+same() {
+	"$ovbd" compare -q "$@" || fail "not the same: $*"
+}
+
+schema() {
+	[ "$(json "$2" "j['schema']")" = "$1" ] || fail "$2 is no $1"
+}
+
+json() {
+	python3 -c '
+import json, sys
+j = json.load(open(sys.argv[1]))
+v = eval(sys.argv[2])
+print(json.dumps(v) if isinstance(v, (bool, list, dict)) else v)' "$1" "$2"
+}
+
+# What is in the directory, dot files too, but for the tests' own.
+left_behind() {
+	find . -mindepth 1 -maxdepth 1 ! -name .stderr -printf '%f\n' | sort >.now
+	printf '%s\n' .now "$@" | sort >.want
+	# .want came after the look
+	diff .want .now >.diff || fail "left behind: $(cat .diff)"
+	rm -f .now .want .diff
+}
