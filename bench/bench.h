@@ -45,5 +45,6 @@ void bench_zfile(struct bench *b);
 void bench_lookup(struct bench *b);
 void bench_merge(struct bench *b);
 void bench_convert(struct bench *b);
+void bench_convert_process(struct bench *b);
 
 #endif
