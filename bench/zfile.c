@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/sink.h"
+#include "bench/null_sink.h"
 #include "zfile/codec.h"
 #include "zfile/format.h"
 #include "zfile/zfile.h"
@@ -61,40 +62,6 @@ static void *get(size_t size)
 }
 
 /* A sink that forgets. */
-static int null_append(struct ovbd_sink *s, const void *buf, size_t len, struct ovbd_error *err)
-{
-	(void)s;
-	(void)err;
-	bench_keep(((const uint8_t *)buf)[len - 1]);
-	return 0;
-}
-
-static int null_finish(struct ovbd_sink *s, struct ovbd_error *err)
-{
-	(void)s;
-	(void)err;
-	return 0;
-}
-
-static void null_close(struct ovbd_sink *s)
-{
-	free(s);
-}
-
-static struct ovbd_sink *null_sink(void)
-{
-	static const struct ovbd_sink_ops ops = {
-		.name = "null",
-		.append = null_append,
-		.finish = null_finish,
-		.close = null_close,
-	};
-	struct ovbd_sink *s = get(sizeof(*s));
-
-	*s = (struct ovbd_sink){.ops = &ops};
-	return s;
-}
-
 static void compress_into(const struct input *in, struct ovbd_sink *take_sink, unsigned nthreads)
 {
 	const uint8_t *data = bench_data(DATA_SIZE);
@@ -255,12 +222,12 @@ static void our_writer(void *arg)
 {
 	const struct input *in = arg;
 
-	compress_into(in, null_sink(), in->nthreads);
+	compress_into(in, bench_null_sink(), in->nthreads);
 }
 
 static void our_writer_alone(void *arg)
 {
-	compress_into(arg, null_sink(), 1);
+	compress_into(arg, bench_null_sink(), 1);
 }
 
 static void codec_compress(void *arg)
