@@ -84,6 +84,23 @@ static int tell(const struct http_blob *h, const struct http_want *w, const stru
 	                 got->where[0] ? ", after a redirect to " : "", got->where, attempts);
 }
 
+/* How long to wait after the n-th attempt, < 0: give up. */
+static int64_t wait_after(struct http_blob *h, const struct http_get *get,
+                          const struct http_got *got, unsigned n, uint64_t now)
+{
+	const struct ovbd_http_params *p = &h->params;
+	const struct http_retry_state state = {
+		.nattempts = n,
+		.max_attempts = get->want.pin ? p->max_attempts : p->open_attempts,
+		.backoff_ms = p->backoff_ms,
+		.left_ms = get->deadline_ms > now ? get->deadline_ms - now : 0,
+		.random = random_next(h),
+	};
+
+	return http_retry_wait(&state, &got->verdict, got->answer.field[HTTP_RETRY_AFTER],
+	                       time(NULL));
+}
+
 /* Reads the wanted range into buf, in as many attempts as it takes and may take. */
 static int http_fetch(struct http_blob *h, const struct http_want *w, void *buf,
                       struct http_got *ret, struct ovbd_error *err)
@@ -103,21 +120,13 @@ static int http_fetch(struct http_blob *h, const struct http_want *w, void *buf,
 	for (unsigned n = 1;; n++) {
 		const int r = http_get(c, &get, ret);
 		const uint64_t now = http_now_ms();
-		const struct http_retry_state state = {
-			.nattempts = n,
-			.max_attempts = w->pin ? h->params.max_attempts : h->params.open_attempts,
-			.backoff_ms = h->params.backoff_ms,
-			.left_ms = get.deadline_ms > now ? get.deadline_ms - now : 0,
-			.random = random_next(h),
-		};
 		int64_t wait;
 
 		atomic_fetch_add(&h->requests, ret->nrequests);
 		atomic_fetch_add(&h->bytes, ret->nbytes);
 		if (r == 0)
 			return 0;
-		wait = http_retry_wait(&state, &ret->verdict, ret->answer.field[HTTP_RETRY_AFTER],
-		                       time(NULL));
+		wait = wait_after(h, &get, ret, n, now);
 		if (wait < 0)
 			return tell(h, w, ret, n, now - start, err);
 		atomic_fetch_add(&h->retries, 1);

@@ -321,15 +321,17 @@ static int judge_status(const struct http_answer *a, struct http_verdict *v)
 			retry = known[i].retry;
 		}
 	}
-	return http_verdict(v, code, retry, "the answer was %u%s%.80s", a->status,
-	                    a->field[HTTP_REASON][0] ? " " : "", a->field[HTTP_REASON]);
+	return http_verdict(v, code, retry, "the answer was %u%s%.80s%s%.40s", a->status,
+	                    a->field[HTTP_REASON][0] ? " " : "", a->field[HTTP_REASON],
+	                    a->field[HTTP_RETRY_AFTER][0] ? ", Retry-After: " : "",
+	                    a->field[HTTP_RETRY_AFTER]);
 }
 
 int http_judge(const struct http_answer *a, const struct http_want *w, struct http_verdict *ret)
 {
 	if (a->bad && (a->status == 206 || a->status == 200 || a->status == 416))
 		return http_verdict(ret, -EIO, HTTP_FEW,
-		                    "the answer has a %s that is too long or contradicts itself",
+		                    "the %s of the answer is too long, or comes twice and differs",
 		                    a->bad);
 	if (a->status == 206)
 		return judge_partial(a, w, ret);

@@ -22,18 +22,18 @@
 static struct test_site site;
 static struct test_server server;
 
-static const struct ovbd_http_params params = {
-	.backoff_ms = 2,
-	.stall_timeout_ms = 150,
-	.deadline_ms = 20000,
-	.max_attempts = ATTEMPTS,
-	.open_attempts = ATTEMPTS,
-};
-
-/* lie "" is an honest server. */
+/* lie "" is an honest server. Only those that fall silent are watched closely: a busy machine may
+ * keep silent for a while, too. */
 static int open_lie(const char *lie, const char *name, struct ovbd_blob **ret,
                     struct ovbd_error *err)
 {
+	const bool is_silent = strstr(lie, "stall") || strstr(lie, "mute");
+	const struct ovbd_http_params params = {
+		.backoff_ms = 2,
+		.stall_timeout_ms = is_silent ? 250 : 10000,
+		.max_attempts = ATTEMPTS,
+		.open_attempts = ATTEMPTS,
+	};
 	char url[256];
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/%s%s%s", server.port, lie,
@@ -92,7 +92,7 @@ static const struct lie read_lies[] = {
 	{"weak", -ESTALE, 1, "its ETag is 'W/"},
 	{"ok200,etag=%22x%22", -ESTALE, 1, "its ETag is"},
 	{"noetag", -EIO, FEW, "the answer has no ETag"},
-	{"twoetags", -EIO, FEW, "a ETag that is too long or contradicts itself"},
+	{"twoetags", -EIO, FEW, "the ETag of the answer is too long, or comes twice and differs"},
 	{"status=400", -EIO, 1, "the answer was 400 Bad Request"},
 	{"status=401", -EACCES, 1, "the answer was 401"},
 	{"status=403", -EACCES, 1, "the answer was 403"},
@@ -107,8 +107,8 @@ static const struct lie read_lies[] = {
 	{"status=204", -EIO, FEW, "the answer was 204"},
 	{"badstatus", -EIO, FEW, "HTTP/0.9"},
 	{"drop", -EIO, ATTEMPTS, "Empty reply"},
-	{"stall=500", -ETIMEDOUT, ATTEMPTS, "no byte for 150 ms, in the body after 500 bytes"},
-	{"mute", -ETIMEDOUT, ATTEMPTS, "no byte for 150 ms, waiting for the answer"},
+	{"stall=500", -ETIMEDOUT, ATTEMPTS, "no byte for 250 ms, in the body after 500 bytes"},
+	{"mute", -ETIMEDOUT, ATTEMPTS, "no byte for 250 ms, waiting for the answer"},
 	{"redirect=30", -EIO, 1, "redirects followed"},
 	{"to=ftp:%2F%2Fu:s%40h%2Fx%3Fsecret", -EIO, 1, "after a redirect to ftp://h/x"},
 	{"to=http:%2F%2F127.0.0.1:1%2Fx", -EIO, ATTEMPTS,
@@ -137,13 +137,16 @@ static void test_read_lies(void **state)
 		struct ovbd_error err;
 		uint8_t buf[LEN];
 		char lie[128];
+		uint64_t nretries;
 
 		snprintf(lie, sizeof(lie), "~after=1,%s", l->lie);
 		assert_ok(open_lie(lie, "data", &b, &err), err);
+		nretries = ovbd_http_stats(b).retries;
 		assert_fails(guarded_read(b, buf, &err), l->code, err, l->text);
 		check_sentence(l, "bytes 8000-8999: ", &err);
-		if (ovbd_http_stats(b).retries != l->nattempts - 1)
-			fail_msg("%s: %u retries", l->lie, (unsigned)ovbd_http_stats(b).retries);
+		nretries = ovbd_http_stats(b).retries - nretries;
+		if (nretries != l->nattempts - 1)
+			fail_msg("%s: %u retries", l->lie, (unsigned)nretries);
 	}
 }
 
@@ -168,8 +171,8 @@ static void test_read_lies_once(void **state)
 		if (r == 0 && memcmp(buf, site.data + OFF, LEN) != 0)
 			fail_msg("%s: wrong bytes", l->lie);
 		/* libcurl itself repeats what a reused connection did not answer at all */
-		if (strcmp(l->lie, "drop") != 0 && ovbd_http_stats(b).retries != (r == 0))
-			fail_msg("%s: %u retries", l->lie, (unsigned)ovbd_http_stats(b).retries);
+		if (r == 0 && ovbd_http_stats(b).retries == 0 && strcmp(l->lie, "drop") != 0)
+			fail_msg("%s: not retried", l->lie);
 	}
 }
 
@@ -184,7 +187,7 @@ static void test_open_lies(void **state)
 		{"encoding=gzip", -EIO, FEW, "Content-Encoding 'gzip'"},
 		{"status=404", -ENOENT, 1, "the answer was 404"},
 		{"status=503", -EAGAIN, ATTEMPTS, "the answer was 503"},
-		{"mute", -ETIMEDOUT, ATTEMPTS, "no byte for 150 ms"},
+		{"mute", -ETIMEDOUT, ATTEMPTS, "no byte for 250 ms"},
 	};
 
 	(void)state;

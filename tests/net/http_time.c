@@ -78,7 +78,8 @@ static void test_retry_after_beyond_deadline(void **state)
 
 	(void)state;
 	assert_ok(open_lie("~after=1,status=503,retryafter=21", &p, &b, &err), err);
-	assert_fails(timed_read(b, &took, &err), -EAGAIN, err, "the answer was 503");
+	assert_fails(timed_read(b, &took, &err), -EAGAIN, err,
+	             "503 Service Unavailable, Retry-After: 21");
 	assert_true(took < 10);
 	assert_int_equal(ovbd_http_stats(b).retries, 0);
 }
@@ -113,7 +114,7 @@ static void test_open_attempts(void **state)
 /* A body that trickles does not stall, but it ends with the deadline. */
 static void test_deadline_in_body(void **state)
 {
-	const struct ovbd_http_params p = {.deadline_ms = 500, .stall_timeout_ms = 400};
+	const struct ovbd_http_params p = {.deadline_ms = 1000, .stall_timeout_ms = 900};
 	AUTO_BLOB *b = NULL;
 	struct ovbd_error err;
 	double took;
@@ -121,14 +122,15 @@ static void test_deadline_in_body(void **state)
 	(void)state;
 	assert_ok(open_lie("~after=1,slow=100", &p, &b, &err), err);
 	assert_fails(timed_read(b, &took, &err), -ETIMEDOUT, err, "the time was over, in the body");
-	assert_true(took >= 0.49 && took < 10);
+	assert_true(took >= 0.99 && took < 10);
 }
 
 static void test_deadline_over_attempts(void **state)
 {
-	const struct ovbd_http_params p = {.deadline_ms = 700,
-	                                   .stall_timeout_ms = 200,
+	const struct ovbd_http_params p = {.deadline_ms = 1000,
+	                                   .stall_timeout_ms = 300,
 	                                   .backoff_ms = 1,
+	                                   .open_attempts = 1000,
 	                                   .max_attempts = 1000};
 	AUTO_BLOB *b = NULL;
 	struct ovbd_error err;
@@ -136,9 +138,9 @@ static void test_deadline_over_attempts(void **state)
 
 	(void)state;
 	assert_ok(open_lie("~after=1,stall=10", &p, &b, &err), err);
-	assert_fails(timed_read(b, &took, &err), -ETIMEDOUT, err, " attempts in ");
-	assert_true(took >= 0.49 && took < 10);
-	assert_in_range(ovbd_http_stats(b).retries, 1, 3);
+	assert_fails(timed_read(b, &took, &err), -ETIMEDOUT, err, "bytes 50000-50999: ");
+	assert_true(took >= 0.69 && took < 10);
+	assert_true(ovbd_http_stats(b).retries >= 1);
 }
 
 /* One who takes connections, but never says a word: TLS is not set up in time. */

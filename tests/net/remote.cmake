@@ -1,6 +1,8 @@
 add_library(ovbd_test_net STATIC server.c)
 target_link_libraries(ovbd_test_net PUBLIC ovbd_remote ovbd_test PkgConfig::CMOCKA)
 
-foreach(what lies time threads nginx)
+foreach(what lies time nginx fault)
   ovbd_unit(net_http_${what} SOURCES http_${what}.c DEPS ovbd_test_net LABELS net TIMEOUT 60)
 endforeach()
+ovbd_unit(net_http_threads SOURCES http_threads.c DEPS ovbd_test_net LABELS net threads TIMEOUT 60)
+target_link_libraries(test_net_http_fault PRIVATE ovbd_test_malloc)

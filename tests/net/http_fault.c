@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Every allocation of open and read that can fail, does: an error, nothing leaked, no harm later. */
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "remote/http.h"
+#include "tests/lib/fault.h"
+#include "tests/net/server.h"
+
+static void test_allocations(void **state)
+{
+	struct test_site site;
+	struct test_server server;
+	char url[64];
+	long n;
+
+	(void)state;
+	test_site_create(&site);
+	test_server_start(&server, site.dir, 0, NULL, NULL);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/data", server.port);
+	for (n = 1;; n++) {
+		AUTO_BLOB *b = NULL;
+		struct ovbd_error err;
+		uint8_t buf[100];
+		int r;
+
+		test_fault_set(n);
+		r = ovbd_http_open(url, NULL, &b, &err);
+		if (r == 0)
+			r = ovbd_blob_pread(b, buf, sizeof(buf), 10000, &err);
+		if (!test_fault_hit()) {
+			assert_ok(r, err);
+			assert_memory_equal(buf, site.data + 10000, sizeof(buf));
+			break;
+		}
+		assert_fails(r, -ENOMEM, err, "out of memory");
+	}
+	assert_true(n > 2);
+	test_server_kill(&server);
+	test_site_remove(&site);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_allocations)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
