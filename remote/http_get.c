@@ -20,6 +20,7 @@
 #include "base/bytes.h"
 
 #define REDIRECTS_MAX    8
+#define HEAD_MAX         (128 * 1024)
 #define REFUSED_BODY_MAX (16 * 1024)
 #define RECEIVE_SIZE     (128 * 1024)
 #define POLL_MAX_MS      60000
@@ -27,7 +28,8 @@
 struct transfer {
 	const struct http_get *get;
 	struct http_got *got;
-	uint64_t body_len;  /* of the present answer, so far */
+	uint64_t head_len;  /* of all answers */
+	uint64_t body_len;  /* of the last, so far */
 	uint64_t active_ms; /* when something came last */
 	bool sent;          /* connected: from now on it can stall */
 	bool judged;
@@ -58,13 +60,22 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port, int local
 	return CURL_PREREQFUNC_OK;
 }
 
+/* What is not n makes libcurl end the transfer. */
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
+	const size_t len = size * n;
 
 	t->active_ms = http_now_ms();
-	http_answer_line(&t->got->answer, line, size * n);
-	return size * n;
+	t->head_len += len;
+	if (t->head_len > HEAD_MAX) { /* libcurl keeps them all */
+		http_verdict(&t->got->verdict, -EIO, HTTP_FEW,
+		             "the head of the answer is longer than %d bytes", HEAD_MAX);
+		t->judged = true;
+		return 0;
+	}
+	http_answer_line(&t->got->answer, line, len);
+	return len;
 }
 
 static int judge(struct transfer *t)
@@ -75,7 +86,7 @@ static int judge(struct transfer *t)
 	return t->got->verdict.code;
 }
 
-/* What is not n makes libcurl end the transfer. */
+/* As on_header(). */
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;

@@ -31,6 +31,7 @@ What:
     encoding=NAME    Content-Encoding: NAME; multipart: Content-Type: multipart/byteranges
     etag=VALUE       another ETag; noetag: none; weak: W/ before it; modified: another Last-Modified
     size=N           claims that the file is N bytes longer, twoetags: two ETags
+    headers=N        N more header lines, of 1000 bytes
     status=N         this status; retryafter=V: with Retry-After: V (date+N: N seconds from now)
     badstatus        a status line that is none; drop: closes without an answer
     stall=N          the head and N bytes, then nothing; mute: not even a head
@@ -219,6 +220,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_validators(stat, lies)
         if wanted:
             self.send_content_range(first, end, size, lies)
+        for i in range(int(lies.get("headers", 0))):
+            self.send_header(f"X-{i}", "x" * 990)
+            self.flush_headers()
         if "encoding" in lies:
             self.send_header("Content-Encoding", lies["encoding"])
         kind = "multipart/byteranges; boundary=x" if "multipart" in lies else "application/octet-stream"

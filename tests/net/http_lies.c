@@ -105,6 +105,7 @@ static const struct lie read_lies[] = {
 	{"status=502", -EIO, ATTEMPTS, "the answer was 502"},
 	{"status=503", -EAGAIN, ATTEMPTS, "the answer was 503"},
 	{"status=204", -EIO, FEW, "the answer was 204"},
+	{"headers=1000", -EIO, FEW, "the head of the answer is longer than 131072 bytes"},
 	{"badstatus", -EIO, FEW, "HTTP/0.9"},
 	{"drop", -EIO, ATTEMPTS, "Empty reply"},
 	{"stall=500", -ETIMEDOUT, ATTEMPTS, "no byte for 250 ms, in the body after 500 bytes"},
