@@ -59,7 +59,8 @@ struct ovbd_layer_info {
 /* 1 if b begins like an LSMT file, 0 if not, -errno if that cannot be read. */
 int ovbd_layer_probe(struct ovbd_blob *b, struct ovbd_error *err);
 
-/* Opens a read-only (committed or sealed) layer: validates all of its index. */
+/* Opens a read-only (committed or sealed) layer: validates all of its index. Segments beyond the
+ * virtual size are kept (the device was made smaller); a stack cuts them off at its own size. */
 int ovbd_layer_open(struct ovbd_blob *take_b, struct ovbd_layer **ret, struct ovbd_error *err);
 const struct ovbd_layer_info *ovbd_layer_info(const struct ovbd_layer *l);
 const struct ovbd_index *ovbd_layer_index(const struct ovbd_layer *l);
@@ -69,6 +70,12 @@ static inline void ovbd_layer_closep(struct ovbd_layer **l)
 {
 	ovbd_layer_close(*l);
 }
+
+/* Verifies all there is to verify in an open layer: header and trailer against each other, bytes that
+ * have no meaning, and that every byte of the blob can be read (a ZFile beneath verifies its
+ * checksums with that). 0, or the first error. progress may be NULL. */
+int ovbd_layer_check(struct ovbd_layer *l, ovbd_progress_fn progress, void *arg,
+                     struct ovbd_error *err);
 
 /* Merges n layers, layers[0] at the bottom, into one blob whose size is that of the topmost layer
  * with a size. Takes the layers (not the array), also on failure. n = 1 .. OVBD_LAYERS_MAX, else
@@ -93,7 +100,8 @@ struct ovbd_layer_params {
 struct ovbd_layer_writer;
 
 /* The layer is written to take_out (which may be a ZFile's sink): data as they come, then the
- * index. Memory: 24 bytes a segment. */
+ * index. Memory: 24 bytes a segment (up to 48 while its array grows), and during finish 52 if they did
+ * not come in ascending order. After an error only close may follow. */
 int ovbd_layer_create(struct ovbd_sink *take_out, const struct ovbd_layer_params *p,
                       struct ovbd_layer_writer **ret, struct ovbd_error *err);
 

@@ -1,0 +1,8 @@
+if(NOT TARGET ovbd_lsmt)
+  return()
+endif()
+ovbd_unit(
+  prop_lsmt_writer
+  SOURCES lsmt_writer.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c
+  DEPS ovbd_lsmt
+  LABELS prop)

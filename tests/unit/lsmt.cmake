@@ -1,0 +1,11 @@
+if(NOT TARGET ovbd_lsmt)
+  return()
+endif()
+set(lsmt_make ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c)
+foreach(what format layer writer)
+  ovbd_unit(
+    unit_lsmt_${what}
+    SOURCES lsmt_${what}.c ${lsmt_make}
+    DEPS ovbd_lsmt ovbd_test_malloc
+    LABELS unit)
+endforeach()
