@@ -126,7 +126,7 @@ static bool some_noticed(struct readers *rs)
 static void test_killed_and_restarted(void **state)
 {
 	const struct ovbd_http_params p = {.backoff_ms = 20, .max_attempts = 100};
-	struct readers rs = {.nreads = 30};
+	struct readers rs = {.nreads = 12};
 
 	(void)state;
 	start(&rs, "~slow=400000/", &p); /* so that it dies in mid-read */
