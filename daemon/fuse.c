@@ -31,16 +31,17 @@
 #include "daemon/fuse_mount.h"
 #include "daemon/fuse_place.h"
 
-#define FOREVER        (365.0 * 24 * 3600) /* seconds */
+#define IN_SIZE        (OVBD_FUSE_MAX_READ + 4096) /* the kernel wants room for a write as large */
+#define FOREVER        (365.0 * 24 * 3600)         /* seconds */
 #define BUFFER_ALIGN   4096
 #define MIN_BACKGROUND 64  /* readaheads in flight; the kernel's own figure is 12 */
 #define WIRE_ERRNO_MAX 511 /* the kernel takes no larger one in an answer */
 
 struct fuse_worker {
 	int epoll_fd;
-	struct fuse_buf in; /* a request, as it came; libfuse allocates it */
-	void *out;          /* OVBD_FUSE_MAX_READ bytes */
-	fuse_req_t read;    /* the read being served, or NULL */
+	void *in;        /* IN_SIZE bytes: a request, as it came */
+	void *out;       /* OVBD_FUSE_MAX_READ bytes: an answer */
+	fuse_req_t read; /* the read being served, or NULL */
 	struct ovbd_request rq;
 };
 
@@ -139,6 +140,24 @@ static int wait_for_request(const struct fuse_transport *f, const struct fuse_wo
 	return 0;
 }
 
+/* Has libfuse decode a request. 0 also if there is none for this worker after all. */
+static int receive(const struct fuse_transport *f, struct fuse_worker *w)
+{
+	const ssize_t n = read(fuse_session_fd(f->session), w->in, IN_SIZE);
+	const struct fuse_buf buf = {.mem = w->in, .size = (size_t)n};
+
+	if (n < 0 && (errno == ENODEV || errno == ECONNABORTED))
+		return -ESHUTDOWN; /* unmounted, and nobody uses it any more */
+	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOENT))
+		return 0; /* another worker was faster, or the asker has given up */
+	if (n < 0)
+		return -errno;
+	this_worker = w;
+	fuse_session_process_buf(f->session, &buf);
+	this_worker = NULL;
+	return fuse_session_exited(f->session) ? -ESHUTDOWN : 0;
+}
+
 static int fuse_next(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
                      struct ovbd_error *err)
 {
@@ -149,25 +168,24 @@ static int fuse_next(struct ovbd_transport *t, unsigned worker, struct ovbd_requ
 	assert(worker < f->nworkers && !w->read);
 	while (!w->read) {
 		r = wait_for_request(f, w);
+		if (r == 0)
+			r = receive(f, w);
 		if (r == -ESHUTDOWN)
 			return r;
 		if (r < 0)
 			return ovbd_fail_errno(err, r, "%s: waiting for requests", f->name);
-		r = fuse_session_receive_buf(f->session, &w->in);
-		if (r == -EAGAIN || r == -EINTR)
-			continue; /* another worker took it, or the asker gave up */
-		if (r < 0)
-			return ovbd_fail_errno(err, r, "%s: receiving a request", f->name);
-		if (r == 0)
-			return -ESHUTDOWN; /* unmounted, and nobody uses it any more */
-		this_worker = w;
-		fuse_session_process_buf(f->session, &w->in);
-		this_worker = NULL;
-		if (fuse_session_exited(f->session))
-			return -ESHUTDOWN;
 	}
 	*ret = w->rq;
 	return 0;
+}
+
+/* What the kernel takes as an error's number, and what a reader takes as an error: EAGAIN and EINTR
+ * of a file mean "ask again at once" to many. */
+static int wire_errno(int status)
+{
+	const int e = -status;
+
+	return e > WIRE_ERRNO_MAX || e == EAGAIN || e == EINTR ? EIO : e;
 }
 
 static int fuse_complete(struct ovbd_transport *t, unsigned worker, const struct ovbd_request *rq,
@@ -182,7 +200,7 @@ static int fuse_complete(struct ovbd_transport *t, unsigned worker, const struct
 	if (status == 0)
 		r = fuse_reply_buf(req, rq->buf, rq->len);
 	else
-		r = fuse_reply_err(req, -status <= WIRE_ERRNO_MAX ? -status : EIO);
+		r = fuse_reply_err(req, wire_errno(status));
 	return r == -ENOENT || r == -ENODEV ? 0 : r; /* the asker, or the mount, is gone */
 }
 
@@ -233,7 +251,7 @@ static void fuse_close(struct ovbd_transport *t)
 
 		if (w->epoll_fd >= 0)
 			close(w->epoll_fd);
-		free(w->in.mem);
+		free(w->in);
 		free(w->out);
 	}
 	if (f->session)
@@ -288,8 +306,9 @@ static int allocate(const struct ovbd_fuse_params *p, struct fuse_transport **re
 	if (!f->name || f->stop_fd < 0)
 		return -errno;
 	for (unsigned i = 0; i < p->nworkers; i++) {
+		f->workers[i].in = aligned_alloc(BUFFER_ALIGN, IN_SIZE);
 		f->workers[i].out = aligned_alloc(BUFFER_ALIGN, OVBD_FUSE_MAX_READ);
-		if (!f->workers[i].out)
+		if (!f->workers[i].in || !f->workers[i].out)
 			return -ENOMEM;
 	}
 	f->attr = (struct stat){

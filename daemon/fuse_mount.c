@@ -220,8 +220,8 @@ int ovbd_fuse_unmount(const char *path, uint64_t id, struct ovbd_error *err)
 	if (m.id != id)
 		return ovbd_fail(err, -EBUSY, "%s: unmount: %s (%s) is mounted there now", path,
 		                 m.source, m.fs_type);
-	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-		return 0;
+	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL)
+		return 0; /* EINVAL: it has gone just now */
 	if (errno != EPERM)
 		return ovbd_fail_errno(err, -errno, "%s: unmount", path);
 	r = helper_run(argv, -1, err);

@@ -143,6 +143,8 @@ int ovbd_serving_start_control(struct ovbd_serving *s, struct ovbd_error *err)
 	if (r < 0)
 		return r;
 	r = -pthread_create(&s->control, NULL, control_main, s);
+	if (r < 0 && s->child != 0)
+		kill(s->child, SIGTERM);
 	return r < 0 ? ovbd_fail_errno(err, r, "starting a thread") : 0;
 }
 

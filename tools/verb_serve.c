@@ -175,18 +175,20 @@ static int fork_background(struct ovbd_cli *c, int *ret_ready_fd, int *ret_statu
 	return 1;
 }
 
-/* The file is there: lets the parent go, and what belongs to its terminal. */
-static void enter_background(struct ovbd_serving *s, int ready_fd)
+/* The file is there: lets the parent go, and what belongs to its terminal. False: the parent has not
+ * waited, so nobody knows of this server. */
+static bool enter_background(struct ovbd_serving *s, int ready_fd)
 {
 	AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	bool told;
 
 	openlog("ovbd", LOG_PID, LOG_DAEMON);
 	s->to_syslog = true;
 	for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
 		dup2(null, fd);
-	if (write(ready_fd, "", 1) != 1 || chdir("/") < 0)
-		ovbd_serving_tell(s, false, "%s", strerror(errno));
+	told = chdir("/") == 0 && write(ready_fd, "", 1) == 1;
 	close(ready_fd);
+	return told;
 }
 
 static void tell_ready(const struct ovbd_serving *s)
@@ -246,13 +248,26 @@ static int open_and_serve(struct ovbd_cli *c, const struct arguments *a, int rea
 	r = ovbd_fuse_open(&p, &s.t, &err);
 	if (r < 0)
 		return ovbd_cli_fail(c, r, false, &err);
-	if (a->background)
-		enter_background(&s, ready_fd);
-	else
+	status = OVBD_EXIT_FAILURE;
+	if (!a->background)
 		tell_ready(&s);
-	status = serve(&s, a->nthreads);
+	if (!a->background || enter_background(&s, ready_fd))
+		status = serve(&s, a->nthreads);
 	s.t->ops->close(s.t);
 	return status;
+}
+
+/* A descriptor that is opened while a standard one is closed would take its place, and be written
+ * messages to. */
+static void open_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 static int run(struct ovbd_cli *c)
@@ -262,6 +277,7 @@ static int run(struct ovbd_cli *c)
 
 	if (parse(c, &a) < 0)
 		return c->status;
+	open_standard_fds();
 	if (a.background && fork_background(c, &ready_fd, &status) != 0)
 		return status;
 	return open_and_serve(c, &a, ready_fd);

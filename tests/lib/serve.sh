@@ -35,7 +35,8 @@ is_mounted() {
 serve() {
 	file=$1
 	shift
-	"$ovbd" serve --fuse "$file" "$@" >"$log" 2>&1 &
+	: >"$log"
+	"$ovbd" serve --fuse "$file" "$@" >>"$log" 2>&1 &
 	server=$!
 	pids="$pids $server"
 	wait_for is_ready_or_over

@@ -1,5 +1,10 @@
 ovbd_unit(unit_daemon_serve SOURCES daemon_serve.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
 if(FUSE3_FOUND)
   ovbd_unit(unit_daemon_mountinfo SOURCES daemon_mountinfo.c DEPS ovbd_daemon LABELS unit)
-  ovbd_unit(unit_daemon_fuse SOURCES daemon_fuse.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
+  ovbd_unit(
+    unit_daemon_fuse
+    SOURCES daemon_fuse.c
+    DEPS ovbd_daemon ovbd_test_malloc
+    LABELS unit threads
+    TIMEOUT 60)
 endif()

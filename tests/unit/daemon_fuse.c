@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "daemon/fuse.h"
 #include "daemon/serve.h"
+#include "tests/lib/fault.h"
 
 #define SIZE      (5 * 1024 * 1024 + 777)
 #define BAD_OFF   (3 * 1024 * 1024) /* one page that cannot be read */
@@ -155,12 +156,17 @@ static void test_read_all(void **state)
 	assert_int_equal(read(fd, buf, 1), 0);
 	assert_true(x->stats.bytes >= SIZE);
 
-	/* The page cache answers from now on, for those who open it later too. */
-	const uint64_t reads = x->stats.reads;
-	AUTO_FD again = open_file(x, 0);
+	/* The page cache answers from now on, for those who open it later too. (Unless somebody
+	 * on this machine drops it.) */
+	for (int tries = 0; tries < 10; tries++) {
+		const uint64_t reads = x->stats.reads;
+		AUTO_FD again = open_file(x, 0);
 
-	assert_int_equal(pread(again, buf, SIZE, 0), SIZE);
-	assert_int_equal(x->stats.reads, reads);
+		assert_int_equal(pread(again, buf, SIZE, 0), SIZE);
+		if (x->stats.reads == reads)
+			return;
+	}
+	fail_msg("nothing is kept");
 }
 
 static void test_direct(void **state)
@@ -263,7 +269,8 @@ static void test_errors(void **state)
 		int code, seen;
 	} cases[] = {
 		{-EIO, EIO},       {-EBADMSG, EBADMSG}, {-ETIMEDOUT, ETIMEDOUT},
-		{-ESTALE, ESTALE}, {-EACCES, EACCES},   {-1000, EIO},
+		{-ESTALE, ESTALE}, {-EACCES, EACCES},   {-EAGAIN, EIO},
+		{-1000, EIO},
 	};
 	struct fixture *x = *state;
 	AUTO_FD fd = open_file(x, O_DIRECT), cached = open_file(x, 0);
@@ -298,7 +305,8 @@ static void test_detach_while_open(void **state)
 	check_range(buf, sizeof(buf), 1 << 20);
 	close(fd); /* the last user: the server ends by itself */
 	pthread_join(x->thread, NULL);
-	assert_int_equal(x->code, 0);
+	if (x->code < 0)
+		fail_msg("%s", x->err.msg);
 	assert_int_equal(x->t->ops->detach(x->t, NULL), 0);
 	assert_int_equal(pthread_create(&x->thread, NULL, serve_main, x), 0); /* for teardown */
 }
@@ -387,6 +395,37 @@ static void test_own_file(void **state)
 	unlink(path);
 }
 
+/* Whichever allocation fails: no file, no mount. */
+static void test_no_memory(void **state)
+{
+	struct ovbd_fuse_params p = {.size = 1, .nworkers = 2};
+	char dir[] = "/tmp/ovbd-unit-XXXXXX", path[64];
+	int nfailed = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/file", dir);
+	p.path = path;
+	for (long n = 1;; n++) {
+		struct ovbd_transport *t = NULL;
+		struct ovbd_error err;
+		int r;
+
+		test_fault_set(n);
+		r = ovbd_fuse_open(&p, &t, &err);
+		if (!test_fault_hit()) {
+			assert_int_equal(r, 0);
+			t->ops->close(t);
+			break;
+		}
+		assert_int_equal(r, -ENOMEM);
+		nfailed++;
+		assert_int_equal(access(path, F_OK), -1);
+	}
+	assert_true(nfailed > 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -404,6 +443,7 @@ int main(void)
 		SERVED(test_second_server),
 		SERVED(test_bad_places),
 		SERVED(test_own_file),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	if (access("/dev/fuse", R_OK | W_OK) < 0) {
