@@ -77,6 +77,13 @@ static int check_layout(const struct ovbd_layer *l, struct ovbd_error *err)
 	                 gap, l->index_end);
 }
 
+int ovbd_layer_check_form(struct ovbd_layer *l, struct ovbd_error *err)
+{
+	const int r = check_headers(l, err);
+
+	return r < 0 ? r : check_layout(l, err);
+}
+
 int ovbd_layer_check(struct ovbd_layer *l, ovbd_progress_fn progress, void *arg,
                      struct ovbd_error *err)
 {
@@ -84,9 +91,7 @@ int ovbd_layer_check(struct ovbd_layer *l, ovbd_progress_fn progress, void *arg,
 	AUTO_FREE uint8_t *buf = NULL;
 	int r;
 
-	r = check_headers(l, err);
-	if (r == 0)
-		r = check_layout(l, err);
+	r = ovbd_layer_check_form(l, err);
 	if (r < 0)
 		return r;
 	buf = malloc(STEP_SIZE);

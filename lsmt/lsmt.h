@@ -71,9 +71,12 @@ static inline void ovbd_layer_closep(struct ovbd_layer **l)
 	ovbd_layer_close(*l);
 }
 
-/* Verifies all there is to verify in an open layer: header and trailer against each other, bytes that
- * have no meaning, and that every byte of the blob can be read (a ZFile beneath verifies its
- * checksums with that). 0, or the first error. progress may be NULL. */
+/* Verifies what opening does not need to know: that header and trailer agree, and that bytes without a
+ * meaning are as all writers leave them. Reads both, and nothing else. */
+int ovbd_layer_check_form(struct ovbd_layer *l, struct ovbd_error *err);
+
+/* The same, and that every byte of the layer's blob can be read; if that is a ZFile, it verifies its
+ * checksums with this. 0, or the first error. progress may be NULL. */
 int ovbd_layer_check(struct ovbd_layer *l, ovbd_progress_fn progress, void *arg,
                      struct ovbd_error *err);
 

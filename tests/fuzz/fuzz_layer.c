@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A layer of any bytes: what opens can be read from begin to end, and checked. */
+#include "tests/fuzz/fuzz.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "lsmt/lsmt.h"
+
+/* Visits all segments. Where they end has nothing to do with how large the file is. */
+static void walk(const struct ovbd_layer *l, uint64_t blob_size)
+{
+	const struct ovbd_index *ix = ovbd_layer_index(l);
+	const uint64_t end = UINT64_C(1) << 59;
+	uint64_t data = 0;
+
+	for (uint64_t off = 0; off < end;) {
+		const struct ovbd_segment s = ovbd_index_at(ix, off, end - off);
+
+		if (s.off != off || s.len == 0 || s.len > end - off)
+			abort();
+		if (s.kind == OVBD_RUN_DATA && !ovbd_within(s.src, s.len, blob_size))
+			abort();
+		data += s.kind == OVBD_RUN_DATA ? s.len : 0;
+		off += s.len;
+	}
+	if (data != ovbd_layer_info(l)->data_size)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	OVBD_AUTO(ovbd_layer_closep) struct ovbd_layer *l = NULL;
+	struct ovbd_blob *b;
+	struct ovbd_error err;
+
+	if (ovbd_blob_open_mem(data, size, &b, NULL) < 0)
+		return 0;
+	if (ovbd_layer_probe(b, NULL) < 0)
+		abort();
+	if (ovbd_layer_open(b, &l, &err) < 0)
+		return 0;
+	walk(l, size);
+	ovbd_layer_check(l, NULL, NULL, &err);
+	return 0;
+}
