@@ -90,8 +90,8 @@ void ovbd_serving_tell_stats(struct ovbd_serving *s)
 	                  (uint64_t)s->stats->failed);
 	if (nremote > 0)
 		ovbd_serving_tell(s, false,
-		                  "fetched %s of %s in %zu remote layers: %" PRIu64
+		                  "fetched %s of the %s of %zu remote layer%s: %" PRIu64
 		                  " requests, %" PRIu64 " of them retries",
 		                  ovbd_size_text(bytes, all.bytes), ovbd_size_text(size, stored),
-		                  nremote, all.requests, all.retries);
+		                  nremote, nremote == 1 ? "" : "s", all.requests, all.retries);
 }
