@@ -18,9 +18,9 @@
 /* In one index, merged or not: the original's limit. More is -E2BIG. */
 #define OVBD_SEGMENTS_MAX 128000000u
 
-/* Bounds of what an index can say: offsets and sources lie below these many bytes. */
-#define OVBD_INDEX_END_MAX (UINT64_C(1) << 59) /* 2^50 sectors of device */
-#define OVBD_INDEX_SRC_MAX (UINT64_C(1) << 63) /* 2^54 sectors of layer */
+/* What an index can name, in bytes: 2^50 - 1 sectors of device, 2^54 sectors of a layer. */
+#define OVBD_INDEX_END_MAX (((UINT64_C(1) << 50) - 1) << 9)
+#define OVBD_INDEX_SRC_MAX (UINT64_C(1) << 63)
 
 struct ovbd_index_builder;
 
@@ -36,8 +36,7 @@ int ovbd_index_builder_create(const struct ovbd_index_bounds *bounds,
 
 /* Adds a DATA or ZERO segment behind those already added: off, len and src in bytes, multiples of
  * 512, within the bounds; layer < OVBD_LAYERS_MAX. A segment of any length is fine. One that
- * continues its predecessor (device, layer, kind, and source if DATA) is joined to it. The source
- * and layer of a ZERO are not kept apart from this: its src reads as 0 afterwards.
+ * continues its predecessor (device, layer, kind, and source if DATA) is joined to it.
  * -EINVAL if a rule is broken, -E2BIG, -ENOMEM; then only close may follow. */
 int ovbd_index_builder_add(struct ovbd_index_builder *b, const struct ovbd_segment *s,
                            struct ovbd_error *err);
@@ -58,6 +57,15 @@ static inline void ovbd_index_builder_closep(struct ovbd_index_builder **b)
  * kept. n = 1 .. OVBD_LAYERS_MAX. */
 int ovbd_index_merge(const struct ovbd_index *const *layers, size_t n, uint64_t end,
                      struct ovbd_index **ret, struct ovbd_error *err);
+
+/* The i-th segment as it is stored, i < ovbd_index_count(); the src of a ZERO means nothing. */
+struct ovbd_segment ovbd_index_get(const struct ovbd_index *ix, uint64_t i);
+
+/* Where the last segment ends, bytes; 0 if there is none. */
+uint64_t ovbd_index_end(const struct ovbd_index *ix);
+
+/* Where the last of the DATA segments' sources ends, bytes; 0 if there is none. */
+uint64_t ovbd_index_src_end(const struct ovbd_index *ix);
 
 /* NULL is fine. */
 void ovbd_index_free(struct ovbd_index *take_ix);

@@ -6,3 +6,4 @@ ovbd_unit(
   SOURCES lsmt_writer.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c
   DEPS ovbd_lsmt
   LABELS prop)
+ovbd_unit(prop_lsmt_merge SOURCES lsmt_merge.c DEPS ovbd_lsmt LABELS prop)

@@ -9,3 +9,4 @@ foreach(what format layer writer should_fail)
     DEPS ovbd_lsmt ovbd_test_malloc
     LABELS unit)
 endforeach()
+ovbd_unit(unit_lsmt_index SOURCES lsmt_index.c DEPS ovbd_lsmt ovbd_test LABELS unit)

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The search with AVX-512: one comparison for a whole node. */
+#include "lsmt/search.h"
+
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx512f,popcnt")))
+
+TARGET static inline unsigned count_narrow(const uint32_t *node, uint32_t x)
+{
+	const __m512i keys = _mm512_load_si512(node);
+
+	return (unsigned)_mm_popcnt_u32(_mm512_cmple_epu32_mask(keys, _mm512_set1_epi32((int)x)));
+}
+
+TARGET static inline unsigned count_wide(const uint64_t *node, uint64_t x)
+{
+	const __m512i keys = _mm512_load_si512(node);
+
+	return (unsigned)_mm_popcnt_u32(
+		_mm512_cmple_epu64_mask(keys, _mm512_set1_epi64((long long)x)));
+}
+
+static bool supported(void)
+{
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("popcnt");
+}
+
+OVBD_SEARCH(ovbd_search_avx512, "avx512", TARGET, count_narrow, count_wide);

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lsmt/search.h"
+
+const struct ovbd_search *const ovbd_searches[] = {&ovbd_search_avx512, &ovbd_search_avx2,
+                                                   &ovbd_search_plain, NULL};

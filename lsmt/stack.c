@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Layers as one blob. All the work is done at open, by the merge; a read asks the index for one segment
+ * after the other. Segments that continue each other are one segment already (the index joins them),
+ * so nothing is gathered here.
+ */
+#include "lsmt/index.h"
+#include "lsmt/layer.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "base/bytes.h"
+
+struct stack_blob {
+	struct ovbd_blob blob;
+	struct ovbd_index *index;
+	size_t nlayers;
+	struct ovbd_layer *layers[OVBD_LAYERS_MAX]; /* owned */
+	struct ovbd_blob *blobs[OVBD_LAYERS_MAX];   /* theirs */
+};
+
+static struct stack_blob *stack_of(struct ovbd_blob *b)
+{
+	return OVBD_CONTAINER_OF(b, struct stack_blob, blob);
+}
+
+static int stack_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
+                       struct ovbd_error *err)
+{
+	const struct stack_blob *st = stack_of(b);
+	uint8_t *dst = buf;
+
+	while (len > 0) {
+		const struct ovbd_segment s = ovbd_index_at(st->index, off, len);
+
+		if (s.kind == OVBD_RUN_DATA) {
+			const int r = ovbd_blob_pread(st->blobs[s.layer], dst, s.len, s.src, err);
+
+			if (r < 0)
+				return ovbd_fail_within(err, r, "layer %u", s.layer);
+		} else {
+			memset(dst, 0, s.len);
+		}
+		dst += s.len;
+		off += s.len;
+		len -= s.len;
+	}
+	return 0;
+}
+
+static int stack_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_run *ret,
+                        struct ovbd_error *err)
+{
+	const struct stack_blob *st = stack_of(b);
+	struct ovbd_segment s = ovbd_index_at(st->index, off, len);
+	const enum ovbd_run_kind kind = s.kind;
+	uint64_t run = s.len;
+
+	(void)err;
+	while (run < len) {
+		s = ovbd_index_at(st->index, off + run, len - run);
+		if (s.kind != kind)
+			break;
+		run += s.len;
+	}
+	*ret = (struct ovbd_run){.len = run, .kind = kind};
+	return 0;
+}
+
+static void stack_close(struct ovbd_blob *b)
+{
+	struct stack_blob *st = stack_of(b);
+
+	for (size_t i = 0; i < st->nlayers; i++)
+		ovbd_layer_close(st->layers[i]);
+	ovbd_index_free(st->index);
+	free(st);
+}
+
+static const struct ovbd_blob_ops stack_ops = {
+	.name = "stack",
+	.pread = stack_pread,
+	.run_at = stack_run_at,
+	.close = stack_close,
+};
+
+static uint64_t size_of(const struct stack_blob *st)
+{
+	for (size_t i = st->nlayers; i-- > 0;)
+		if (ovbd_layer_info(st->layers[i])->virtual_size > 0)
+			return ovbd_layer_info(st->layers[i])->virtual_size;
+	return 0;
+}
+
+static int merge(struct stack_blob *st, struct ovbd_error *err)
+{
+	const struct ovbd_index *indexes[OVBD_LAYERS_MAX];
+
+	for (size_t i = 0; i < st->nlayers; i++)
+		indexes[i] = ovbd_layer_index(st->layers[i]);
+	return ovbd_index_merge(indexes, st->nlayers, st->blob.size, &st->index, err);
+}
+
+int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd_blob **ret,
+                    struct ovbd_error *err)
+{
+	struct stack_blob *st = n > 0 && n <= OVBD_LAYERS_MAX ? calloc(1, sizeof(*st)) : NULL;
+	AUTO_BLOB *b = NULL;
+	int r;
+
+	if (!st) {
+		for (size_t i = 0; i < n; i++)
+			ovbd_layer_close(take_layers[i]);
+		if (n == 0)
+			return ovbd_fail(err, -EINVAL, "a stack of no layers");
+		if (n > OVBD_LAYERS_MAX)
+			return ovbd_fail(err, -E2BIG, "a stack of %zu layers: at most %u", n,
+			                 OVBD_LAYERS_MAX);
+		return ovbd_fail(err, -ENOMEM, "out of memory for a stack of %zu layers", n);
+	}
+	b = &st->blob;
+	st->nlayers = n;
+	for (size_t i = 0; i < n; i++) {
+		st->layers[i] = take_layers[i];
+		st->blobs[i] = ovbd_layer_blob(take_layers[i]);
+	}
+	st->blob = (struct ovbd_blob){.ops = &stack_ops, .size = size_of(st)};
+	r = merge(st, err);
+	if (r == 0)
+		*ret = OVBD_MOVE(b);
+	return r;
+}
+
+const struct ovbd_index *ovbd_stack_index(const struct ovbd_blob *stack)
+{
+	assert(stack->ops == &stack_ops);
+	return ((const struct stack_blob *)(const void *)stack)->index; /* blob is its head */
+}
