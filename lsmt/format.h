@@ -27,9 +27,12 @@
 #define LSMT_DEVICE_MAX (((UINT64_C(1) << 50) - 1) * LSMT_SECTOR_SIZE)
 #define LSMT_FILE_MAX   ((UINT64_C(1) << 54) * LSMT_SECTOR_SIZE)
 
+/* In which writers look for zeros: of the device, aligned. */
+#define LSMT_BLOCK_SIZE 4096u
+
 /* The longest entry we write: the most that its 14 bits hold in whole 4 KiB blocks, so that a run
  * that is cut is cut between blocks. */
-#define LSMT_ENTRY_LEN_MAX (2047u * 4096u)
+#define LSMT_ENTRY_LEN_MAX (2047u * LSMT_BLOCK_SIZE)
 
 enum {
 	LSMT_OFF_MAGIC0 = 0,

@@ -20,8 +20,6 @@
 #include "lsmt/puts.h"
 #include "lsmt/writer_index.h"
 
-#define BLOCK_SIZE 4096u /* in which zeros are looked for */
-
 struct ovbd_layer_writer {
 	struct ovbd_sink *out; /* owned */
 	struct lsmt_puts puts;
@@ -152,11 +150,11 @@ static int add_data(struct ovbd_layer_writer *w, uint64_t off, const uint8_t *bu
 /* How many bytes at buf, which belong at off, are of the same kind, in whole blocks of the device. */
 static size_t run_of(const uint8_t *buf, size_t len, uint64_t off, bool *ret_zero)
 {
-	size_t n = (size_t)ovbd_min(len, BLOCK_SIZE - off % BLOCK_SIZE);
+	size_t n = (size_t)ovbd_min(len, LSMT_BLOCK_SIZE - off % LSMT_BLOCK_SIZE);
 	const bool zero = ovbd_is_zero(buf, n);
 
 	while (n < len) {
-		const size_t block = (size_t)ovbd_min(len - n, BLOCK_SIZE);
+		const size_t block = (size_t)ovbd_min(len - n, LSMT_BLOCK_SIZE);
 
 		if (ovbd_is_zero(buf + n, block) != zero)
 			break;

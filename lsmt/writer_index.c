@@ -52,8 +52,7 @@ static int write_entry(struct lsmt_index_out *x, const struct lsmt_entry *e, str
 	return x->used == BUFFER_SIZE ? flush(x, err) : 0;
 }
 
-/* Cuts where the device's offset is a multiple of the longest length: wherever a run begins, the
- * cuts lie between blocks. */
+/* Cuts a long run between blocks of the device, also if it begins within one. */
 static int write_held(struct lsmt_index_out *x, struct ovbd_error *err)
 {
 	struct lsmt_entry e = x->held;
@@ -61,7 +60,7 @@ static int write_held(struct lsmt_index_out *x, struct ovbd_error *err)
 	int r = 0;
 
 	while (r == 0 && left > 0) {
-		e.len = ovbd_min(left, LSMT_ENTRY_LEN_MAX - e.off % LSMT_ENTRY_LEN_MAX);
+		e.len = ovbd_min(left, LSMT_ENTRY_LEN_MAX - e.off % LSMT_BLOCK_SIZE);
 		r = write_entry(x, &e, err);
 		left -= e.len;
 		e.off += e.len;

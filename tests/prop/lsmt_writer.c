@@ -4,9 +4,10 @@
  * is written twice (the bytes are equal), checked and read back. The seed of a round is printed when
  * it fails.
  *
- *     prop_lsmt_writer              all rounds
- *     prop_lsmt_writer SEED         one
- *     prop_lsmt_writer SEED FILE    writes the layer of this seed to FILE, for other readers
+ *     prop_lsmt_writer                  all rounds
+ *     prop_lsmt_writer SEED             one
+ *     prop_lsmt_writer SEED LSMT RAW    writes the layer of this seed, and what it should read as, to
+ *                                       files, for other readers
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,24 +197,34 @@ static void round_of(uint64_t seed)
 	free(b.p);
 }
 
-static int save(uint64_t seed, const char *path)
+static void save(const char *path, const uint8_t *p, size_t len)
+{
+	FILE *f = fopen(path, "wb");
+
+	if (!f || fwrite(p, 1, len, f) != len || fclose(f) != 0) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static void save_round(uint64_t seed, const char *lsmt, const char *raw)
 {
 	static struct model m;
 	struct test_layer l;
-	FILE *f = fopen(path, "wb");
-	bool good;
 
 	m.seed = seed;
 	l = write_layer(&m);
-	good = f && fwrite(l.p, 1, l.len, f) == l.len && fclose(f) == 0;
+	save(lsmt, l.p, l.len);
+	save(raw, m.content, (size_t)m.params.virtual_size);
 	free(l.p);
-	return good ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc > 2)
-		return save(strtoull(argv[1], NULL, 0), argv[2]);
+	if (argc == 4) {
+		save_round(strtoull(argv[1], NULL, 0), argv[2], argv[3]);
+		return 0;
+	}
 	if (argc > 1) {
 		round_of(strtoull(argv[1], NULL, 0));
 		return 0;

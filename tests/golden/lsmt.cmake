@@ -1,0 +1,5 @@
+if(NOT TARGET ovbd_lsmt)
+  return()
+endif()
+ovbd_unit(golden_lsmt SOURCES lsmt.c DEPS ovbd_lsmt ovbd_zfile LABELS golden)
+ovbd_script(golden_lsmt_facts lsmt-facts.sh LABELS golden)
