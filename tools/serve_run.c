@@ -6,7 +6,8 @@
  * The first SIGTERM, SIGINT or SIGHUP takes the file's name away; if nobody has the file open, that
  * is the end. Otherwise its users (a loop device, a virtual machine) are served until the last has
  * closed it: an operator who stops a service must not break a mounted file system. A second signal
- * stops at once, and leaves them with errors.
+ * stops at once, and leaves them with errors; also the workers, if they still wait for a network that
+ * does not answer.
  *
  * With --run the end of the command does what the first signal does. An interrupt from the terminal
  * is the command's own affair then, and SIGTERM and SIGHUP are passed on to it.
@@ -22,6 +23,8 @@
 #include "base/auto.h"
 #include "daemon/transport.h"
 #include "tools/serving.h"
+
+#define PATIENCE_S 2 /* with workers that were stopped */
 
 extern char **environ;
 
@@ -90,6 +93,7 @@ static void leave(struct ovbd_serving *s)
 
 	if (s->leaving) {
 		s->t->ops->stop(s->t);
+		s->stopped = true;
 		return;
 	}
 	s->leaving = true;
@@ -115,22 +119,35 @@ static void reap(struct ovbd_serving *s)
 		leave(s);
 }
 
+static int next_signal(struct ovbd_serving *s)
+{
+	const struct timespec patience = {.tv_sec = PATIENCE_S};
+	int sig;
+
+	do
+		sig = sigtimedwait(&s->signals, NULL, s->stopped ? &patience : NULL);
+	while (sig < 0 && errno == EINTR);
+	if (sig < 0 && !s->ended) {
+		ovbd_serving_tell(s, false, "leaves reads behind that wait for their data");
+		_exit(s->child_status);
+	}
+	return sig < 0 ? SIGCHLD : sig;
+}
+
 static void *control_main(void *arg)
 {
 	struct ovbd_serving *s = arg;
 
 	while (!s->ended || s->child != 0) {
-		int sig = 0;
+		const int sig = next_signal(s);
 
-		if (sigwait(&s->signals, &sig) != 0 || s->ended)
-			sig = SIGCHLD;
 		if (sig == SIGCHLD)
 			reap(s);
-		else if (sig == SIGUSR1)
+		else if (sig == SIGUSR1 && !s->ended) /* then it only wakes this thread */
 			ovbd_serving_tell_stats(s);
-		else if (s->child == 0)
+		else if (sig != SIGUSR1 && s->child == 0)
 			leave(s);
-		else if (sig != SIGINT)
+		else if (sig == SIGTERM || sig == SIGHUP)
 			kill(s->child, sig);
 	}
 	return NULL;

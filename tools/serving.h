@@ -31,6 +31,7 @@ struct ovbd_serving {
 	pid_t child; /* while the command runs */
 	int child_status;
 	bool leaving;      /* the first signal to end has come */
+	bool stopped;      /* and the second */
 	atomic_bool ended; /* ovbd_serve() has returned */
 
 	/* serve_stats.c's own: failed reads, told once a second at most. */

@@ -47,3 +47,27 @@ ok "an error while the image is not there"
 
 kill "$server"
 ended 0
+
+# A server whose workers all wait for an answer that does not come.
+asked() {
+	python3 - "$port" "$1" <<'PY'
+import json, sys, urllib.request
+stats = json.load(urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/~stats"))
+mute = [1 for status, path, range in stats["log"] if "mute" in path]
+sys.exit(len(mute) < int(sys.argv[2]))
+PY
+}
+
+serve file -f raw "http://127.0.0.1:$port/~mute,after=6/image"
+cat file >/dev/null 2>&1 &
+reader=$!
+pids="$pids $reader"
+wait_for asked 7
+kill "$server"
+wait_for said "still in use"
+started=$(date +%s)
+kill "$server"
+ended 0
+wait_for not is_running "$reader"
+[ $(($(date +%s) - started)) -lt 15 ] || fail "not at once"
+ok "a second signal does not wait for the network"
