@@ -13,7 +13,7 @@ page() {
 }
 
 same_page() {
-	page "$1" 2>/dev/null >page && dd if=www/image bs=4096 skip="$1" count=1 status=none | cmp -s - page
+	page "$1" 2>/dev/null >one && dd if=www/image bs=4096 skip="$1" count=1 status=none | cmp -s - one
 }
 
 mkfifo hold
