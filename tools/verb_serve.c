@@ -137,9 +137,9 @@ static int parse(struct ovbd_cli *c, struct arguments *a)
 	if (id < 0)
 		return -1;
 	if (!a->fuse)
-		ovbd_cli_usage(c, "as what? Give --fuse FILE");
+		ovbd_cli_usage(c, "--fuse FILE is missing");
 	else if (c->noperands == 0)
-		ovbd_cli_usage(c, "what? Give a layer, a URL or an image configuration");
+		ovbd_cli_usage(c, "SRC is missing");
 	else if (a->command && a->background)
 		ovbd_cli_usage(c, "--run and --background exclude each other");
 	else

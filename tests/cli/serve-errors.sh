@@ -7,8 +7,8 @@ random 3000000 image
 mkdir dir
 echo words >full
 
-expect 2 "Give --fuse FILE" "$ovbd" serve image
-expect 2 "Give a layer" "$ovbd" serve --fuse file
+expect 2 "--fuse FILE is missing" "$ovbd" serve image
+expect 2 "SRC is missing" "$ovbd" serve --fuse file
 expect 2 "from 1 to" "$ovbd" serve --fuse file -j 0 image
 expect 2 "from 1 to" "$ovbd" serve --fuse file -j 4x image
 expect 2 "exclude each other" "$ovbd" serve --fuse file --run true --background image

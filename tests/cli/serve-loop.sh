@@ -37,6 +37,7 @@ ok "ended with its last user"
 # Past the page cache, so that every read asks the server.
 serve file image
 loop=$(losetup -f --show -r --direct-io=on file)
+loops=$loop
 dd if="$loop" bs=1M iflag=direct status=none | cmp - image || fail "the loop device differs"
 kill "$server"
 wait_for said "still in use"
@@ -47,5 +48,6 @@ if dd if="$loop" of=/dev/null bs=1M iflag=direct status=none 2>/dev/null; then
 	fail "the loop device reads without its server"
 fi
 losetup -d "$loop"
+loops=
 wait_for is_free
 ok "errors, not wrong bytes, after a second SIGTERM"

@@ -3,8 +3,8 @@
 # For scripts that call ovbd as a user would: ". tests/lib/cli.sh" gives them
 #
 #   $ovbd      the program
-#   $tmp       an empty directory, the working directory; it is gone at the end, with all that is
-#              mounted in it and all loop devices over it
+#   $tmp       an empty directory, the working directory; at the end it is gone, with all that is
+#              mounted in it, the processes $pids and the loop devices $loops
 #   ok, fail, skip, wait_for, status_of, expect
 set -eu
 
@@ -12,6 +12,7 @@ set -eu
 ovbd=${OVBD_BUILD:?set OVBD_BUILD to the build directory}/tools/ovbd
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/ovbd-cli-XXXXXX")
 pids=
+loops=
 cd "$tmp"
 
 cli_cleanup() {
@@ -22,6 +23,9 @@ cli_cleanup() {
 	done
 	awk '{ print $5 }' /proc/self/mountinfo | grep -F "$tmp/" | sort -r | while read -r place; do
 		umount -l "$(printf '%b' "$place")" 2>/dev/null || :
+	done
+	for loop in $loops; do
+		losetup -d "$loop" 2>/dev/null || :
 	done
 	cd /
 	rm -rf "$tmp"
