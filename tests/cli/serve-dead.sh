@@ -52,7 +52,7 @@ wait_for test -s file
 cmp file image || fail "the one that got it does not serve"
 ok "one of several gets the place"
 
-needs_root
+[ "$(id -u)" = 0 ] || exit 0
 : >place
 mount --bind image place
 expect 1 "is mounted there" "$ovbd" serve --fuse place image

@@ -14,6 +14,10 @@ needs_fuse() {
 	[ -e /dev/fuse ] || skip "/dev/fuse is not there"
 	(: <>/dev/fuse) 2>/dev/null || skip "/dev/fuse may not be opened"
 	"$ovbd" serve --help | grep -q -e --fuse || skip "this ovbd was built without FUSE"
+	if "$ovbd" serve -q -f raw --fuse .probe --run true "$OVBD_SOURCE/tests/lib/serve.sh" 2>.stderr; then
+		return
+	fi
+	! grep -q "Operation not permitted" .stderr || skip "this user may not mount"
 }
 
 needs_root() {
