@@ -7,8 +7,9 @@
  *
  * Otherwise the array is sorted by where puts begin, and a position sweeps over the device. A heap
  * holds the puts that have begun, the newest on top: that is the one to be seen, until it ends or
- * another begins. Those that ended below the top are noticed when they get there. Each put enters
- * and leaves the heap once and begins or ends at most two pieces of the result.
+ * another begins. Those that ended below the top are noticed when they get there, or when the heap
+ * is full. Each put enters and leaves the heap once, and each begin or end makes at most one piece of
+ * the result more.
  *
  * Sorting is a merge sort from the bottom up, as it is quick for input that consists of a few ascending
  * runs, and needs no recursion.
@@ -144,27 +145,9 @@ static void swap(struct heap *h, size_t a, size_t b)
 	h->at[b] = t;
 }
 
-static int heap_push(struct heap *h, size_t put, struct ovbd_error *err)
+static void sift_down(struct heap *h, size_t i)
 {
-	if (h->n == h->cap) {
-		const size_t cap = h->cap ? h->cap * 2 : CAP_MIN;
-		uint32_t *at = realloc(h->at, cap * sizeof(*at));
-
-		if (!at)
-			return ovbd_fail(err, -ENOMEM, "out of memory for overlaying segments");
-		h->at = at;
-		h->cap = cap;
-	}
-	h->at[h->n] = (uint32_t)put;
-	for (size_t i = h->n++; i > 0 && newer(h, i, (i - 1) / 2); i = (i - 1) / 2)
-		swap(h, i, (i - 1) / 2);
-	return 0;
-}
-
-static void heap_pop(struct heap *h)
-{
-	h->at[0] = h->at[--h->n];
-	for (size_t i = 0;;) {
+	for (;;) {
 		const size_t left = 2 * i + 1, right = left + 1;
 		size_t top = i;
 
@@ -179,9 +162,54 @@ static void heap_pop(struct heap *h)
 	}
 }
 
-static const struct lsmt_put *heap_top(const struct heap *h)
+static bool ended(const struct heap *h, size_t i, uint64_t pos)
 {
-	return h->n > 0 ? &h->puts[h->at[0]] : NULL;
+	const struct lsmt_put *p = &h->puts[h->at[i]];
+
+	return p->off + p->len <= pos;
+}
+
+/* Makes room for one more: throws out what has ended at pos, and grows if that was not half of it.
+ * So the heap stays as small as what is open, and looking through all of it costs no more than the
+ * pushes did. */
+static int heap_make_room(struct heap *h, uint64_t pos, struct ovbd_error *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++)
+		if (!ended(h, i, pos))
+			h->at[n++] = h->at[i];
+	h->n = n;
+	for (size_t i = n / 2; i > 0; i--)
+		sift_down(h, i - 1);
+	if (n >= h->cap / 2) {
+		const size_t cap = h->cap ? h->cap * 2 : CAP_MIN;
+		uint32_t *at = realloc(h->at, cap * sizeof(*at));
+
+		if (!at)
+			return ovbd_fail(err, -ENOMEM, "out of memory for overlaying segments");
+		h->at = at;
+		h->cap = cap;
+	}
+	return 0;
+}
+
+static int heap_push(struct heap *h, size_t put, struct ovbd_error *err)
+{
+	const int r = h->n == h->cap ? heap_make_room(h, h->puts[put].off, err) : 0;
+
+	if (r < 0)
+		return r;
+	h->at[h->n] = (uint32_t)put;
+	for (size_t i = h->n++; i > 0 && newer(h, i, (i - 1) / 2); i = (i - 1) / 2)
+		swap(h, i, (i - 1) / 2);
+	return 0;
+}
+
+static void heap_pop(struct heap *h)
+{
+	h->at[0] = h->at[--h->n];
+	sift_down(h, 0);
 }
 
 static void heap_release(struct heap *h)
@@ -189,14 +217,12 @@ static void heap_release(struct heap *h)
 	free(h->at);
 }
 
-/* The newest put that covers pos: what has ended there is thrown out. */
+/* The newest put that covers pos, or NULL. What is newer and has ended is thrown out. */
 static const struct lsmt_put *newest_at(struct heap *h, uint64_t pos)
 {
-	const struct lsmt_put *top;
-
-	while ((top = heap_top(h)) && top->off + top->len <= pos)
+	while (h->n > 0 && ended(h, 0, pos))
 		heap_pop(h);
-	return top;
+	return h->n > 0 ? &h->puts[h->at[0]] : NULL;
 }
 
 static struct lsmt_put part_of(const struct lsmt_put *p, uint64_t from, uint64_t to)
