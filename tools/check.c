@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A ZFile is checked by its library, every byte of it. What is not compressed has no checksums:
- * opening has validated a layer's header and index already, and all its bytes are read, so that at
- * least the medium is known to be good.
+ * ZFiles and layers are checked by their libraries, every byte of them. What is not compressed has no
+ * checksums, but all its bytes are read, so that at least the medium is known to be good.
  */
 #include "tools/check.h"
 
@@ -66,6 +65,11 @@ static void check_layer(const struct ovbd_image_layer *l, struct total *t,
 		ret->nblocks = z.nblocks;
 		ret->checksum = z.checksum;
 		ret->code = ovbd_zfile_check(l->zfile, advance, t, &ret->err);
+		if (ret->code == 0 && l->layer) /* its bytes have been read already */
+			ret->code = ovbd_layer_check_form(l->layer, &ret->err);
+	} else if (l->layer) {
+		ret->raw_size = l->stored_size;
+		ret->code = ovbd_layer_check(l->layer, advance, t, &ret->err);
 	} else {
 		ret->raw_size = l->stored_size;
 		ret->code = read_all(l->name, t, &ret->err);

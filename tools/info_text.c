@@ -32,11 +32,10 @@ static void print_segments(uint64_t nsegments, uint64_t data, uint64_t zero)
 
 static void print_zfile(const struct ovbd_zfile_info z)
 {
-	char block[OVBD_SIZE_TEXT], raw[OVBD_SIZE_TEXT];
+	char block[OVBD_SIZE_TEXT], raw[OVBD_SIZE_TEXT], count[OVBD_COUNT_TEXT];
 
-	printf("%-*s%s, %" PRIu64 " block%s of %s, %s\n", LABEL_WIDTH,
-	       "compression:", ovbd_codec_name(z.codec), z.nblocks, z.nblocks == 1 ? "" : "s",
-	       ovbd_size_text(block, z.block_size),
+	printf("%-*s%s, %s of %s, %s\n", LABEL_WIDTH, "compression:", ovbd_codec_name(z.codec),
+	       ovbd_count_text(count, z.nblocks, "block"), ovbd_size_text(block, z.block_size),
 	       z.checksum ? "each with a checksum" : "no checksums");
 	if (z.raw_size > 0)
 		printf("%-*s%.1f %% of %s\n", LABEL_WIDTH,

@@ -103,12 +103,18 @@ const char *ovbd_size_text(char buf[OVBD_SIZE_TEXT], uint64_t bytes)
 	return buf;
 }
 
+const char *ovbd_count_text(char buf[OVBD_COUNT_TEXT], uint64_t n, const char *what)
+{
+	snprintf(buf, OVBD_COUNT_TEXT, "%" PRIu64 " %s%s", n, what, n == 1 ? "" : "s");
+	return buf;
+}
+
 const char *ovbd_size_full(char buf[OVBD_SIZE_FULL], uint64_t bytes)
 {
 	char text[OVBD_SIZE_TEXT];
 
 	if (bytes < 1024)
-		snprintf(buf, OVBD_SIZE_FULL, "%" PRIu64 " byte%s", bytes, bytes == 1 ? "" : "s");
+		ovbd_count_text(buf, bytes, "byte");
 	else
 		snprintf(buf, OVBD_SIZE_FULL, "%s (%" PRIu64 " bytes)", ovbd_size_text(text, bytes),
 		         bytes);

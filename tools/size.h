@@ -18,4 +18,8 @@ const char *ovbd_size_text(char buf[OVBD_SIZE_TEXT], uint64_t bytes);
 #define OVBD_SIZE_FULL 64
 const char *ovbd_size_full(char buf[OVBD_SIZE_FULL], uint64_t bytes);
 
+/* "1 segment", "12 segments" */
+#define OVBD_COUNT_TEXT 48
+const char *ovbd_count_text(char buf[OVBD_COUNT_TEXT], uint64_t n, const char *what);
+
 #endif

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/auto.h"
 #include "tools/check.h"
@@ -47,28 +48,32 @@ static const char *verdict(int code)
 
 /* ---- what is printed ---- */
 
-static void print_layer(const struct ovbd_image *img, size_t number,
+/* What is good goes to standard output, what is not to standard error, also with -q. */
+static void print_layer(const struct ovbd_cli *c, const struct ovbd_image_layer *l,
                         const struct ovbd_check_result *res)
 {
-	const struct ovbd_image_layer *l = &img->layers[number];
 	AUTO_FREE char *name = ovbd_text_escape(l->name);
-	AUTO_FREE char *why = ovbd_text_escape(res->code < 0 ? res->err.msg : "");
-	char size[OVBD_SIZE_TEXT];
+	char size[OVBD_SIZE_TEXT], count[OVBD_COUNT_TEXT];
 
-	printf("%s: ", name ? name : "");
 	if (res->code < 0) {
-		printf("%s: %s\n", res->code == -EBADMSG ? "CORRUPT" : "cannot be checked",
-		       why ? why : "");
+		/* most sentences begin with the name already */
+		if (strstr(res->err.msg, l->name))
+			ovbd_cli_error(c, "%s", res->err.msg);
+		else
+			ovbd_cli_error(c, "%s: %s", l->name, res->err.msg);
 		return;
 	}
+	if (c->quiet)
+		return;
+	printf("%s: ", name ? name : "");
 	if (l->layer)
-		printf("%" PRIu64 " segments, ", ovbd_layer_info(l->layer)->nsegments);
+		printf("%s, ",
+		       ovbd_count_text(count, ovbd_layer_info(l->layer)->nsegments, "segment"));
 	if (l->zfile)
-		printf("%" PRIu64 " blocks%s: good\n", res->nblocks,
-		       res->checksum ? " with checksums" : ", which have no checksums");
+		printf("%s %s checksum: good\n", ovbd_count_text(count, res->nblocks, "block"),
+		       res->checksum ? "with a" : "without a");
 	else
-		printf("%s read, which have no checksums: good\n",
-		       ovbd_size_text(size, res->raw_size));
+		printf("%s without a checksum read: good\n", ovbd_size_text(size, res->raw_size));
 }
 
 static json_t *layer_json(const struct ovbd_image *img, size_t number,
@@ -126,8 +131,8 @@ static void print_results(const struct ovbd_cli *c, const struct check *q,
 	json_t *obj, *layers;
 
 	if (!q->json) {
-		for (size_t i = 0; i < img->nlayers && !c->quiet; i++)
-			print_layer(img, i, &res[i]);
+		for (size_t i = 0; i < img->nlayers; i++)
+			print_layer(c, &img->layers[i], &res[i]);
 		return;
 	}
 	obj = ovbd_json_create("check");
@@ -155,7 +160,7 @@ static int check_opened(const struct ovbd_cli *c, const struct check *q,
 	ovbd_progress_end(&progress);
 	code = overall(res, img->nlayers);
 	for (size_t i = 0; i < img->nlayers; i++) {
-		/* what could not be checked is a failure, told as one; nothing is printed of it */
+		/* what could not be checked is a failure: no verdict is printed */
 		if (code < 0 && code != -EBADMSG && res[i].code == code)
 			return ovbd_cli_fail(c, code, ovbd_source_is_remote(img), &res[i].err);
 	}
@@ -215,12 +220,12 @@ const struct ovbd_verb ovbd_verb_check = {
 	.usage = "SRC...",
 	.text = "SRC is a layer, a ZFile, an image configuration (JSON) or a URL. What is not "
 		"compressed has no checksums: of it, headers and indexes are verified and all "
-                "bytes "
+		"bytes "
 		"read once.",
 	.options = options,
 	.examples = examples,
 	.exits = "0 clean; 1 could not be checked; 2 corrupt (or wrong usage); 63 SRC is nothing "
-                 "that "
+		 "that "
 		 "can be checked; a SRC over the network that cannot be read: 69, 74, 75, 77 as "
 		 "for convert.",
 	.run = run,

@@ -102,13 +102,12 @@ static int compare_piece(void *ctx, uint64_t off, size_t len, const uint8_t *a, 
 
 static void print_human(const struct compare *q, uint64_t a, uint64_t b)
 {
-	char bytes[OVBD_SIZE_FULL], extra[OVBD_SIZE_FULL];
+	char bytes[OVBD_SIZE_FULL], extra[OVBD_SIZE_FULL], blocks[OVBD_COUNT_TEXT];
 
 	if (q->nbytes > 0)
-		printf("Images differ: first at byte %" PRIu64 "; %s in %" PRIu64
-		       " block%s of 4 KiB.\n",
-		       q->first, ovbd_size_full(bytes, q->nbytes), q->nblocks,
-		       q->nblocks == 1 ? "" : "s");
+		printf("Images differ: first at byte %" PRIu64 "; %s in %s of 4 KiB.\n", q->first,
+		       ovbd_size_full(bytes, q->nbytes),
+		       ovbd_count_text(blocks, q->nblocks, "block"));
 	else if (a == b || !q->strict)
 		printf("Images are the same.\n");
 	if (a != b)
@@ -212,13 +211,13 @@ const struct ovbd_verb ovbd_verb_compare = {
 	.summary = "Tell whether two images are the same",
 	.usage = "A... B",
 	.text = "Compares the bytes of two devices, however each is stored. Several A are a stack "
-                "of "
+		"of "
 		"layers, bottom first; a B of several layers is named by its image configuration "
 		"(JSON). With -q the first difference ends it.",
 	.options = options,
 	.examples = examples,
 	.exits = "0 the same; 1 different; 2 one could not be read (over the network: 65, 69, 74, "
-                 "75, "
+		 "75, "
 		 "77 as for convert).",
 	.run = run,
 };

@@ -211,7 +211,7 @@ static void summarize(const struct ovbd_cli *c, const struct ovbd_convert *v,
                       const struct ovbd_converted *done, double seconds)
 {
 	char device[OVBD_SIZE_TEXT], raw[OVBD_SIZE_TEXT], stored[OVBD_SIZE_TEXT];
-	char ratio[64] = "", segments[48] = "";
+	char ratio[64] = "", segments[64] = "", count[OVBD_COUNT_TEXT];
 	const char *what = v->format == OVBD_FORMAT_ZFILE ? "" : " device";
 
 	ovbd_size_text(device, v->src->size);
@@ -227,8 +227,8 @@ static void summarize(const struct ovbd_cli *c, const struct ovbd_convert *v,
 		snprintf(ratio, sizeof(ratio), ", %.1f %% of %s",
 		         (double)done->stored_size * 100.0 / (double)done->raw_size, raw);
 	if (v->format != OVBD_FORMAT_ZFILE)
-		snprintf(segments, sizeof(segments), ", %" PRIu64 " segment%s", done->nsegments,
-		         done->nsegments == 1 ? "" : "s");
+		snprintf(segments, sizeof(segments), ", %s",
+		         ovbd_count_text(count, done->nsegments, "segment"));
 	ovbd_cli_note(c, "%s: %s%s in %s%s%s; %.1f s", v->dst, device, what, stored, ratio,
 	              segments, seconds);
 }

@@ -110,7 +110,7 @@ const struct ovbd_verb ovbd_verb_info = {
 	.summary = "Show what an image and its layers are",
 	.usage = "SRC...",
 	.text = "SRC is a layer, any other image, an image configuration (JSON) or a URL; several "
-                "SRC "
+		"SRC "
 		"are a stack of layers, bottom first.",
 	.options = options,
 	.examples = examples,

@@ -21,9 +21,7 @@ static const struct ovbd_option options[] = {
 static const struct ovbd_example examples[] = {
 	{"ovbd map disk.ovbd", "Where the data of a layer are."},
 	{"ovbd map base.ovbd delta.ovbd | awk '$4 == 1'", "What of a device comes from the delta."},
-	{"ovbd map --output=json disk.ovbd | jq '[.segments[] | select(.kind==\"data\").length] | "
-         "add'",
-         "How much data there is."},
+	{"ovbd map --output=json disk.ovbd | jq '.segments | length'", "How many there are."},
 	{NULL},
 };
 
@@ -133,9 +131,9 @@ const struct ovbd_verb ovbd_verb_map = {
 	.summary = "List the segments of an image",
 	.usage = "SRC...",
 	.text = "A line for each segment: start and length on the device, kind (data; zero: zeros "
-                "that "
+		"that "
 		"hide what lies beneath; hole: nothing there), the number of the layer it comes "
-                "from, "
+		"from, "
 		"and where its data begin in that layer (uncompressed). All in bytes.",
 	.options = options,
 	.examples = examples,

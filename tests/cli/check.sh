@@ -40,39 +40,37 @@ print(f"{len(places)} places, {len(missed)} missed")
 sys.exit(1 if missed else 0)
 PYTHON
 n=$(stat -c %s l.ovbd)
-python3 flip.py "$ovbd" l.ovbd 0 0 $((n / 150)) || fail "flipped bits"
+python3 flip.py "$ovbd" l.ovbd 0 0 $((n / 60)) || fail "flipped bits"
 n=$(stat -c %s t.ovbd)
 # the tar ends with two blocks of zeros, and the layer within is padded to a block
 end=$(python3 -c 'import sys
 b = open("t.ovbd", "rb").read()
 print(b.rindex(b"ZFile\0\1\0") + 512)')
-python3 flip.py "$ovbd" t.ovbd 1536 "$end" $((n / 60)) || fail "flipped bits in a tar"
+python3 flip.py "$ovbd" t.ovbd 1536 "$end" $((n / 20)) || fail "flipped bits in a tar"
 ok "flipped bits"
 
 # The tar's own headers: what they say is used, or it is no tar any more.
 for at in 257 148 1281 1172; do
 	cp t.ovbd bad
 	printf '\377' | dd of=bad bs=1 seek=$at conv=notrunc status=none
-	[ "$(status_of "$ovbd" check -q bad 2>/dev/null)" = 2 ] || fail "a bad tar header, byte $at"
+	exits 2 "$ovbd" check -q bad 2>err
 done
 ok "tar headers"
 
 size=$(stat -c %s l.ovbd)
 for cut in 1 511 512 513 4096 $((size / 2)) $((size - 513)); do
 	head -c -$cut l.ovbd >bad
-	[ "$(status_of "$ovbd" check -q bad 2>/dev/null)" = 2 ] || fail "$cut bytes cut off"
+	exits 2 "$ovbd" check -q bad 2>err
 done
 ok "truncated"
 
 # One bad layer of three: named, and the others are still checked.
 cp l2.ovbd bad
 printf '\252\125' | dd of=bad bs=1 seek=2000 conv=notrunc status=none
-[ "$(status_of "$ovbd" check l.ovbd bad t.ovbd >out 2>err)" = 2 ] || fail "$(cat out err)"
-if grep -q CORRUPT out; then
-	grep -q "^bad: CORRUPT: .*block" out || fail "$(cat out)"
+exits 2 "$ovbd" check l.ovbd bad t.ovbd >out 2>err
+grep -q "^ovbd: check: bad: .*block" err || fail "$(cat err)"
+if [ -s out ]; then # else a block was needed to open it
 	[ "$(grep -c good out)" = 2 ] || fail "$(cat out)"
-else
-	grep -q "bad: .*block" err || fail "$(cat err)"
 fi
 ok "one of several"
 
@@ -80,7 +78,7 @@ ok "one of several"
 schema ovbd.check.v1 j
 [ "$(json j "j['result']")" = clean ] || fail "$(cat j)"
 [ "$(json j "len(j['layers'])")" = 2 ] || fail "$(cat j)"
-[ "$(status_of "$ovbd" check --output=json bad >j)" = 2 ] || fail "json of a corrupt layer"
+exits 2 "$ovbd" check --output=json bad >j
 schema ovbd.check.v1 j
 [ "$(json j "j['result']")" = corrupt ] || fail "$(cat j)"
 ok "JSON"

@@ -18,7 +18,7 @@ printf '\003' | dd of=b bs=1 seek=2999999 conv=notrunc status=none
 n=$(cmp -l a b | wc -l)
 blocks=$(cmp -l a b | awk '{ print int(($1 - 1) / 4096) }' | uniq | wc -l)
 first=$(($(cmp -l a b | head -n 1 | awk '{ print $1 }') - 1))
-[ "$(status_of "$ovbd" compare a.ovbd b >out)" = 1 ] || fail "$(cat out)"
+exits 1 "$ovbd" compare a.ovbd b >out
 grep -q "first at byte $first; $n byte.* in $blocks block" out || fail "$(cat out)"
 "$ovbd" compare --output=json a.ovbd b >j || [ $? = 1 ]
 schema ovbd.compare.v1 j
@@ -28,18 +28,18 @@ schema ovbd.compare.v1 j
 [ "$(grep -c differ$ out)" = "$blocks" ] || fail "$(cat out)"
 grep -q "^ *$((first / 4096 * 4096)) *4096  differ" out || fail "$(cat out)"
 [ -z "$("$ovbd" compare -q a b)" ] || fail "-q says something"
-[ "$(status_of "$ovbd" compare -q a b)" = 1 ] || fail "-q"
+exits 1 "$ovbd" compare -q a b
 ok "differences"
 
 # Sizes
 cp a longer
 truncate -s 4000000 longer
-[ "$(status_of "$ovbd" compare longer a >out)" = 0 ] || fail "zeros at the end"
+exits 0 "$ovbd" compare longer a >out
 grep -q "A is .*(1000000 bytes) longer, all zeros" out || fail "$(cat out)"
-[ "$(status_of "$ovbd" compare --strict longer a >out)" = 1 ] || fail "--strict"
+exits 1 "$ovbd" compare --strict longer a >out
 ! grep -q "the same" out || fail "$(cat out)"
 printf x >>longer
-[ "$(status_of "$ovbd" compare a longer >out)" = 1 ] || fail "$(cat out)"
+exits 1 "$ovbd" compare a longer >out
 grep -q "first at byte 4000000; 1 byte in 1 block" out || fail "$(cat out)"
 ok "sizes"
 
@@ -50,7 +50,7 @@ put x 7000000000000 4096 1
 put y 7000000000000 4096 1
 same x y
 printf '\252' | dd of=y bs=1 seek=7000000001000 conv=notrunc status=none
-[ "$(status_of "$ovbd" compare -q x y)" = 1 ] || fail "a byte in 8 TiB"
+exits 1 "$ovbd" compare -q x y
 ok "holes are skipped"
 
 expect 2 "nowhere: No such file" "$ovbd" compare a nowhere

@@ -35,7 +35,7 @@ same l1 none v1
 
 # A raw base, and a stack named by its configuration.
 layer -B v1 v2 r2
-cmp l2 r2 2>/dev/null || same l1 r2 v2
+same l1 r2 v2 # but for the parent it is the same layer
 printf '{"lowers":[{"file":"l1"},{"file":"l2"}]}' >stack.json
 layer -B stack.json -m third v3 j3
 cmp l3 j3 || fail "a delta against the configuration differs"

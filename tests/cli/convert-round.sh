@@ -31,6 +31,7 @@ done
 round raw -c none
 round raw -O lsmt --tar
 ok "codecs and block sizes"
+rm -f out back
 
 # Bytes as they are, a layer's too.
 layer -O zfile raw z

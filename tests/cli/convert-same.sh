@@ -33,7 +33,7 @@ layer -j7 base d7 s7
 cmp s1 s7
 ok "deltas and squashes"
 
-"$ovbd" convert -O raw -j1 base d1 f1
-"$ovbd" convert -O raw -j7 base d1 f7
+layer -O raw -j1 base d1 f1
+layer -O raw -j7 base d1 f7
 cmp f1 f7
 cmp f1 new

@@ -9,7 +9,7 @@ cp v1 v2
 put v2 700000 50000 2
 layer --tar v1 www/l1
 layer -B www/l1 v2 www/l2
-head -c 100000 www/l2 >www/cut
+head -c -5000 www/l2 >www/cut
 cp www/l2 www/bad
 printf '\252\125' | dd of=www/bad bs=1 seek=3000 conv=notrunc status=none
 

@@ -9,6 +9,7 @@
 #   same A... B           ovbd compare says that they are the same
 #   schema NAME FILE      FILE is JSON whose schema is NAME
 #   json FILE EXPRESSION  what the Python EXPRESSION makes of it, called j
+#   exits STATUS COMMAND...       it ends with STATUS; what it prints goes where it is sent
 #   left_behind           nothing but what is named on its command line is in the directory
 . "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
 
@@ -55,11 +56,17 @@ v = eval(sys.argv[2])
 print(json.dumps(v) if isinstance(v, (bool, list, dict)) else v)' "$1" "$2"
 }
 
+exits() {
+	s_want=$1
+	shift
+	s=0
+	"$@" || s=$?
+	[ $s = "$s_want" ] || fail "status $s, not $s_want: $*"
+}
+
 # What is in the directory, dot files too, but for the tests' own.
 left_behind() {
-	find . -mindepth 1 -maxdepth 1 ! -name .stderr -printf '%f\n' | sort >.now
-	printf '%s\n' .now "$@" | sort >.want
-	# .want came after the look
-	diff .want .now >.diff || fail "left behind: $(cat .diff)"
-	rm -f .now .want .diff
+	s_now=$(find . -mindepth 1 -maxdepth 1 ! -name .stderr -printf '%f\n' | sort)
+	s_want=$(printf '%s\n' "$@" | sort)
+	[ "$s_now" = "$s_want" ] || fail "there is: $s_now"
 }
