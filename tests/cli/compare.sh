@@ -20,11 +20,10 @@ blocks=$(cmp -l a b | awk '{ print int(($1 - 1) / 4096) }' | uniq | wc -l)
 first=$(($(cmp -l a b | head -n 1 | awk '{ print $1 }') - 1))
 exits 1 "$ovbd" compare a.ovbd b >out
 grep -q "first at byte $first; $n byte.* in $blocks block" out || fail "$(cat out)"
-"$ovbd" compare --output=json a.ovbd b >j || [ $? = 1 ]
-schema ovbd.compare.v1 j
-[ "$(json j "j['same'], j['first-difference'], j['differing-bytes'], j['differing-blocks']")" = \
-	"(False, $first, $n, $blocks)" ] || fail "$(cat j)"
-"$ovbd" compare -v a b >out || [ $? = 1 ]
+exits 1 "$ovbd" compare --output=json a.ovbd b >j
+holds j ovbd.compare.v1 "not j['same']" "j['first-difference'] == $first" "j['differing-bytes'] == $n" \
+	"j['differing-blocks'] == $blocks"
+exits 1 "$ovbd" compare -v a b >out
 [ "$(grep -c differ$ out)" = "$blocks" ] || fail "$(cat out)"
 grep -q "^ *$((first / 4096 * 4096)) *4096  differ" out || fail "$(cat out)"
 [ -z "$("$ovbd" compare -q a b)" ] || fail "-q says something"

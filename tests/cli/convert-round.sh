@@ -14,20 +14,22 @@ round() {
 	"$ovbd" check -q out || fail "check: $raw with $*"
 }
 
+data 3000000 1 >all
 for size in 0 1 511 512 513 4095 4096 4097 65535 65536 65537 1000001; do
-	data $size $size >raw
+	head -c $size all >raw
 	round raw
 	round raw -O lsmt
 	round raw --tar -c zstd --block-size 64K
 done
 ok "sizes"
 
-data 3000000 1 >raw
+mv all raw
 for size in 4K 8K 16K 32K 64K; do
-	for codec in lz4 zstd zstd:1 zstd:19; do
-		round raw -c $codec --block-size $size
-	done
+	round raw --block-size $size
+	round raw -c zstd --block-size $size
 done
+round raw -c zstd:1
+round raw -c zstd:19 --block-size 16K
 round raw -c none
 round raw -O lsmt --tar
 ok "codecs and block sizes"
@@ -35,8 +37,7 @@ rm -f out back
 
 # Bytes as they are, a layer's too.
 layer -O zfile raw z
-[ "$("$ovbd" info --output=json z | python3 -c 'import json,sys; print(json.load(sys.stdin)["format"])')" = zfile ] ||
-	fail "not a zfile"
+"$ovbd" info z | grep -q "format: *zfile" || fail "not a zfile"
 layer -f zfile -O raw z back
 cmp raw back
 layer raw one.ovbd

@@ -19,8 +19,12 @@ for i in $(seq 0 15); do
 done
 layer sparse one.ovbd
 layer -O raw one.ovbd back
-cmp sparse back
 [ "$(stat -c %s back)" = 1073741824 ] || fail "size"
+for i in $(seq 0 15); do
+	at=$((i * 67108864 + i * 4096))
+	cmp -n 65536 -i $at:$at sparse back
+done
+same sparse back # the rest are holes; comparing a GiB of them byte by byte takes seconds
 [ "$(allocated back)" -le 2000000 ] || fail "not sparse: $(allocated back)"
 [ "$(stat -c %s one.ovbd)" -le 2000000 ] || fail "too large"
 same sparse one.ovbd
@@ -37,7 +41,7 @@ same zero.ovbd zero.back
 ok "10 GiB of zeros"
 
 # Zeros that are no holes are found by reading them.
-head -c 50000000 /dev/zero >written
+head -c 20000000 /dev/zero >written
 layer written written.ovbd
 [ "$(stat -c %s written.ovbd)" -le 20000 ] || fail "zeros were stored"
 layer -O raw written.ovbd written.back
@@ -46,7 +50,7 @@ ok "zeros that are no holes"
 
 # The same from layers: -O raw keeps holes as well from a stack.
 layer one.ovbd zero.ovbd wider.ovbd
-[ "$("$ovbd" info --output=json wider.ovbd >i; json i "j['virtual-size']")" = 10737418240 ] || fail "squash"
+"$ovbd" info wider.ovbd | grep -q "virtual size: *10 GiB" || fail "squash"
 
 truncate -s 7000T huge 2>/dev/null || truncate -s 15T huge # ext4 ends at 16T
 put huge 5000000000000 4096 7

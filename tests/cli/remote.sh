@@ -21,8 +21,7 @@ wait_for test -s port
 base=http://127.0.0.1:$(cat port)
 
 "$ovbd" info --output=json "$base/l1" "$base/l2" >j
-schema ovbd.info.v1 j
-[ "$(json j "[l['remote'] for l in j['layers']]")" = "[true, true]" ] || fail "$(cat j)"
+holds j ovbd.info.v1 "[l['remote'] for l in j['layers']] == [True, True]"
 "$ovbd" check -q "$base/l1" "$base/l2"
 same "$base/l1" "$base/l2" v2
 "$ovbd" map "$base/l1" | grep -q " data "

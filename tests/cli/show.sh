@@ -27,25 +27,23 @@ done
 ok "info"
 
 "$ovbd" info --output=json base delta >j
-schema ovbd.info.v1 j
-[ "$(json j "j['format'], j['virtual-size']")" = "('image', 1048576)" ] || fail "$(cat j)"
-[ "$(json j "[l['format'] for l in j['layers']]")" = '["ovbd", "ovbd"]' ] || fail "$(cat j)"
-[ "$(json j "j['layers'][0]['tar'], j['layers'][1]['tar']")" = "(True, False)" ] || fail "$(cat j)"
-[ "$(json j "j['layers'][1]['compression']['codec']")" = zstd ] || fail "$(cat j)"
-[ "$(json j "j['layers'][1]['compression']['block-size']")" = 16384 ] || fail "$(cat j)"
-[ "$(json j "j['layers'][1]['zero-size']")" = 4096 ] || fail "$(cat j)"
-[ "$(json j "j['layers'][1]['stored-size']")" = "$(stat -c %s delta)" ] || fail "$(cat j)"
-ok "info as JSON"
-
+holds j ovbd.info.v1 "j['format'] == 'image'" "j['virtual-size'] == 1048576" "len(j['layers']) == 2" \
+	"j['segments'] == 3" "j['data-size'] == 8192" "j['zero-size'] == 4096"
 printf '{"repoBlobUrl":"","lowers":[{"file":"%s/base"},{"file":"delta"}],"upper":{},"future":1}' "$PWD" >image.json
-"$ovbd" info --output=json image.json >k
-cmp -s j k || [ "$(json k "j['segments']")" = "$(json j "j['segments']")" ] || fail "the configuration differs"
+"$ovbd" info --output=json image.json >j
+size=$(stat -c %s delta)
+holds j ovbd.info.v1 "j['format'] == 'image'" "j['segments'] == 3" \
+	"[l['format'] for l in j['layers']] == ['ovbd', 'ovbd']" "[l['tar'] for l in j['layers']] == [True, False]" \
+	"[l['remote'] for l in j['layers']] == [False, False]" "j['layers'][1]['compression']['codec'] == 'zstd'" \
+	"j['layers'][1]['compression']['block-size'] == 16384" "j['layers'][1]['zero-size'] == 4096" \
+	"j['layers'][1]['stored-size'] == $size" "j['layers'][1]['tag'] == 'fix \\\\x1b[31m red \\\\xff'" \
+	"j['layers'][1]['parent-uuid'] == j['layers'][0]['uuid']"
 layer raw other.raw -O zfile
 "$ovbd" info --output=json other.raw >j
-[ "$(json j "j['format'], j['virtual-size']")" = "('zfile', 1048576)" ] || fail "$(cat j)"
+holds j ovbd.info.v1 "j['format'] == 'zfile'" "j['virtual-size'] == 1048576"
 "$ovbd" info --output=json raw >j
-[ "$(json j "j['format'], len(j['layers'])")" = "('raw', 1)" ] || fail "$(cat j)"
-ok "info of other things"
+holds j ovbd.info.v1 "j['format'] == 'raw'" "len(j['layers']) == 1" "'segments' not in j"
+ok "info as JSON"
 
 # The map of a stack, line by line.
 "$ovbd" map base delta | awk 'NR > 1 { print $1, $2, $3, $4 }' >out
@@ -59,10 +57,8 @@ cat >want <<'END'
 END
 diff want out || fail "the map"
 "$ovbd" map --output=json base delta >j
-schema ovbd.map.v1 j
-[ "$(json j "[(s['start'], s['kind']) for s in j['segments']][:3]")" = '[[0, "hole"], [4096, "data"], [8192, "zero"]]' ] ||
-	fail "$(cat j)"
-[ "$(json j "sum(s['length'] for s in j['segments'])")" = 1048576 ] || fail "segments do not tile"
+holds j ovbd.map.v1 "j['virtual-size'] == 1048576" "sum(s['length'] for s in j['segments']) == 1048576" \
+	"[(s['start'], s['kind'], s.get('layer')) for s in j['segments']][:3] == [(0, 'hole', None), (4096, 'data', 0), (8192, 'zero', 1)]"
 # data is where map says it is: in the layer, unpacked
 layer -f zfile -O raw base base.lsmt
 off=$("$ovbd" map base | awk '$3 == "data" { print $5; exit }')
@@ -71,7 +67,7 @@ cmp -n 8192 -i "$off:4096" base.lsmt raw || fail "not at its offset"
 : >empty
 layer empty empty.ovbd
 "$ovbd" map --output=json empty.ovbd >j
-[ "$(json j "j['segments']")" = "[]" ] || fail "$(cat j)"
+holds j ovbd.map.v1 "j['segments'] == []"
 ok "map"
 
 # Errors are no JSON.

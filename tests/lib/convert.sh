@@ -7,8 +7,8 @@
 #   put FILE OFFSET SIZE SEED     writes such bytes into FILE
 #   layer SRC... DST      ovbd convert, quietly
 #   same A... B           ovbd compare says that they are the same
-#   schema NAME FILE      FILE is JSON whose schema is NAME
-#   json FILE EXPRESSION  what the Python EXPRESSION makes of it, called j
+#   holds FILE SCHEMA EXPRESSION...   FILE is JSON of that schema, of which, called j, each Python
+#                         EXPRESSION is true
 #   exits STATUS COMMAND...       it ends with STATUS; what it prints goes where it is sent
 #   left_behind           nothing but what is named on its command line is in the directory
 . "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
@@ -44,16 +44,13 @@ same() {
 	"$ovbd" compare -q "$@" || fail "not the same: $*"
 }
 
-schema() {
-	[ "$(json "$2" "j['schema']")" = "$1" ] || fail "$2 is no $1"
-}
-
-json() {
+holds() {
 	python3 -c '
 import json, sys
 j = json.load(open(sys.argv[1]))
-v = eval(sys.argv[2])
-print(json.dumps(v) if isinstance(v, (bool, list, dict)) else v)' "$1" "$2"
+bad = [e for e in sys.argv[3:] if not eval(e)]
+if j.get("schema") != sys.argv[2] or bad:
+    sys.exit(f"{bad} of {json.dumps(j, indent=1)}")' "$@" || fail "JSON in $1"
 }
 
 exits() {
