@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Verification of a whole layer. Open has checked what a read relies on. This adds that header and
- * trailer say the same, that what no reader looks at is as all writers leave it, and that every byte
- * can be read: a layer has no checksums of its own, but the ZFile beneath has.
+ * trailer say the same, that what no reader looks at is as all writers leave it, and that every
+ * byte can be read: a layer has no checksums of its own, but the ZFile beneath has.
  *
- * A file that was sealed in place gets some leeway: its header is older than its trailer, and between
- * the index and the trailer lies what the writer's memory happened to hold.
+ * A file that was sealed in place gets some leeway: its header is older than its trailer, and
+ * between the index and the trailer lies what the writer's memory happened to hold.
  */
 #include <errno.h>
 #include <inttypes.h>

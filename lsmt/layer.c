@@ -11,8 +11,8 @@
  * segments, it is taken for the end first, and the index read once more if that was too short.
  *
  * Tags are no property of a layer alone, and are dropped, after they have told one thing: a
- * turboOCI layer (a "warp file") looks like any other, but the segments with tag 1 have their data in
- * a tar elsewhere. Such a file holds the data of its other segments and no more. A merged layer,
+ * turboOCI layer (a "warp file") looks like any other, but the segments with tag 1 have their data
+ * in a tar elsewhere. Such a file holds the data of its other segments and no more. A merged layer,
  * whose tags differ too (they number the layers it was made of), holds those of all. So if tags
  * differ, and the segments claim more data than there are, this is no layer that can be read alone.
  */

@@ -47,9 +47,9 @@ struct ovbd_layer; /* an open layer: its blob and its index */
 
 struct ovbd_layer_info {
 	uint64_t virtual_size; /* bytes of the device */
-	uint64_t nsegments;    /* without padding */
-	uint64_t data_size;    /* bytes of device covered by data segments */
-	uint64_t zero_size;    /* bytes of device covered by zeroed segments */
+	uint64_t nsegments;    /* as stored, without padding */
+	uint64_t data_size;    /* bytes of device covered by data segments, beyond its end too */
+	uint64_t zero_size;    /* the same, by zeroed segments */
 	uint32_t version;      /* major << 8 | minor */
 	bool sealed_header; /* the header says sealed too (a committed file, not one sealed in place) */
 	char uuid[OVBD_UUID_SIZE], parent_uuid[OVBD_UUID_SIZE];
@@ -71,12 +71,12 @@ static inline void ovbd_layer_closep(struct ovbd_layer **l)
 	ovbd_layer_close(*l);
 }
 
-/* Verifies what opening does not need to know: that header and trailer agree, and that bytes without a
- * meaning are as all writers leave them. Reads both, and nothing else. */
+/* Verifies what opening does not need to know: that header and trailer agree, and that bytes
+ * without a meaning are as all writers leave them. Reads both, and nothing else. */
 int ovbd_layer_check_form(struct ovbd_layer *l, struct ovbd_error *err);
 
-/* The same, and that every byte of the layer's blob can be read; if that is a ZFile, it verifies its
- * checksums with this. 0, or the first error. progress may be NULL. */
+/* The same, and that every byte of the layer's blob can be read; if that is a ZFile, it verifies
+ * its checksums with this. 0, or the first error. progress may be NULL. */
 int ovbd_layer_check(struct ovbd_layer *l, ovbd_progress_fn progress, void *arg,
                      struct ovbd_error *err);
 
@@ -103,8 +103,8 @@ struct ovbd_layer_params {
 struct ovbd_layer_writer;
 
 /* The layer is written to take_out (which may be a ZFile's sink): data as they come, then the
- * index. Memory: 24 bytes a segment (up to 48 while its array grows), and during finish 52 if they did
- * not come in ascending order. After an error only close may follow. */
+ * index. Memory: 24 bytes a segment (up to 48 while its array grows), and during finish 52 if
+ * they did not come in ascending order. After an error only close may follow. */
 int ovbd_layer_create(struct ovbd_sink *take_out, const struct ovbd_layer_params *p,
                       struct ovbd_layer_writer **ret, struct ovbd_error *err);
 
@@ -121,7 +121,8 @@ int ovbd_layer_zero(struct ovbd_layer_writer *w, uint64_t off, uint64_t len,
 /* Writes the index and finishes the sink. Once. */
 int ovbd_layer_finish(struct ovbd_layer_writer *w, struct ovbd_error *err);
 
-/* After finish: segments in the index. More than OVBD_SEGMENTS_ORIGINAL: the original cannot open it. */
+/* After finish: segments in the index. More than OVBD_SEGMENTS_ORIGINAL: the original cannot
+ * open it. */
 uint64_t ovbd_layer_writer_nsegments(const struct ovbd_layer_writer *w);
 
 /* Frees; what was not finished is discarded with its sink. NULL is fine. */

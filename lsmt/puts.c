@@ -8,11 +8,11 @@
  * Otherwise the array is sorted by where puts begin, and a position sweeps over the device. A heap
  * holds the puts that have begun, the newest on top: that is the one to be seen, until it ends or
  * another begins. Those that ended below the top are noticed when they get there, or when the heap
- * is full. Each put enters and leaves the heap once, and each begin or end makes at most one piece of
- * the result more.
+ * is full. Each put enters and leaves the heap once, and each begin or end makes at most one piece
+ * of the result more.
  *
- * Sorting is a merge sort from the bottom up, as it is quick for input that consists of a few ascending
- * runs, and needs no recursion.
+ * Sorting is a merge sort from the bottom up, as it is quick for input that consists of a few
+ * ascending runs, and needs no recursion.
  */
 #include "lsmt/puts.h"
 

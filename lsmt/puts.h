@@ -18,9 +18,9 @@ struct lsmt_put {
 	uint64_t stamp;    /* see lsmt_stamp() */
 };
 
-/* Data are appended to the file as they come, so where the file ended when a put was made also tells
- * when that was. A zero takes no place: it is older than the data that begin where the file ended.
- * Two zeros of one age are the same thing. */
+/* Data are appended to the file as they come, so where the file ended when a put was made also
+ * tells when that was. A zero takes no place: it is older than the data that begin where the
+ * file ended. Two zeros of one age are the same thing. */
 static inline uint64_t lsmt_stamp(uint64_t src, bool data)
 {
 	return src | data;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Writing a layer: the header, which says all it ever will, data as they are put, and at the end the
- * index and the trailer. Nothing is written twice, so a layer can go into any sink, a ZFile's too.
+ * Writing a layer: the header, which says all it ever will, data as they are put, and at the end
+ * the index and the trailer. Nothing is written twice, so any sink will do, a ZFile's too.
  *
  * What is put is cut into runs of zero and of other blocks. A run of data goes to the sink in one
  * piece and is remembered as a put; a run of zeros is only remembered, and not even that where
@@ -147,7 +147,7 @@ static int add_data(struct ovbd_layer_writer *w, uint64_t off, const uint8_t *bu
 	return r;
 }
 
-/* How many bytes at buf, which belong at off, are of the same kind, in whole blocks of the device. */
+/* How many of the bytes at buf, which belong at off, are of one kind, in whole blocks. */
 static size_t run_of(const uint8_t *buf, size_t len, uint64_t off, bool *ret_zero)
 {
 	size_t n = (size_t)ovbd_min(len, LSMT_BLOCK_SIZE - off % LSMT_BLOCK_SIZE);

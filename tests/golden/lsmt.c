@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Layers written by overlaybd, bare and compressed, alone and in stacks, read to the sha256 of their
- * device, and pass the check. What reads as something else elsewhere is refused.
+ * Layers written by overlaybd, bare and compressed, alone and in stacks, read to the sha256 of
+ * their device, and pass the check. What only looks like a layer is refused.
  */
 #include <errno.h>
 #include <setjmp.h>

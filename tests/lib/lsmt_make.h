@@ -14,7 +14,7 @@ struct test_layer {
 /* A layer written by hand, with whatever index is wanted. */
 struct test_layer_spec {
 	uint64_t virtual_size;
-	size_t nsectors; /* of data: sector i, counted from the file's start, is full of (uint8_t)i */
+	size_t nsectors; /* of data: sector i, from the file's start, is full of (uint8_t)i */
 	const struct lsmt_entry *entries;
 	size_t nentries;
 	size_t index_shift;    /* bytes before the index that belong to nothing */

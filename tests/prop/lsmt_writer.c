@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Random puts and zeros, in order and out of it, against an array of the device's sectors. Each layer
- * is written twice (the bytes are equal), checked and read back. The seed of a round is printed when
- * it fails.
+ * Random puts and zeros, in order and out of it, against an array of the device's sectors. Each
+ * layer is written twice (the bytes are equal), checked and read back. The seed of a round is
+ * printed when it fails.
  *
  *     prop_lsmt_writer                  all rounds
  *     prop_lsmt_writer SEED             one
- *     prop_lsmt_writer SEED LSMT RAW    writes the layer of this seed, and what it should read as, to
- *                                       files, for other readers
+ *     prop_lsmt_writer SEED LSMT RAW    writes the layer of this seed, and what it should read as,
+ *                                       to files, for other readers
  */
 #include <stdio.h>
 #include <stdlib.h>

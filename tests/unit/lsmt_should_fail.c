@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Every file of tests/should-fail/lsmt is refused with its sentence: when it is opened, or, if "check:"
- * stands before it, by the check only. */
+/* Every file of tests/should-fail/lsmt is refused with its sentence: when it is opened, or, if
+ * "check:" stands before it, by the check only. */
 #include "tests/unit/test.h"
 
 #include <errno.h>

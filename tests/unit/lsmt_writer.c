@@ -301,6 +301,34 @@ static void test_texts(void **state)
 	free(bytes.p);
 }
 
+/* Written and read far beyond 2 TiB, through a stack. */
+static void test_far_away(void **state)
+{
+	const uint64_t far = UINT64_C(16) << 40;
+	const struct ovbd_layer_params p = {.virtual_size = far + MIB};
+	struct test_writer w = test_writer_create(&p);
+	uint8_t *buf = data_of(MIB), *back = malloc(MIB);
+	AUTO_BLOB *device = NULL;
+	struct test_layer bytes;
+	struct ovbd_layer *l;
+
+	(void)state;
+	assert_int_equal(ovbd_layer_put(w.w, far, buf, MIB, NULL), 0);
+	assert_int_equal(ovbd_layer_put(w.w, far / 2, buf, 4096, NULL), 0);
+	bytes = test_writer_take(&w);
+	assert_int_equal(test_layer_open(&bytes, &l, NULL), 0);
+	assert_int_equal(ovbd_stack_open(&l, 1, &device, NULL), 0);
+	assert_int_equal(device->size, far + MIB);
+	assert_int_equal(ovbd_blob_pread(device, back, MIB, far, NULL), 0);
+	assert_memory_equal(back, buf, MIB);
+	assert_int_equal(ovbd_blob_pread(device, back, MIB, far / 2 - 4096, NULL), 0);
+	assert_true(ovbd_is_zero(back, 4096) && ovbd_is_zero(back + 8192, MIB - 8192));
+	assert_memory_equal(back + 4096, buf, 4096);
+	free(bytes.p);
+	free(buf);
+	free(back);
+}
+
 /* 999,937 segments are written, and known of. */
 static void test_many(void **state)
 {
@@ -369,10 +397,11 @@ static void test_faults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),   cmocka_unit_test(test_zero_blocks),
-		cmocka_unit_test(test_odd_end), cmocka_unit_test(test_bad_ranges),
-		cmocka_unit_test(test_params),  cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_many),    cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_table),    cmocka_unit_test(test_zero_blocks),
+		cmocka_unit_test(test_odd_end),  cmocka_unit_test(test_bad_ranges),
+		cmocka_unit_test(test_params),   cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_far_away), cmocka_unit_test(test_many),
+		cmocka_unit_test(test_faults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
