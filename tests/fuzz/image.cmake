@@ -1,4 +1,2 @@
-if(TARGET ovbd_lsmt AND TARGET ovbd_remote)
-  ovbd_fuzz(tar SOURCES fuzz_tar.c DEPS ovbd_image)
-  ovbd_fuzz(config SOURCES fuzz_config.c DEPS ovbd_image)
-endif()
+ovbd_fuzz(tar SOURCES fuzz_tar.c DEPS ovbd_image)
+ovbd_fuzz(config SOURCES fuzz_config.c DEPS ovbd_image)

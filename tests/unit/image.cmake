@@ -1,4 +1,2 @@
-if(TARGET ovbd_lsmt AND TARGET ovbd_remote)
-  ovbd_unit(unit_image_tar SOURCES image_tar.c DEPS ovbd_image LABELS unit)
-  ovbd_unit(unit_image_config SOURCES image_config.c DEPS ovbd_image ovbd_test_malloc LABELS unit)
-endif()
+ovbd_unit(unit_image_tar SOURCES image_tar.c DEPS ovbd_image LABELS unit)
+ovbd_unit(unit_image_config SOURCES image_config.c DEPS ovbd_image ovbd_test_malloc LABELS unit)
