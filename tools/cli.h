@@ -112,6 +112,9 @@ void ovbd_help_program(void);
 void ovbd_help_verb(const struct ovbd_verb *v);
 void ovbd_help_version(bool verbose);
 
+/* completion.c. A script for bash, on standard output. */
+void ovbd_completion_bash(void);
+
 /* The candidate nearest to a mistyped word; NULL if none is near. */
 const char *ovbd_nearest(const char *word, const char *const *candidates, size_t n);
 

@@ -115,6 +115,10 @@ static int run(int argc, char **argv)
 		return program_option(argc, argv);
 	if (strcmp(argv[1], "help") == 0)
 		return help(argc > 2 ? argv[2] : NULL);
+	if (strcmp(argv[1], "completion") == 0) {
+		ovbd_completion_bash();
+		return OVBD_EXIT_OK;
+	}
 	v = find_verb(argv[1]);
 	if (!v)
 		return unknown_verb(argv[1]);

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tools/size.h"
 
 #define CONFIG_MAX (1u << 20)
 
@@ -14,6 +17,22 @@ bool ovbd_source_is_remote(const struct ovbd_image *img)
 		if (img->layers[i].http)
 			return true;
 	return false;
+}
+
+void ovbd_source_note_fetched(const struct ovbd_cli *c, const struct ovbd_image *img)
+{
+	char bytes[OVBD_SIZE_FULL], requests[OVBD_COUNT_TEXT];
+
+	for (size_t i = 0; img && c->verbose > 0 && i < img->nlayers; i++) {
+		struct ovbd_http_stats s;
+
+		if (!img->layers[i].http)
+			continue;
+		s = ovbd_http_stats(img->layers[i].http);
+		ovbd_cli_note(c, "%s: fetched %s in %s, %" PRIu64 " of them again",
+		              img->layers[i].name, ovbd_size_full(bytes, s.bytes),
+		              ovbd_count_text(requests, s.requests, "request"), s.retries);
+	}
 }
 
 /* Whether the file is an image configuration that speaks of a URL. */

@@ -14,6 +14,9 @@ int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t 
 /* Whether any layer of img is remote. */
 bool ovbd_source_is_remote(const struct ovbd_image *img);
 
+/* With -v: what was fetched of img's remote layers. */
+void ovbd_source_note_fetched(const struct ovbd_cli *c, const struct ovbd_image *img);
+
 /* Whether names lead to the network, as far as can be seen without opening them. */
 bool ovbd_source_maybe_remote(const char *const *names, size_t n);
 

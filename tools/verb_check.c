@@ -165,6 +165,7 @@ static int check_opened(const struct ovbd_cli *c, const struct check *q,
 			return ovbd_cli_fail(c, code, ovbd_source_is_remote(img), &res[i].err);
 	}
 	print_results(c, q, img, res);
+	ovbd_source_note_fetched(c, img);
 	return code == 0 ? EXIT_CLEAN : EXIT_CORRUPT;
 }
 

@@ -157,6 +157,8 @@ static int compare(struct compare *q, const struct ovbd_image *a, const struct o
 		return status == OVBD_EXIT_FAILURE ? EXIT_TROUBLE : status;
 	}
 	print_range(q);
+	ovbd_source_note_fetched(q->cli, a);
+	ovbd_source_note_fetched(q->cli, b);
 	same = q->nbytes == 0 && (size_a == size_b || !q->strict);
 	if (q->json)
 		print_json(q, same, size_a, size_b);

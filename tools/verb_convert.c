@@ -290,6 +290,8 @@ static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *
 		return ovbd_cli_fail(c, r, o->remote && !local, &err);
 	warn(c, &v, &done);
 	summarize(c, &v, &done, ovbd_progress_seconds(&progress));
+	ovbd_source_note_fetched(c, o->base);
+	ovbd_source_note_fetched(c, o->img);
 	return OVBD_EXIT_OK;
 }
 

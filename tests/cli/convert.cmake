@@ -1,6 +1,6 @@
-foreach(story delta full interrupt refuse round same sparse stdin)
+foreach(story delta device full interrupt refuse round same sparse stdin)
   ovbd_script(cli_convert_${story} convert-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
-foreach(story check compare help remote show)
+foreach(story check compare completion help remote show)
   ovbd_script(cli_${story} ${story}.sh LABELS cli TIMEOUT 120)
 endforeach()

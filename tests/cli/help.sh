@@ -86,4 +86,13 @@ head -c 5000000 /dev/urandom >raw
 grep -q "^ovbd: convert: 100 %  4.77 MiB of 4.77 MiB  " err || fail "$(cat err)"
 "$ovbd" convert raw out2 2>err
 ! grep -q '%  ' err || fail "progress without -p: $(cat err)"
+rm out
+head -c 262144 /dev/urandom >raw
+"$ovbd" convert -c zstd --block-size 64K raw out 2>err
+grep -q "warning: out: . blocks* grew beyond 64 KiB .* --block-size 32K" err || fail "$(cat err)"
+"$ovbd" info out | grep -q "warning: .*overlaybd cannot read . of its blocks" || fail "info does not warn"
+"$ovbd" info --output=json out | grep -q '"overlaybd cannot read' || fail "info does not warn in JSON"
+rm out
+"$ovbd" convert -c zstd --block-size 32K raw out 2>err
+! grep -q warning err || fail "$(cat err)"
 ok "what is said"

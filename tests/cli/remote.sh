@@ -33,6 +33,8 @@ layer image.json squashed
 same squashed v2
 layer -B "$base/l1" v2 delta
 cmp delta www/l2
+"$ovbd" check -v "$base/l1" >said 2>err
+grep -q "/l1: fetched .* requests*, 0 of them again" err || fail "$(cat err)"
 ok "a stack of URLs"
 
 expect 69 "404" "$ovbd" info "$base/none"

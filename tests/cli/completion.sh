@@ -1,0 +1,36 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The completion script for bash knows what the command knows.
+# shellcheck source=tests/lib/cli.sh
+. "${OVBD_SOURCE:?}/tests/lib/cli.sh"
+
+"$ovbd" completion >script
+# shellcheck disable=SC1091 # it is made here
+. ./script
+
+# completes WANTED WORD...: what the last word can become
+completes() {
+	local wanted=$1
+	shift
+	COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+	_ovbd "$1"
+	[ "${COMPREPLY[*]}" = "$wanted" ] || fail "$*: ${COMPREPLY[*]}"
+	ok "$*"
+}
+
+touch disk.raw disk.ovbd other
+completes "convert compare" ovbd co
+completes "convert" ovbd conv
+completes "--format --force" ovbd convert --fo
+completes "--block-size" ovbd convert raw --bl
+completes "lz4 zstd none" ovbd convert -c ""
+completes "zstd" ovbd convert --compress z
+completes "raw" ovbd convert -O r
+completes "human json" ovbd info --output = ""
+completes "json" ovbd info --output = j
+completes "human json" ovbd info --output =
+completes "64K" ovbd-convert --block-size 6
+completes "disk.ovbd disk.raw" ovbd convert dis
+completes "disk.ovbd disk.raw" ovbd convert -B dis
+completes "other" ovbd-convert oth
+completes "--fuse" ovbd serve --fu
