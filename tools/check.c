@@ -128,7 +128,10 @@ static int magic_at(struct ovbd_blob *b, uint64_t off, struct ovbd_error *err)
 static int suspect_end(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_error *err)
 {
 	const uint64_t end = off + len;
+	const int begins = magic_at(b, off, err);
 
+	if (begins != NOTHING)
+		return begins < 0 ? begins : 0;
 	if (len >= ZFILE_TRAILER && magic_at(b, end - ZFILE_TRAILER, err) == ZFILE)
 		return ovbd_fail(err, -EBADMSG, "ends like a ZFile, but its header is damaged");
 	if (len >= LSMT_TRAILER && magic_at(b, end - LSMT_TRAILER, err) == LAYER)

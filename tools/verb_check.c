@@ -16,11 +16,7 @@
 #include "tools/text.h"
 #include "tools/verbs.h"
 
-enum {
-	EXIT_CLEAN = 0,
-	EXIT_CORRUPT = 2,      /* as qemu-img check */
-	EXIT_UNSUPPORTED = 63, /* as qemu-img check: nothing that could be checked */
-};
+enum { EXIT_CLEAN = 0, EXIT_UNCHECKED = 1, EXIT_CORRUPT = 2 }; /* as qemu-img check */
 
 static const struct ovbd_option options[] = {
 	OVBD_OPTION_FORMAT_ENTRY,
@@ -191,7 +187,7 @@ static int check(const struct ovbd_cli *c, const struct check *q)
 		                     &err);
 	ovbd_cli_error(c, "%s: is neither a layer nor a ZFile: nothing in it can be checked",
 	               c->operands[0]);
-	return EXIT_UNSUPPORTED;
+	return EXIT_UNCHECKED;
 }
 
 static int run(struct ovbd_cli *c)
@@ -225,9 +221,8 @@ const struct ovbd_verb ovbd_verb_check = {
 		"read once.",
 	.options = options,
 	.examples = examples,
-	.exits = "0 clean; 1 could not be checked; 2 corrupt (or wrong usage); 63 SRC is nothing "
-		 "that "
-		 "can be checked; a SRC over the network that cannot be read: 69, 74, 75, 77 as "
-		 "for convert.",
+	.exits = "0 clean; 1 could not be checked; 2 corrupt (or wrong usage); a SRC over the "
+                 "network "
+		 "that cannot be read: 69, 74, 75, 77 as for convert.",
 	.run = run,
 };

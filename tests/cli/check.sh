@@ -80,6 +80,6 @@ exits 2 "$ovbd" check --output=json bad >j
 holds j ovbd.check.v1 "j['result'] == 'corrupt'"
 ok "JSON"
 
-expect 63 "nothing in it can be checked" "$ovbd" check raw
+expect 1 "nothing in it can be checked" "$ovbd" check raw
 expect 1 "No such file" "$ovbd" check nowhere
 expect 2 "SRC is missing" "$ovbd" check

@@ -14,7 +14,8 @@ completes() {
 	shift
 	COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
 	_ovbd "$1"
-	[ "${COMPREPLY[*]}" = "$wanted" ] || fail "$*: ${COMPREPLY[*]}"
+	# the order of files is that of the directory
+	[ "$(printf '%s\n' "${COMPREPLY[@]}" | sort)" = "$(tr ' ' '\n' <<<"$wanted" | sort)" ] || fail "$*: ${COMPREPLY[*]}"
 	ok "$*"
 }
 
@@ -30,7 +31,7 @@ completes "human json" ovbd info --output = ""
 completes "json" ovbd info --output = j
 completes "human json" ovbd info --output =
 completes "64K" ovbd-convert --block-size 6
-completes "disk.ovbd disk.raw" ovbd convert dis
-completes "disk.ovbd disk.raw" ovbd convert -B dis
+completes "disk.raw disk.ovbd" ovbd convert dis
+completes "disk.raw disk.ovbd" ovbd convert -B dis
 completes "other" ovbd-convert oth
 completes "--fuse" ovbd serve --fu
