@@ -16,7 +16,7 @@
 #include "base/bytes.h"
 #include "tests/lib/lsmt_make.h"
 
-#define NROUNDS    6000u
+#define NROUNDS    3000u
 #define DEVICE_MAX (512u << 10)
 #define BLOCK      4096u
 
