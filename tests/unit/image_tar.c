@@ -86,7 +86,7 @@ static void test_pax(void **state)
 		{"11 foo=bar\n", 0, 0},
 		{"9 size=x\n", -EBADMSG, 0},
 		{"8 size=7\n", -EBADMSG, 0},
-		{"10 size=7\n", -EBADMSG, 0},
+		{"11 size=7\n", -EBADMSG, 0},
 		{"99999999999999999999999 size=7\n", -EBADMSG, 0},
 		{"30 size=99999999999999999999\n", -EBADMSG, 0},
 		{"2 \n", -EBADMSG, 0},
