@@ -15,7 +15,6 @@ struct ovbd_convert {
 	bool tar, force;
 	struct ovbd_zfile_params zfile; /* for ZFILE and OVBD */
 	const char *uuid, *parent_uuid, *tag;
-	unsigned nthreads;         /* that compress */
 	unsigned nreaders;         /* that read ahead */
 	ovbd_progress_fn progress; /* may be NULL */
 	void *arg;

@@ -222,7 +222,7 @@ const struct ovbd_verb ovbd_verb_check = {
 	.options = options,
 	.examples = examples,
 	.exits = "0 clean; 1 could not be checked; 2 corrupt (or wrong usage); a SRC over the "
-                 "network "
+		 "network "
 		 "that cannot be read: 69, 74, 75, 77 as for convert.",
 	.run = run,
 };

@@ -276,7 +276,6 @@ static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *
 		.uuid = q->uuid,
 		.parent_uuid = q->parent_uuid ? q->parent_uuid : default_parent(o),
 		.tag = q->tag,
-		.nthreads = njobs,
 		.nreaders = o->remote && njobs < READERS_REMOTE ? READERS_REMOTE : njobs,
 		.progress = ovbd_progress_update,
 		.arg = &progress,
