@@ -22,9 +22,8 @@ enum {
 const struct ovbd_option ovbd_convert_options[] = {
 	OVBD_OPTION_FORMAT_ENTRY,
 	{'O', "output-format", "FMT",
-         "What DST becomes: ovbd (default: a compressed layer), lsmt (a layer, not compressed), "
-         "raw "
-         "(the whole device) or zfile (SRC's bytes, compressed)."},
+         "What DST becomes: ovbd (default: a compressed layer), lsmt (a layer, not "
+         "compressed), raw (the whole device) or zfile (SRC's bytes, compressed)."},
 	{'B', "base", "BASE",
          "Make a delta: a layer of only the 4 KiB blocks in which SRC differs from BASE. Repeated, "
          "bottom first, the bases are a stack."},
@@ -100,21 +99,27 @@ static int parse_jobs(struct ovbd_cli *c, struct ovbd_convert_request *q)
 	return 0;
 }
 
-/* 8-4-4-4-12 hexadecimal digits; stored in upper case, as layers have them. */
+bool ovbd_convert_uuid(const char *text, char ret[OVBD_UUID_SIZE])
+{
+	static const char form[OVBD_UUID_SIZE] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	if (strlen(text) != sizeof(form) - 1)
+		return false;
+	for (size_t i = 0; i < sizeof(form); i++) {
+		const unsigned char c = (unsigned char)text[i];
+
+		if (form[i] == 'x' ? !isxdigit(c) : c != (unsigned char)form[i])
+			return false;
+		ret[i] = (char)toupper(c);
+	}
+	return true;
+}
+
 static int parse_uuid(struct ovbd_cli *c, char text[OVBD_UUID_SIZE], const char **ret)
 {
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	bool good = strlen(c->value) == sizeof(form) - 1;
-
-	for (size_t i = 0; good && i < sizeof(form) - 1; i++) {
-		const unsigned char ch = (unsigned char)c->value[i];
-
-		good = form[i] == '-' ? ch == '-' : isxdigit(ch) != 0;
-		text[i] = (char)toupper(ch);
-	}
-	if (!good)
-		return ovbd_cli_usage(c, "'%s' is no UUID (%s)", c->value, form);
-	text[sizeof(form) - 1] = '\0';
+	if (!ovbd_convert_uuid(c->value, text))
+		return ovbd_cli_usage(c, "'%s' is no UUID: 8-4-4-4-12 hexadecimal digits",
+		                      c->value);
 	*ret = text;
 	return 0;
 }

@@ -235,11 +235,13 @@ static void summarize(const struct ovbd_cli *c, const struct ovbd_convert *v,
 
 /* ---- the run ---- */
 
-/* The parent a layer names if none is given: the one it was made to lie on. */
+/* The parent a layer names if none is given: the one it was made to lie on. NULL if that has no UUID,
+ * or what others have left in its place. */
 static const char *default_parent(const struct opened *o)
 {
 	static const char null_uuid[] = "00000000-0000-0000-0000-000000000000";
 	const struct ovbd_image *on = o->base ? o->base : o->img;
+	char checked[OVBD_UUID_SIZE];
 	const char *uuid;
 
 	if (!on || !on->stack)
@@ -248,7 +250,7 @@ static const char *default_parent(const struct opened *o)
 		uuid = ovbd_layer_info(on->layers[on->nlayers - 1].layer)->uuid;
 	else
 		uuid = ovbd_layer_info(on->layers[0].layer)->parent_uuid;
-	return strcmp(uuid, null_uuid) == 0 || uuid[0] == '\0' ? NULL : uuid;
+	return ovbd_convert_uuid(uuid, checked) && strcmp(uuid, null_uuid) != 0 ? uuid : NULL;
 }
 
 static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *q,

@@ -36,6 +36,15 @@ cmp l3 j3 || fail "a delta against the configuration differs"
 same stack.json v2
 ok "bases of all kinds"
 
+# A base from elsewhere, with something else where its UUID should be.
+layer -O lsmt v1 odd.lsmt
+for at in 56 $(($(stat -c %s odd.lsmt) - 4096 + 56)); do
+	printf 'x/y' | dd of=odd.lsmt bs=1 seek=$at conv=notrunc status=none
+done
+layer -B odd.lsmt v2 odd2
+same odd.lsmt odd2 v2
+ok "a base with an odd UUID"
+
 # Squash: zeroed segments stay, so the result still lies properly on l1.
 layer l2 l3 l23
 same l1 l23 v3
