@@ -37,6 +37,7 @@
 #include "lsmt/lsmt.h"
 
 #define INDEX_SECTOR_BITS 9
+#define INDEX_SECTOR      (UINT64_C(1) << INDEX_SECTOR_BITS)
 #define INDEX_LEN_BITS    14 /* of a wide key; sectors */
 #define INDEX_LEN_MAX     ((UINT64_C(1) << INDEX_LEN_BITS) - 1)
 #define INDEX_LEVELS_MAX  8
@@ -102,24 +103,12 @@ void ovbd_index_use(struct ovbd_index *ix, const struct ovbd_search *s);
 
 #define INDEX_TEMPLATE static inline __attribute__((always_inline))
 
-typedef unsigned ovbd_count_narrow(const uint32_t *node, uint32_t x);
-typedef unsigned ovbd_count_wide(const uint64_t *node, uint64_t x);
+typedef uint64_t ovbd_count_narrow(const uint32_t *node, uint32_t x);
+typedef uint64_t ovbd_count_wide(const uint64_t *node, uint64_t x);
 
 INDEX_TEMPLATE const void *ovbd_at_byte(const void *p, uint64_t off)
 {
 	return (const uint8_t *)p + off;
-}
-
-/* a where mask is all ones, b where it is zero; unlike ?: this is never made a branch. */
-INDEX_TEMPLATE uint64_t ovbd_select(uint64_t mask, uint64_t a, uint64_t b)
-{
-	return b ^ ((a ^ b) & mask);
-}
-
-/* All ones if a < b, for a and b below 2^63. */
-INDEX_TEMPLATE uint64_t ovbd_mask_less(uint64_t a, uint64_t b)
-{
-	return (uint64_t)((int64_t)(a - b) >> 63);
 }
 
 /* Where, in bytes from the first, the leaf is that x belongs to. */
@@ -127,12 +116,11 @@ INDEX_TEMPLATE uint64_t ovbd_narrow_leaf(const struct ovbd_index *ix, uint32_t x
                                          ovbd_count_narrow *count)
 {
 	const uint32_t *root = ix->root;
-	uint64_t node =
-		(uint64_t)(count(root, x) + count(root + INDEX_NARROW_KEYS, x)) * INDEX_NODE_SIZE;
+	uint64_t node = (count(root, x) + count(root + INDEX_NARROW_KEYS, x)) * INDEX_NODE_SIZE;
 
 	for (unsigned i = ix->nlevels; i-- > 0;)
 		node = node * (INDEX_NARROW_KEYS + 1) +
-		       (uint64_t)count(ovbd_at_byte(ix->level[i], node), x) * INDEX_NODE_SIZE;
+		       count(ovbd_at_byte(ix->level[i], node), x) * INDEX_NODE_SIZE;
 	return node;
 }
 
@@ -140,12 +128,11 @@ INDEX_TEMPLATE uint64_t ovbd_wide_leaf(const struct ovbd_index *ix, uint64_t x,
                                        ovbd_count_wide *count)
 {
 	const uint64_t *root = ix->root;
-	uint64_t node =
-		(uint64_t)(count(root, x) + count(root + INDEX_WIDE_KEYS, x)) * INDEX_NODE_SIZE;
+	uint64_t node = (count(root, x) + count(root + INDEX_WIDE_KEYS, x)) * INDEX_NODE_SIZE;
 
 	for (unsigned i = ix->nlevels; i-- > 0;)
 		node = node * (INDEX_WIDE_KEYS + 1) +
-		       (uint64_t)count(ovbd_at_byte(ix->level[i], node), x) * INDEX_NODE_SIZE;
+		       count(ovbd_at_byte(ix->level[i], node), x) * INDEX_NODE_SIZE;
 	return node;
 }
 
@@ -173,25 +160,27 @@ INDEX_TEMPLATE uint64_t ovbd_wide_find(const struct ovbd_index *ix, uint64_t off
 	return leaf / sizeof(uint64_t) + count(ovbd_at_byte(ix->keys.p, leaf), x) - 1;
 }
 
-/* What at() returns: left sectors from off's on are of this kind, from source src on. */
-INDEX_TEMPLATE struct ovbd_segment ovbd_cut(uint64_t off, uint64_t len, uint64_t left, uint64_t src,
-                                            uint64_t kind, uint32_t layer)
-{
-	const uint64_t room = (left << INDEX_SECTOR_BITS) - (off & ((1u << INDEX_SECTOR_BITS) - 1));
-
-	return (struct ovbd_segment){
-		.off = off,
-		.len = len < room ? len : room,
-		.src = src,
-		.layer = layer,
-		.kind = (enum ovbd_run_kind)kind,
-	};
-}
-
 /* Behind the last segment all is hole. Before its end a gap always has a next segment. */
 INDEX_TEMPLATE struct ovbd_segment ovbd_behind(uint64_t off, uint64_t len)
 {
 	return (struct ovbd_segment){.off = off, .len = len, .kind = OVBD_RUN_HOLE};
+}
+
+/* What at() returns. left_in is how many sectors behind this one the segment goes on, left_out how
+ * many remain before the next one begins. Outside of the segment left_in has wrapped around, so the
+ * smaller of the two counts. (The kind is selected by a mask, as ?: would become a branch.) */
+INDEX_TEMPLATE struct ovbd_segment ovbd_cut(uint64_t off, uint64_t len, uint64_t left_in,
+                                            uint64_t left_out, enum ovbd_run_kind kind)
+{
+	const unsigned out = 0u - (left_out < left_in);
+	const uint64_t left = (left_in < left_out ? left_in : left_out) << INDEX_SECTOR_BITS;
+	const uint64_t room = left + (INDEX_SECTOR - off % INDEX_SECTOR);
+
+	return (struct ovbd_segment){
+		.off = off,
+		.len = len < room ? len : room,
+		.kind = kind ^ ((kind ^ (unsigned)OVBD_RUN_HOLE) & out),
+	};
 }
 
 INDEX_TEMPLATE struct ovbd_segment ovbd_narrow_at(const struct ovbd_index *ix, uint64_t off,
@@ -199,26 +188,23 @@ INDEX_TEMPLATE struct ovbd_segment ovbd_narrow_at(const struct ovbd_index *ix, u
 {
 	const uint32_t x = (uint32_t)(off >> INDEX_SECTOR_BITS);
 	const struct ovbd_narrow_entry *entry;
+	struct ovbd_segment s;
 	const uint32_t *key;
-	uint64_t leaf, inside;
-	uint32_t past;
-	unsigned n;
+	uint64_t leaf, n;
 
 	if (__builtin_expect(off >= ix->end, 0))
 		return ovbd_behind(off, len);
 	leaf = ovbd_narrow_leaf(ix, x, count);
 	key = ovbd_at_byte(ix->keys.p, leaf);
-	entry = ovbd_at_byte(ix->entries.p, leaf / sizeof(*key) * sizeof(*entry));
+	entry = ovbd_at_byte(ix->entries.p, leaf * (sizeof(*entry) / sizeof(*key)));
 	__builtin_prefetch(entry);
 	__builtin_prefetch(entry + INDEX_NARROW_KEYS / 2);
 	n = count(key, x);
-	entry += n - 1;
-	past = x - key[n - 1];
-	inside = ovbd_mask_less(past, entry->len);
-	return ovbd_cut(off, len, (uint32_t)ovbd_select(inside, entry->len - past, key[n] - x),
-	                ((uint64_t)(entry->delta + x) << INDEX_SECTOR_BITS) |
-	                        (off & ((1u << INDEX_SECTOR_BITS) - 1)),
-	                ovbd_select(inside, entry->kind, OVBD_RUN_HOLE), entry->layer);
+	s = ovbd_cut(off, len, key[n - 1] + entry[n - 1].len - (x + 1), key[n] - (x + 1),
+	             (enum ovbd_run_kind)entry[n - 1].kind);
+	s.src = ((uint64_t)(entry[n - 1].delta + x) << INDEX_SECTOR_BITS) | off % INDEX_SECTOR;
+	s.layer = entry[n - 1].layer;
+	return s;
 }
 
 INDEX_TEMPLATE struct ovbd_segment ovbd_wide_at(const struct ovbd_index *ix, uint64_t off,
@@ -226,8 +212,8 @@ INDEX_TEMPLATE struct ovbd_segment ovbd_wide_at(const struct ovbd_index *ix, uin
 {
 	const uint64_t sector = off >> INDEX_SECTOR_BITS, x = ovbd_wide_key(sector);
 	const uint64_t *key, *entry;
-	uint64_t leaf, past, length, inside;
-	unsigned n;
+	struct ovbd_segment s;
+	uint64_t leaf, n;
 
 	if (__builtin_expect(off >= ix->end, 0))
 		return ovbd_behind(off, len);
@@ -236,15 +222,13 @@ INDEX_TEMPLATE struct ovbd_segment ovbd_wide_at(const struct ovbd_index *ix, uin
 	entry = ovbd_at_byte(ix->entries.p, leaf);
 	__builtin_prefetch(entry);
 	n = count(key, x);
-	entry += n - 1;
-	past = sector - (key[n - 1] >> INDEX_LEN_BITS);
-	length = key[n - 1] & INDEX_LEN_MAX;
-	inside = ovbd_mask_less(past, length);
-	return ovbd_cut(off, len,
-	                ovbd_select(inside, length - past, (key[n] >> INDEX_LEN_BITS) - sector),
-	                (*entry & INDEX_WIDE_DELTA_MASK) + off,
-	                ovbd_select(inside, *entry >> INDEX_WIDE_KIND_SHIFT & 1, OVBD_RUN_HOLE),
-	                (uint8_t)*entry);
+	s = ovbd_cut(off, len,
+	             (key[n - 1] >> INDEX_LEN_BITS) + (key[n - 1] & INDEX_LEN_MAX) - (sector + 1),
+	             (key[n] >> INDEX_LEN_BITS) - (sector + 1),
+	             (enum ovbd_run_kind)(entry[n - 1] >> INDEX_WIDE_KIND_SHIFT & 1));
+	s.src = (entry[n - 1] & INDEX_WIDE_DELTA_MASK) + off;
+	s.layer = (uint8_t)entry[n - 1];
+	return s;
 }
 
 /* The functions of an instruction set, from its two ways to count. TARGET makes the compiler use it. */

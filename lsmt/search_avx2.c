@@ -17,11 +17,11 @@ TARGET static inline unsigned le_narrow(const uint32_t *keys, __m256i x)
 	return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(le));
 }
 
-TARGET static inline unsigned count_narrow(const uint32_t *node, uint32_t x)
+TARGET static inline uint64_t count_narrow(const uint32_t *node, uint32_t x)
 {
 	const __m256i v = _mm256_set1_epi32((int)x);
 
-	return (unsigned)_mm_popcnt_u32(le_narrow(node, v) | le_narrow(node + 8, v) << 8);
+	return (uint64_t)_mm_popcnt_u64(le_narrow(node, v) | le_narrow(node + 8, v) << 8);
 }
 
 /* Bits of the keys that are greater than x; x comes with its sign bits turned over. */
@@ -34,12 +34,12 @@ TARGET static inline unsigned gt_wide(const uint64_t *keys, __m256i x)
 	return (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(gt));
 }
 
-TARGET static inline unsigned count_wide(const uint64_t *node, uint64_t x)
+TARGET static inline uint64_t count_wide(const uint64_t *node, uint64_t x)
 {
 	const __m256i v = _mm256_set1_epi64x((long long)(x ^ UINT64_C(1) << 63));
 
 	return INDEX_WIDE_KEYS -
-	       (unsigned)_mm_popcnt_u32(gt_wide(node, v) | gt_wide(node + 4, v) << 4);
+	       (uint64_t)_mm_popcnt_u64(gt_wide(node, v) | gt_wide(node + 4, v) << 4);
 }
 
 static bool supported(void)

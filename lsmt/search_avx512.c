@@ -6,18 +6,18 @@
 
 #define TARGET __attribute__((target("avx512f,popcnt")))
 
-TARGET static inline unsigned count_narrow(const uint32_t *node, uint32_t x)
+TARGET static inline uint64_t count_narrow(const uint32_t *node, uint32_t x)
 {
 	const __m512i keys = _mm512_load_si512(node);
 
-	return (unsigned)_mm_popcnt_u32(_mm512_cmple_epu32_mask(keys, _mm512_set1_epi32((int)x)));
+	return (uint64_t)_mm_popcnt_u64(_mm512_cmple_epu32_mask(keys, _mm512_set1_epi32((int)x)));
 }
 
-TARGET static inline unsigned count_wide(const uint64_t *node, uint64_t x)
+TARGET static inline uint64_t count_wide(const uint64_t *node, uint64_t x)
 {
 	const __m512i keys = _mm512_load_si512(node);
 
-	return (unsigned)_mm_popcnt_u32(
+	return (uint64_t)_mm_popcnt_u64(
 		_mm512_cmple_epu64_mask(keys, _mm512_set1_epi64((long long)x)));
 }
 

@@ -7,7 +7,7 @@
 
 #define TARGET
 
-static inline unsigned count_narrow(const uint32_t *node, uint32_t x)
+static inline uint64_t count_narrow(const uint32_t *node, uint32_t x)
 {
 	const uint32x4_t v = vdupq_n_u32(x);
 	const uint32x4_t a =
@@ -18,7 +18,7 @@ static inline unsigned count_narrow(const uint32_t *node, uint32_t x)
 	return 0u - vaddvq_u32(vaddq_u32(a, b));
 }
 
-static inline unsigned count_wide(const uint64_t *node, uint64_t x)
+static inline uint64_t count_wide(const uint64_t *node, uint64_t x)
 {
 	const uint64x2_t v = vdupq_n_u64(x);
 	const uint64x2_t a =

@@ -4,18 +4,18 @@
 
 #define TARGET
 
-static inline unsigned count_narrow(const uint32_t *node, uint32_t x)
+static inline uint64_t count_narrow(const uint32_t *node, uint32_t x)
 {
-	unsigned n = 0;
+	uint64_t n = 0;
 
 	for (unsigned i = 0; i < INDEX_NARROW_KEYS; i++)
 		n += node[i] <= x;
 	return n;
 }
 
-static inline unsigned count_wide(const uint64_t *node, uint64_t x)
+static inline uint64_t count_wide(const uint64_t *node, uint64_t x)
 {
-	unsigned n = 0;
+	uint64_t n = 0;
 
 	for (unsigned i = 0; i < INDEX_WIDE_KEYS; i++)
 		n += node[i] <= x;
