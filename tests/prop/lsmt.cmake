@@ -7,3 +7,8 @@ ovbd_unit(
   DEPS ovbd_lsmt
   LABELS prop)
 ovbd_unit(prop_lsmt_merge SOURCES lsmt_merge.c DEPS ovbd_lsmt LABELS prop)
+ovbd_unit(
+  prop_lsmt_stack
+  SOURCES lsmt_stack.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c
+  DEPS ovbd_lsmt
+  LABELS prop)

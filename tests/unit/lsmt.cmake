@@ -10,3 +10,8 @@ foreach(what format layer writer should_fail)
     LABELS unit)
 endforeach()
 ovbd_unit(unit_lsmt_index SOURCES lsmt_index.c DEPS ovbd_lsmt ovbd_test LABELS unit)
+ovbd_unit(
+  unit_lsmt_stack
+  SOURCES lsmt_stack.c ${lsmt_make}
+  DEPS ovbd_lsmt ovbd_test_malloc
+  LABELS unit threads)
