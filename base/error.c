@@ -2,6 +2,7 @@
 #include "base/error.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,4 +51,24 @@ int ovbd_fail_within(struct ovbd_error *err, int code, const char *fmt, ...)
 	snprintf(err->msg + n, sizeof(err->msg) - n, ": %.*s", (int)(sizeof(inner.msg) - n - 3),
 	         inner.msg);
 	return code;
+}
+
+/* Whether msg has the part "name: ", as sentences that grew on the way up have it. */
+static bool is_named(const char *msg, const char *name)
+{
+	const size_t len = strlen(name);
+
+	for (const char *p = msg; p; p = strstr(p, ": ")) {
+		p += p == msg ? 0 : 2;
+		if (strncmp(p, name, len) == 0 && p[len] == ':')
+			return true;
+	}
+	return false;
+}
+
+int ovbd_fail_named(struct ovbd_error *err, int code, const char *name)
+{
+	if (!err || is_named(err->msg, name))
+		return code;
+	return ovbd_fail_within(err, code, "%s", name);
 }

@@ -35,4 +35,8 @@ int ovbd_fail_errno(struct ovbd_error *err, int code, const char *fmt, ...)
 int ovbd_fail_within(struct ovbd_error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Puts "name: " before the sentence, unless it is one of its parts already (a file says its own
+ * name). Returns code. */
+int ovbd_fail_named(struct ovbd_error *err, int code, const char *name);
+
 #endif

@@ -17,10 +17,7 @@ static int named_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 	struct named_blob *n = OVBD_CONTAINER_OF(b, struct named_blob, blob);
 	const int r = ovbd_blob_pread(n->inner, buf, len, off, err);
 
-	/* the file or URL at the bottom may have said its name already */
-	if (r < 0 && err && !strstr(err->msg, n->name))
-		return ovbd_fail_within(err, r, "%s", n->name);
-	return r;
+	return r < 0 ? ovbd_fail_named(err, r, n->name) : r;
 }
 
 static void named_close(struct ovbd_blob *b)

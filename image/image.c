@@ -39,7 +39,7 @@ static void open_work(void *ctx, unsigned job, unsigned thread)
 		o->results[job] =
 			ovbd_fail(err, -EBADMSG,
 		                  "%s: is %" PRIu64 " bytes, but the configuration says %" PRIu64,
-		                  l->name, l->stored_size, ref->size);
+		                  l->shown, l->stored_size, ref->size);
 }
 
 static int open_done(void *ctx, unsigned job, struct ovbd_error *err)
@@ -81,7 +81,7 @@ static int stack_layers(struct ovbd_image *img, struct ovbd_error *err)
 		const struct ovbd_image_layer *l = &img->layers[i];
 
 		if (!l->layer)
-			return ovbd_fail(err, -EBADMSG, "%s: is no layer, but %s", l->name,
+			return ovbd_fail(err, -EBADMSG, "%s: is no layer, but %s", l->shown,
 			                 ovbd_format_name(l->format));
 		layers[i] = l->layer;
 	}
@@ -114,6 +114,25 @@ static void drop_unused(struct opening *o)
 	}
 }
 
+/* Takes the refs' names. */
+static int name_layers(struct ovbd_image *img, const struct ovbd_refs *refs, struct ovbd_error *err)
+{
+	char shown[OVBD_HTTP_SHOWN_SIZE];
+
+	for (size_t i = 0; i < refs->n; i++) {
+		struct ovbd_image_layer *l = &img->layers[i];
+		const bool remote = ovbd_http_is_url(refs->refs[i].name);
+
+		l->name = OVBD_MOVE(refs->refs[i].name);
+		if (remote)
+			ovbd_http_show(l->name, shown);
+		l->shown = strdup(remote ? shown : l->name);
+		if (!l->shown)
+			return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
 static int open_all(struct opening *o, bool single, struct ovbd_error *err)
 {
 	const size_t n = o->refs->n;
@@ -129,9 +148,9 @@ static int open_all(struct opening *o, bool single, struct ovbd_error *err)
 	o->results = results;
 	o->errors = errors;
 	o->img->nlayers = n;
-	for (size_t i = 0; i < n; i++)
-		o->img->layers[i].name = OVBD_MOVE(o->refs->refs[i].name);
-	r = open_refs(o, err);
+	r = name_layers(o->img, o->refs, err);
+	if (r == 0)
+		r = open_refs(o, err);
 	if (r == 0)
 		r = compose(o, single, err);
 	drop_unused(o);
@@ -171,8 +190,10 @@ void ovbd_image_close(struct ovbd_image *img)
 	if (!img)
 		return;
 	ovbd_blob_close(img->blob);
-	for (size_t i = 0; img->layers && i < img->nlayers; i++)
+	for (size_t i = 0; img->layers && i < img->nlayers; i++) {
 		free(img->layers[i].name);
+		free(img->layers[i].shown);
+	}
 	free(img->layers);
 	free(img);
 }

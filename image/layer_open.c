@@ -60,7 +60,7 @@ static int unwrap_zfile(struct ovbd_blob *take_b, struct ovbd_image_layer *l,
 	if (r < 0)
 		return r;
 	l->zfile = z;
-	return ovbd_blob_open_named(OVBD_MOVE(z), l->name, ret, err);
+	return ovbd_blob_open_named(OVBD_MOVE(z), l->shown, ret, err);
 }
 
 /* What the steps have led to, and whether that is what was asked for. */
@@ -108,7 +108,7 @@ static int open_steps(struct ovbd_image_layer *l, enum ovbd_format want, struct 
 int ovbd_layer_ref_open(struct ovbd_image_layer *ret, const struct ovbd_image_params *p,
                         struct ovbd_blob **ret_blob, struct ovbd_error *err)
 {
-	struct ovbd_image_layer l = {.name = ret->name};
+	struct ovbd_image_layer l = {.name = ret->name, .shown = ret->shown};
 	AUTO_BLOB *b = NULL;
 	int r;
 
@@ -122,9 +122,7 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, const struct ovbd_image_pa
 	} else {
 		r = open_steps(&l, p->format, OVBD_MOVE(b), ret_blob, err);
 		if (r < 0)
-			return err && strstr(err->msg, l.name)
-			               ? r
-			               : ovbd_fail_within(err, r, "%s", l.name);
+			return ovbd_fail_named(err, r, l.shown);
 	}
 	*ret = l;
 	return 0;

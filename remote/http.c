@@ -32,7 +32,7 @@ struct http_blob {
 	char *ca_file;
 	struct ovbd_http_params params;
 	struct http_pin pin;
-	char shown[HTTP_SHOWN_SIZE];
+	char shown[OVBD_HTTP_SHOWN_SIZE];
 	uint64_t origin;
 	bool entered; /* the pool */
 	atomic_uint_fast64_t random;
@@ -240,7 +240,7 @@ int ovbd_http_open(const char *url, const struct ovbd_http_params *p, struct ovb
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	b = &h->blob;
 	b->ops = &http_ops;
-	http_url_show(url, h->shown);
+	ovbd_http_show(url, h->shown);
 	h->origin = http_url_origin(url);
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
 		seed = http_now_ms();

@@ -54,4 +54,9 @@ struct ovbd_http_stats ovbd_http_stats(struct ovbd_blob *b);
 /* Whether name begins like a URL this module opens. */
 bool ovbd_http_is_url(const char *name);
 
+#define OVBD_HTTP_SHOWN_SIZE 384
+
+/* Writes url as it may be shown: no user, no password, "?…" for the query, cut if it is long. */
+void ovbd_http_show(const char *url, char ret[OVBD_HTTP_SHOWN_SIZE]);
+
 #endif

@@ -255,7 +255,7 @@ static void note_redirect(CURL *easy, struct http_got *got)
 	curl_easy_getinfo(easy, CURLINFO_REDIRECT_COUNT, &hops);
 	curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url);
 	if (hops > 0 && url)
-		http_url_show(url, got->where);
+		ovbd_http_show(url, got->where);
 }
 
 int http_get(struct http_conn *c, const struct http_get *g, struct http_got *ret)

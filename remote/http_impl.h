@@ -106,13 +106,8 @@ uint64_t http_retry_after_ms(const char *text, time_t now);
 
 /* --- http_url.c --- */
 
-#define HTTP_SHOWN_SIZE 384
-
 /* 0 if url is one that we open. */
 int http_url_check(const char *url, struct ovbd_error *err);
-
-/* Writes url as it may be shown: no user, no password, "?…" for the query, cut if it is long. */
-void http_url_show(const char *url, char ret[HTTP_SHOWN_SIZE]);
 
 /* A hash of scheme, host and port. */
 uint64_t http_url_origin(const char *url);
@@ -147,9 +142,9 @@ struct http_get {
 struct http_got {
 	struct http_answer answer;
 	struct http_verdict verdict;
-	unsigned nrequests;          /* with those that were redirected */
-	uint64_t nbytes;             /* of body, wanted or not */
-	char where[HTTP_SHOWN_SIZE]; /* the last redirect led there; or "" */
+	unsigned nrequests;               /* with those that were redirected */
+	uint64_t nbytes;                  /* of body, wanted or not */
+	char where[OVBD_HTTP_SHOWN_SIZE]; /* the last redirect led there; or "" */
 };
 
 /* One attempt. Returns ret->verdict.code; with 0, ret->verdict.len bytes are in buf. */

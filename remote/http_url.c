@@ -34,13 +34,13 @@ static struct url_parts url_split(const char *url)
 	return u;
 }
 
-void http_url_show(const char *url, char ret[HTTP_SHOWN_SIZE])
+void ovbd_http_show(const char *url, char ret[OVBD_HTTP_SHOWN_SIZE])
 {
 	const struct url_parts u = url_split(url);
 	const char *mark = strstr(url, "://");
 	const size_t scheme_len = mark ? (size_t)(mark - url) + 3 : 0;
 	const size_t len = u.query - u.host;
-	const size_t room = HTTP_SHOWN_SIZE - 16;
+	const size_t room = OVBD_HTTP_SHOWN_SIZE - 16;
 	size_t n = 0;
 
 	if (scheme_len < 16) {
@@ -52,7 +52,7 @@ void http_url_show(const char *url, char ret[HTTP_SHOWN_SIZE])
 
 		ret[n++] = ch < 0x20 || ch == 0x7f ? '?' : (char)ch;
 	}
-	snprintf(ret + n, HTTP_SHOWN_SIZE - n, "%s%s", n == room ? "…" : "",
+	snprintf(ret + n, OVBD_HTTP_SHOWN_SIZE - n, "%s%s", n == room ? "…" : "",
 	         url[u.query] == '?' ? "?…" : "");
 }
 
@@ -68,11 +68,11 @@ uint64_t http_url_origin(const char *url)
 
 int http_url_check(const char *url, struct ovbd_error *err)
 {
-	char shown[HTTP_SHOWN_SIZE];
+	char shown[OVBD_HTTP_SHOWN_SIZE];
 	CURLUcode code;
 	CURLU *u;
 
-	http_url_show(url, shown);
+	ovbd_http_show(url, shown);
 	if (!ovbd_http_is_url(url))
 		return ovbd_fail(err, -ENOTSUP, "%s: only http:// and https:// URLs can be opened",
 		                 shown);

@@ -41,7 +41,7 @@ static json_t *layer_json(const struct ovbd_image *img, size_t number)
 	const size_t nwarnings = ovbd_info_warnings(img, number, warnings);
 	json_t *obj = json_object(), *list = json_array();
 
-	ovbd_json_set_text(obj, "filename", l->name);
+	ovbd_json_set_text(obj, "filename", l->shown);
 	ovbd_json_set_text(obj, "format", ovbd_format_name(l->format));
 	ovbd_json_set_bool(obj, "tar", l->tar);
 	ovbd_json_set_bool(obj, "remote", l->http != NULL);

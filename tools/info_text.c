@@ -112,7 +112,7 @@ void ovbd_info_text(const struct ovbd_image *img, bool verbose)
 			snprintf(label, sizeof(label), "layer %zu:", i);
 			putchar('\n');
 		}
-		print_text(label, img->layers[i].name);
+		print_text(label, img->layers[i].shown);
 		print_layer(img, i, verbose);
 	}
 }

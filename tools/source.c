@@ -30,7 +30,7 @@ void ovbd_source_note_fetched(const struct ovbd_cli *c, const struct ovbd_image 
 			continue;
 		s = ovbd_http_stats(img->layers[i].http);
 		ovbd_cli_note(c, "%s: fetched %s in %s, %" PRIu64 " of them again",
-		              img->layers[i].name, ovbd_size_full(bytes, s.bytes),
+		              img->layers[i].shown, ovbd_size_full(bytes, s.bytes),
 		              ovbd_count_text(requests, s.requests, "request"), s.retries);
 	}
 }

@@ -48,15 +48,14 @@ static const char *verdict(int code)
 static void print_layer(const struct ovbd_cli *c, const struct ovbd_image_layer *l,
                         const struct ovbd_check_result *res)
 {
-	AUTO_FREE char *name = ovbd_text_escape(l->name);
+	AUTO_FREE char *name = ovbd_text_escape(l->shown);
 	char size[OVBD_SIZE_TEXT], count[OVBD_COUNT_TEXT];
 
 	if (res->code < 0) {
-		/* most sentences begin with the name already */
-		if (strstr(res->err.msg, l->name))
-			ovbd_cli_error(c, "%s", res->err.msg);
-		else
-			ovbd_cli_error(c, "%s: %s", l->name, res->err.msg);
+		struct ovbd_error err = res->err;
+
+		ovbd_fail_named(&err, res->code, l->shown);
+		ovbd_cli_error(c, "%s", err.msg);
 		return;
 	}
 	if (c->quiet)
@@ -78,7 +77,7 @@ static json_t *layer_json(const struct ovbd_image *img, size_t number,
 	const struct ovbd_image_layer *l = &img->layers[number];
 	json_t *obj = json_object();
 
-	ovbd_json_set_text(obj, "filename", l->name);
+	ovbd_json_set_text(obj, "filename", l->shown);
 	ovbd_json_set_text(obj, "format", ovbd_format_name(l->format));
 	ovbd_json_set_text(obj, "result", verdict(res->code));
 	ovbd_json_set_bool(obj, "checksums", res->checksum);

@@ -122,6 +122,14 @@ static void test_error(void **state)
 	assert_string_equal(err.msg, "layer 3: block 812");
 	assert_int_equal(ovbd_fail_errno(&err, -2, "%s", "/x"), -2);
 	assert_string_equal(err.msg, "/x: No such file or directory");
+	/* a name is said once, and not mistaken for a piece of a word */
+	ovbd_fail(&err, -5, "layer 3: /x: entries are bad");
+	assert_int_equal(ovbd_fail_named(&err, -5, "/x"), -5);
+	assert_string_equal(err.msg, "layer 3: /x: entries are bad");
+	ovbd_fail_named(&err, -5, "tr");
+	assert_string_equal(err.msg, "tr: layer 3: /x: entries are bad");
+	ovbd_fail_named(&err, -5, "tr");
+	assert_string_equal(err.msg, "tr: layer 3: /x: entries are bad");
 	/* too long a sentence is cut, not overrun */
 	memset(longest, 'a', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';

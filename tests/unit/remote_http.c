@@ -331,19 +331,19 @@ static void test_url_show(void **state)
 		{"", ""},
 		{"a-scheme-that-is-far-too-long://u:secret@h/p", "h/p"},
 	};
-	char shown[HTTP_SHOWN_SIZE], url[2 * HTTP_SHOWN_SIZE];
+	char shown[OVBD_HTTP_SHOWN_SIZE], url[2 * OVBD_HTTP_SHOWN_SIZE];
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		http_url_show(cases[i][0], shown);
+		ovbd_http_show(cases[i][0], shown);
 		assert_string_equal(shown, cases[i][1]);
 	}
 	memset(url, 'x', sizeof(url));
 	memcpy(url, "http://h/", 9);
-	for (size_t len = HTTP_SHOWN_SIZE - 40; len < sizeof(url) - 8; len++) {
+	for (size_t len = OVBD_HTTP_SHOWN_SIZE - 40; len < sizeof(url) - 8; len++) {
 		strcpy(url + len, "?s");
-		http_url_show(url, shown);
-		assert_true(strlen(shown) < HTTP_SHOWN_SIZE);
+		ovbd_http_show(url, shown);
+		assert_true(strlen(shown) < OVBD_HTTP_SHOWN_SIZE);
 		assert_string_equal(shown + strlen(shown) - strlen("?…"), "?…");
 		memset(url + len, 'x', 3);
 	}
