@@ -18,8 +18,9 @@
  * in a node is the number of the child to go to, and child c of node i is node 17 * i + c of the
  * next level. Where there is no child the key is all ones, which nothing looked for reaches.
  *
- * There are two widths. Narrow: keys are 32-bit sectors; device and sources are below 2 TiB. Wide:
- * the key is 64 bits, sector << 14 | length, and a node holds 8 keys and has 9 children.
+ * There are two widths. Narrow: keys are 32-bit sectors; device and sources are below 2 TiB. That is
+ * 12.3 bytes a segment. Wide: the key is 64 bits, sector << 14 | length, a node holds 8 keys and has
+ * 9 children, and the root up to 17. That is 17.2 bytes.
  *
  * A lookup is bound by latency, so what matters is how many of them the processor can overlap: no
  * branch depends on what is found, nothing is computed twice, and the line of entries is fetched
@@ -46,9 +47,8 @@
 #define INDEX_NARROW_KEYS 16 /* in a node */
 #define INDEX_WIDE_KEYS   8
 
-/* Where a narrow index ends at the latest: its sectors stay below the key that is all ones. */
-#define INDEX_NARROW_END (((UINT64_C(1) << 32) - 1) << INDEX_SECTOR_BITS)
-
+/* What a narrow index can name, in bytes. Its sectors stay below the key that is all ones. */
+#define INDEX_NARROW_END     (((UINT64_C(1) << 32) - 1) << INDEX_SECTOR_BITS)
 #define INDEX_NARROW_SRC_END (UINT64_C(1) << (32 + INDEX_SECTOR_BITS))
 
 struct ovbd_narrow_entry {
