@@ -8,17 +8,21 @@ if [ -z "${OVBD_TEST_NOBODY-}" ]; then
 	needs_root
 	command -v fusermount3 >/dev/null || skip "fusermount3 is not installed"
 	unshare -m true 2>/dev/null || skip "no mount namespaces"
-	mkdir home bin
+	# nobody may not be able to reach the checkout, so what is run is copied
+	mkdir -p home bin source/tests/cli source/tests/lib
 	cp "$ovbd" bin/
-	chmod 755 "$tmp" bin
+	cp "$OVBD_SOURCE/tests/cli/serve-user.sh" source/tests/cli/
+	cp "$OVBD_SOURCE"/tests/lib/*.sh source/tests/lib/
+	chmod -R a+rX "$tmp"
 	chown 65534:65534 home
 	# shellcheck disable=SC2016 # for the inner shell
 	OVBD_TEST_NOBODY=$tmp unshare -m sh -c '
 		mount -t tmpfs -o mode=755 none /dev && mknod -m 666 /dev/fuse c 10 229 &&
 		mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 &&
 		setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all true || exit 77
-		TMPDIR=$OVBD_TEST_NOBODY/home exec setpriv --reuid 65534 --regid 65534 --clear-groups \
-			--inh-caps=-all "$0"' "$OVBD_SOURCE/tests/cli/serve-user.sh"
+		export TMPDIR=$OVBD_TEST_NOBODY/home OVBD_SOURCE=$OVBD_TEST_NOBODY/source
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups \
+			--inh-caps=-all sh "$0"' "$tmp/source/tests/cli/serve-user.sh"
 	exit
 fi
 ovbd=$OVBD_TEST_NOBODY/bin/ovbd
