@@ -39,9 +39,10 @@
 
 struct fuse_worker {
 	int epoll_fd;
-	void *in;        /* IN_SIZE bytes: a request, as it came */
-	void *out;       /* OVBD_FUSE_MAX_READ bytes: an answer */
-	fuse_req_t read; /* the read being served, or NULL */
+	void *in;           /* IN_SIZE bytes: a request, as it came */
+	void *out;          /* OVBD_FUSE_MAX_READ bytes: an answer */
+	fuse_req_t read;    /* the read being served, or NULL */
+	struct iovec piece; /* of out, what is read */
 	struct ovbd_request rq;
 };
 
@@ -107,10 +108,16 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
 	} else if (at >= size || len == 0) {
 		fuse_reply_buf(req, NULL, 0);
 	} else {
+		w->piece = (struct iovec){
+			.iov_base = w->out,
+			.iov_len = len < size - at ? len : (size_t)(size - at),
+		};
 		w->rq = (struct ovbd_request){
-			.buf = w->out,
+			.op = OVBD_REQUEST_READ,
+			.iov = &w->piece,
+			.niov = 1,
 			.off = at,
-			.len = (uint32_t)(len < size - at ? len : size - at),
+			.len = w->piece.iov_len,
 		};
 		w->read = req;
 	}
@@ -195,10 +202,10 @@ static int fuse_complete(struct ovbd_transport *t, unsigned worker, const struct
 	const fuse_req_t req = w->read;
 	int r;
 
-	assert(req && rq->buf == w->out);
+	assert(req && rq->iov == &w->piece);
 	w->read = NULL;
 	if (status == 0)
-		r = fuse_reply_buf(req, rq->buf, rq->len);
+		r = fuse_reply_buf(req, w->out, rq->len);
 	else
 		r = fuse_reply_err(req, wire_errno(status));
 	return r == -ENOENT || r == -ENODEV ? 0 : r; /* the asker, or the mount, is gone */

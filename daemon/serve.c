@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The workers are alike: each takes a request, has the blob fill the transport's buffer, and
- * answers, and nothing is shared between them but the counters. A read that fails is an answer
- * like any other, with the error's number; only a transport that fails ends the service.
+ * The workers are alike: each takes a request, has the device fill or take the transport's buffers,
+ * and answers, and nothing is shared between them but the counters. A request that fails is an
+ * answer like any other, with the error's number; only a transport that fails ends the service.
  *
  * Whatever makes one worker leave makes all leave: it stops the transport. The first failure is
  * the one that is reported.
  *
- * There is deliberately no queue between transport and blob. A slow read (HTTP) holds up its own
- * worker and no other, so the number of workers is the number of reads in flight.
+ * There is deliberately no queue between transport and device. A slow read (HTTP) holds up its own
+ * worker and no other, so the number of workers is the number of requests in flight.
  */
 #include "daemon/serve.h"
 
@@ -17,7 +17,7 @@
 
 struct serve {
 	struct ovbd_transport *t;
-	struct ovbd_blob *blob;
+	struct ovbd_device *device;
 	const struct ovbd_serve_params *p;
 	pthread_mutex_t lock; /* guards code and why */
 	int code;             /* the first failure of the transport */
@@ -30,19 +30,67 @@ struct worker {
 	pthread_t thread;
 };
 
-/* What became of a read: counted, and told if it failed. */
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* What became of a request: counted, and told if it failed. */
 static void account(const struct ovbd_serve_params *p, const struct ovbd_request *rq, int status,
                     const struct ovbd_error *why)
 {
-	if (p->stats) {
-		atomic_fetch_add_explicit(&p->stats->reads, 1, memory_order_relaxed);
-		if (status == 0)
-			atomic_fetch_add_explicit(&p->stats->bytes, rq->len, memory_order_relaxed);
-		else
-			atomic_fetch_add_explicit(&p->stats->failed, 1, memory_order_relaxed);
+	struct ovbd_serve_stats *st = p->stats;
+
+	if (st && rq->op == OVBD_REQUEST_READ) {
+		count(&st->reads, 1);
+		count(&st->bytes, status == 0 ? rq->len : 0);
+	} else if (st && rq->op == OVBD_REQUEST_FLUSH) {
+		count(&st->flushes, 1);
+	} else if (st) {
+		count(&st->writes, 1);
+		count(&st->written_bytes, status == 0 ? rq->len : 0);
 	}
+	if (st && status < 0)
+		count(&st->failed, 1);
 	if (status < 0 && p->failed)
 		p->failed(p->arg, rq, status, why);
+}
+
+/* A read into, or a write from, each of the request's pieces; one flush makes several durable. */
+static int transfer(struct ovbd_device *d, const struct ovbd_request *rq, struct ovbd_error *err)
+{
+	const unsigned flags = rq->niov == 1 ? rq->flags : 0;
+	uint64_t off = rq->off;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < rq->niov; i++) {
+		const struct iovec *v = &rq->iov[i];
+
+		if (rq->op == OVBD_REQUEST_READ)
+			r = ovbd_blob_pread(d->blob, v->iov_base, v->iov_len, off, err);
+		else
+			r = ovbd_device_pwrite(d, v->iov_base, v->iov_len, off, flags, err);
+		off += v->iov_len;
+	}
+	if (r == 0 && (rq->flags & OVBD_WRITE_FUA) && !flags)
+		r = ovbd_device_flush(d, err);
+	return r;
+}
+
+static int answer(struct ovbd_device *d, const struct ovbd_request *rq, struct ovbd_error *err)
+{
+	switch (rq->op) {
+	case OVBD_REQUEST_READ:
+	case OVBD_REQUEST_WRITE:
+		return transfer(d, rq, err);
+	case OVBD_REQUEST_WRITE_ZEROES:
+		return ovbd_device_write_zeroes(d, rq->off, rq->len, rq->flags, err);
+	case OVBD_REQUEST_DISCARD:
+		return ovbd_device_discard(d, rq->off, rq->len, err);
+	case OVBD_REQUEST_FLUSH:
+		return ovbd_device_flush(d, err);
+	}
+	return ovbd_fail(err, -ENOTSUP, "request of an unknown kind %d", (int)rq->op);
 }
 
 /* The whole life of a worker; -ESHUTDOWN at the end of a good one. */
@@ -53,12 +101,12 @@ static int serve_worker(const struct serve *s, unsigned worker, struct ovbd_erro
 	int r;
 
 	while ((r = ops->next(s->t, worker, &rq, err)) == 0) {
-		const int status = ovbd_blob_pread(s->blob, rq.buf, rq.len, rq.off, err);
+		const int status = answer(s->device, &rq, err);
 
 		account(s->p, &rq, status, err);
 		r = ops->complete(s->t, worker, &rq, status);
 		if (r < 0)
-			return ovbd_fail_errno(err, r, "%s: answering a read failed", ops->name);
+			return ovbd_fail_errno(err, r, "%s: answering a request failed", ops->name);
 	}
 	return r;
 }
@@ -87,10 +135,10 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-int ovbd_serve(struct ovbd_transport *t, struct ovbd_blob *b, const struct ovbd_serve_params *p,
+int ovbd_serve(struct ovbd_transport *t, struct ovbd_device *d, const struct ovbd_serve_params *p,
                struct ovbd_error *err)
 {
-	struct serve s = {.t = t, .blob = b, .p = p, .lock = PTHREAD_MUTEX_INITIALIZER};
+	struct serve s = {.t = t, .device = d, .p = p, .lock = PTHREAD_MUTEX_INITIALIZER};
 	AUTO_FREE struct worker *workers = NULL;
 	unsigned nstarted = 1; /* this thread is worker 0 */
 	int r = 0;

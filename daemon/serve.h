@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The worker loop: requests of a transport, answered from a blob. */
+/* The worker loop: requests of a transport, answered by a device. */
 #ifndef OVBD_DAEMON_SERVE_H
 #define OVBD_DAEMON_SERVE_H
 
 #include <stdatomic.h>
 
-#include "base/blob.h"
+#include "base/device.h"
 #include "daemon/transport.h"
 
-/* Told of every read that failed, in the worker's thread: libraries do not log. */
+/* Told of every request that failed, in the worker's thread: libraries do not log. */
 typedef void (*ovbd_serve_failed_fn)(void *arg, const struct ovbd_request *rq, int code,
                                      const struct ovbd_error *why);
 
 /* Counts up while ovbd_serve() runs; any thread may look. */
 struct ovbd_serve_stats {
-	_Atomic uint64_t reads;  /* answered, failed ones included */
-	_Atomic uint64_t bytes;  /* of the reads that succeeded */
-	_Atomic uint64_t failed; /* reads */
+	_Atomic uint64_t reads;         /* answered, failed ones included */
+	_Atomic uint64_t bytes;         /* of the reads that succeeded */
+	_Atomic uint64_t writes;        /* and zeroes and discards */
+	_Atomic uint64_t written_bytes; /* of those that succeeded */
+	_Atomic uint64_t flushes;
+	_Atomic uint64_t failed; /* of all */
 };
 
 struct ovbd_serve_params {
@@ -26,9 +29,9 @@ struct ovbd_serve_params {
 	struct ovbd_serve_stats *stats; /* may be NULL */
 };
 
-/* Answers the requests of t from b until t stops; the caller keeps both. 0 after a stop, or why
+/* Answers the requests of t by d until t stops; the caller keeps both. 0 after a stop, or why
  * the transport died. The threads it starts have the caller's signal mask. */
-int ovbd_serve(struct ovbd_transport *t, struct ovbd_blob *b, const struct ovbd_serve_params *p,
+int ovbd_serve(struct ovbd_transport *t, struct ovbd_device *d, const struct ovbd_serve_params *p,
                struct ovbd_error *err);
 
 #endif

@@ -11,14 +11,26 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/error.h"
 
-/* A read of [off, off + len) into buf, memory that the transport lends until complete(). */
+enum ovbd_request_op {
+	OVBD_REQUEST_READ,
+	OVBD_REQUEST_WRITE,
+	OVBD_REQUEST_WRITE_ZEROES,
+	OVBD_REQUEST_DISCARD,
+	OVBD_REQUEST_FLUSH, /* off and len are 0 */
+};
+
+/* What is asked of [off, off + len), which lies within the device. */
 struct ovbd_request {
-	void *buf;
+	enum ovbd_request_op op;
+	unsigned flags;          /* OVBD_WRITE_*; for WRITE and WRITE_ZEROES */
+	const struct iovec *iov; /* READ: to be filled; WRITE: to be taken. Memory that the */
+	unsigned niov;           /* transport lends until complete(); its lengths add up to len */
 	uint64_t off;
-	uint32_t len; /* > 0 */
+	uint64_t len; /* > 0 but for FLUSH */
 };
 
 struct ovbd_transport;
@@ -26,12 +38,12 @@ struct ovbd_transport_ops {
 	const char *name;
 	/* Required. Blocks. The workers call it concurrently, each with its own number. 0: *ret is
 	 * filled, and within the device. -ESHUTDOWN: stop() was called or the other side has gone
-	 * away in good order. Any other: the device is dead. What is not a read, the transport
-	 * answers itself. */
+	 * away in good order. Any other: the device is dead. What is no request of the kinds
+	 * above, the transport answers itself. */
 	int (*next)(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
 	            struct ovbd_error *err);
 	/* Required. Once for each request, by the worker that got it, before its following next().
-	 * status is 0 (buf is full) or -errno (buf is undefined). Fails only if the device is
+	 * status is 0 or -errno; then what a READ was to fill is undefined. Fails only if the device is
 	 * dead; that the asker has given up waiting is no failure. */
 	int (*complete)(struct ovbd_transport *t, unsigned worker, const struct ovbd_request *rq,
 	                int status);

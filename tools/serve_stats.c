@@ -61,7 +61,7 @@ void ovbd_serving_failed(void *arg, const struct ovbd_request *rq, int code,
 	untold = atomic_exchange(&s->untold, 0);
 	if (untold > 0)
 		snprintf(before, sizeof(before), " (and %lu more before it)", untold);
-	ovbd_serving_tell(s, true, "read of %" PRIu32 " bytes at %" PRIu64 " failed%s: %s", rq->len,
+	ovbd_serving_tell(s, true, "read of %" PRIu64 " bytes at %" PRIu64 " failed%s: %s", rq->len,
 	                  rq->off, before, why->msg);
 }
 

@@ -209,12 +209,14 @@ static int serve(struct ovbd_serving *s, unsigned nthreads)
 		.arg = s,
 		.stats = s->stats,
 	};
+	struct ovbd_device device = {
+		.blob = s->img->blob}; /* read-only; the image keeps the blob */
 	int r, status = OVBD_EXIT_OK;
 	struct ovbd_error err;
 
 	r = ovbd_serving_start_control(s, &err);
 	if (r == 0) {
-		r = ovbd_serve(s->t, s->img->blob, &p, &err);
+		r = ovbd_serve(s->t, &device, &p, &err);
 		status = ovbd_serving_join_control(s);
 	}
 	if (r < 0) {

@@ -76,7 +76,9 @@ static void *serve_main(void *arg)
 	struct fixture *x = arg;
 	const struct ovbd_serve_params p = {.nworkers = NWORKERS, .stats = &x->stats};
 
-	x->code = ovbd_serve(x->t, &x->blob.blob, &p, &x->err);
+	struct ovbd_device device = {.blob = &x->blob.blob};
+
+	x->code = ovbd_serve(x->t, &device, &p, &x->err);
 	return NULL;
 }
 

@@ -29,6 +29,7 @@ struct fake {
 	bool busy[NWORKERS];            /* holds a request */
 	unsigned nanswered, nerrors, nbroken;
 	uint8_t bufs[NWORKERS][BLOCK];
+	struct iovec pieces[NWORKERS];
 };
 
 static struct fake *fake_of(struct ovbd_transport *t)
@@ -44,8 +45,11 @@ static int take(struct fake *f, unsigned worker, struct ovbd_request *ret, struc
 	}
 	if (f->next_number == f->fail_next && f->fail_next > 0)
 		return ovbd_fail(err, -ENODEV, "the device has burnt down");
+	f->pieces[worker] = (struct iovec){.iov_base = f->bufs[worker], .iov_len = BLOCK};
 	*ret = (struct ovbd_request){
-		.buf = f->bufs[worker],
+		.op = OVBD_REQUEST_READ,
+		.iov = &f->pieces[worker],
+		.niov = 1,
 		.off = (uint64_t)f->next_number++ * BLOCK,
 		.len = BLOCK,
 	};
@@ -73,7 +77,7 @@ static int fake_complete(struct ovbd_transport *t, unsigned worker, const struct
 {
 	struct fake *f = fake_of(t);
 	const uint8_t want = (uint8_t)(rq->off / BLOCK);
-	bool ok = rq->buf == f->bufs[worker];
+	bool ok = rq->iov == &f->pieces[worker];
 	int r = 0;
 
 	for (size_t i = 0; status == 0 && i < BLOCK; i++)
@@ -136,6 +140,7 @@ static const struct ovbd_blob_ops numbers_ops = {
 };
 
 static struct ovbd_blob numbers = {.ops = &numbers_ops, .size = (uint64_t)NREQUESTS * BLOCK};
+static struct ovbd_device numbers_device = {.blob = &numbers};
 
 static int setup(void **state)
 {
@@ -178,7 +183,7 @@ static void test_all_answered(void **state)
 	                                    .arg = &nfailed,
 	                                    .stats = &stats};
 
-	assert_int_equal(ovbd_serve(&f->transport, &numbers, &p, NULL), 0);
+	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, NULL), 0);
 	assert_int_equal(f->nanswered, NREQUESTS);
 	assert_int_equal(f->nerrors, NREQUESTS / 10);
 	assert_int_equal(nfailed, NREQUESTS / 10);
@@ -192,7 +197,7 @@ static void test_one_worker(void **state)
 	struct fake *f = *state;
 	const struct ovbd_serve_params p = {.nworkers = 1};
 
-	assert_int_equal(ovbd_serve(&f->transport, &numbers, &p, NULL), 0);
+	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, NULL), 0);
 	assert_int_equal(f->nanswered, NREQUESTS);
 }
 
@@ -202,7 +207,7 @@ static void test_no_worker(void **state)
 	const struct ovbd_serve_params p = {0};
 	struct ovbd_error err;
 
-	assert_int_equal(ovbd_serve(&f->transport, &numbers, &p, &err), -EINVAL);
+	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, &err), -EINVAL);
 }
 
 static void *stop_main(void *arg)
@@ -229,7 +234,7 @@ static void test_stop_from_outside(void **state)
 
 	f->endless = true; /* all workers wait in next() at the end */
 	assert_int_equal(pthread_create(&thread, NULL, stop_main, f), 0);
-	assert_int_equal(ovbd_serve(&f->transport, &numbers, &p, NULL), 0);
+	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, NULL), 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(f->nanswered, NREQUESTS);
 }
@@ -241,7 +246,7 @@ static void test_next_fails(void **state)
 	struct ovbd_error err = {0};
 
 	f->fail_next = 100;
-	assert_int_equal(ovbd_serve(&f->transport, &numbers, &p, &err), -ENODEV);
+	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, &err), -ENODEV);
 	assert_string_equal(err.msg, "the device has burnt down");
 	assert_int_equal(f->nanswered, 100); /* what was handed out was answered */
 }
@@ -254,8 +259,8 @@ static void test_complete_fails(void **state)
 
 	f->endless = true;
 	f->fail_reply = 50;
-	assert_int_equal(ovbd_serve(&f->transport, &numbers, &p, &err), -EBADF);
-	assert_non_null(strstr(err.msg, "fake: answering a read failed"));
+	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, &err), -EBADF);
+	assert_non_null(strstr(err.msg, "fake: answering a request failed"));
 	assert_true(f->nanswered < 50 + NWORKERS);
 }
 

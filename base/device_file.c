@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A raw file or block device that is written in place. Reading goes through an ordinary file blob
+ * over a descriptor of its own; the page cache keeps the two the same.
+ */
+#include "base/device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+
+struct file_device {
+	struct ovbd_device device;
+	int fd;
+	bool is_block;
+	char name[]; /* for messages */
+};
+
+static struct file_device *file_of(struct ovbd_device *d)
+{
+	return OVBD_CONTAINER_OF(d, struct file_device, device);
+}
+
+static int sync_if(struct file_device *f, unsigned flags, struct ovbd_error *err)
+{
+	if ((flags & OVBD_WRITE_FUA) && fdatasync(f->fd) < 0)
+		return ovbd_fail_errno(err, -errno, "%s: sync", f->name);
+	return 0;
+}
+
+static int file_pwrite(struct ovbd_device *d, const void *buf, size_t len, uint64_t off,
+                       unsigned flags, struct ovbd_error *err)
+{
+	struct file_device *f = file_of(d);
+	const uint8_t *p = buf;
+
+	while (len > 0) {
+		const ssize_t n = pwrite(f->fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return ovbd_fail_errno(err, -errno, "%s: write %zu bytes at %" PRIu64,
+			                       f->name, len, off);
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return sync_if(f, flags, err);
+}
+
+/* Writes zeros as bytes, where nothing better works. */
+static int write_zero_bytes(struct file_device *f, uint64_t off, uint64_t len,
+                            struct ovbd_error *err)
+{
+	static const uint8_t zeros[65536];
+	int r = 0;
+
+	while (r == 0 && len > 0) {
+		const size_t n = (size_t)ovbd_min(len, sizeof(zeros));
+
+		r = file_pwrite(&f->device, zeros, n, off, 0, err);
+		off += n;
+		len -= n;
+	}
+	return r;
+}
+
+static int file_write_zeroes(struct ovbd_device *d, uint64_t off, uint64_t len, unsigned flags,
+                             struct ovbd_error *err)
+{
+	struct file_device *f = file_of(d);
+	const int mode = (flags & OVBD_WRITE_ALLOC) ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
+	int r = 0;
+
+	if (fallocate(f->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0)
+		r = write_zero_bytes(f, off, len, err);
+	return r < 0 ? r : sync_if(f, flags, err);
+}
+
+/* A hint: what the file system or the disk cannot do is no error. */
+static int file_discard(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err)
+{
+	struct file_device *f = file_of(d);
+	uint64_t range[2] = {off, len};
+	int r;
+
+	if (f->is_block)
+		r = ioctl(f->fd, BLKDISCARD, range);
+	else
+		r = fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+		              (off_t)len);
+	if (r < 0 && errno != EOPNOTSUPP && errno != EINVAL)
+		return ovbd_fail_errno(err, -errno, "%s: discard %" PRIu64 " bytes at %" PRIu64,
+		                       f->name, len, off);
+	return 0;
+}
+
+static int file_flush(struct ovbd_device *d, struct ovbd_error *err)
+{
+	return sync_if(file_of(d), OVBD_WRITE_FUA, err);
+}
+
+static void file_free(struct ovbd_device *d)
+{
+	struct file_device *f = file_of(d);
+
+	close(f->fd);
+	free(f);
+}
+
+static const struct ovbd_device_ops file_ops = {
+	.pwrite = file_pwrite,
+	.write_zeroes = file_write_zeroes,
+	.discard = file_discard,
+	.flush = file_flush,
+};
+
+int ovbd_device_open_file(const char *path, struct ovbd_device **ret, struct ovbd_error *err)
+{
+	AUTO_FD fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	const size_t name_size = strlen(path) + 1;
+	AUTO_BLOB *blob = NULL;
+	struct file_device *f;
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	r = ovbd_blob_open_file(path, &blob, err);
+	if (r < 0)
+		return r;
+	f = calloc(1, sizeof(*f) + name_size);
+	if (!f)
+		return ovbd_fail(err, -ENOMEM, "%s: out of memory", path);
+	f->device = (struct ovbd_device){
+		.blob = OVBD_MOVE(blob),
+		.ops = &file_ops,
+		.free = file_free,
+	};
+	f->is_block = S_ISBLK(st.st_mode);
+	f->fd = fd;
+	fd = -1;
+	memcpy(f->name, path, name_size);
+	*ret = &f->device;
+	return 0;
+}
