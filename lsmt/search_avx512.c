@@ -6,19 +6,19 @@
 
 #define TARGET __attribute__((target("avx512f,popcnt")))
 
+/* x >= keys, not keys <= x: so the keys can be an operand in memory. */
 TARGET static inline uint64_t count_narrow(const uint32_t *node, uint32_t x)
 {
-	const __m512i keys = _mm512_load_si512(node);
+	const __m512i v = _mm512_set1_epi32((int)x);
 
-	return (uint64_t)_mm_popcnt_u64(_mm512_cmple_epu32_mask(keys, _mm512_set1_epi32((int)x)));
+	return (uint64_t)_mm_popcnt_u64(_mm512_cmpge_epu32_mask(v, _mm512_load_si512(node)));
 }
 
 TARGET static inline uint64_t count_wide(const uint64_t *node, uint64_t x)
 {
-	const __m512i keys = _mm512_load_si512(node);
+	const __m512i v = _mm512_set1_epi64((long long)x);
 
-	return (uint64_t)_mm_popcnt_u64(
-		_mm512_cmple_epu64_mask(keys, _mm512_set1_epi64((long long)x)));
+	return (uint64_t)_mm_popcnt_u64(_mm512_cmpge_epu64_mask(v, _mm512_load_si512(node)));
 }
 
 static bool supported(void)
