@@ -164,6 +164,7 @@ static int read_index(struct ovbd_layer *l, const struct lsmt_header *t, uint64_
 	l->info.nsegments = x.nsegments;
 	l->info.data_size = x.data_size;
 	l->info.zero_size = x.zero_size;
+	l->info.end = x.prev_end;
 	return ovbd_index_builder_finish(OVBD_MOVE(builder), &l->index, err);
 }
 
@@ -223,6 +224,11 @@ const struct ovbd_layer_info *ovbd_layer_info(const struct ovbd_layer *l)
 const struct ovbd_index *ovbd_layer_index(const struct ovbd_layer *l)
 {
 	return l->index;
+}
+
+struct ovbd_index *ovbd_layer_take_index(struct ovbd_layer *l)
+{
+	return OVBD_MOVE(l->index);
 }
 
 struct ovbd_blob *ovbd_layer_blob(struct ovbd_layer *l)

@@ -8,7 +8,7 @@
 
 struct ovbd_layer {
 	struct ovbd_blob *blob;   /* owned */
-	struct ovbd_index *index; /* owned */
+	struct ovbd_index *index; /* owned; NULL once taken */
 	uint64_t index_off;       /* where the data end, and the index begins */
 	uint64_t index_end;       /* where it ends, padding included */
 	struct ovbd_layer_info info;
@@ -16,6 +16,9 @@ struct ovbd_layer {
 
 /* The bytes that the segments' sources are offsets of. The layer keeps it. */
 struct ovbd_blob *ovbd_layer_blob(struct ovbd_layer *l);
+
+/* The layer's index, now the caller's. */
+struct ovbd_index *ovbd_layer_take_index(struct ovbd_layer *l);
 
 /* Reads and decodes the header or the trailer of b. ret_raw may be NULL. */
 int ovbd_lsmt_header_read(struct ovbd_blob *b, enum lsmt_part part, struct lsmt_header *ret,

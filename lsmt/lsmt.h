@@ -50,6 +50,7 @@ struct ovbd_layer_info {
 	uint64_t nsegments;    /* as stored, without padding */
 	uint64_t data_size;    /* bytes of device covered by data segments, beyond its end too */
 	uint64_t zero_size;    /* the same, by zeroed segments */
+	uint64_t end;          /* of the last segment, bytes; may be beyond virtual_size */
 	uint32_t version;      /* major << 8 | minor */
 	bool sealed_header; /* the header says sealed too (a committed file, not one sealed in place) */
 	char uuid[OVBD_UUID_SIZE], parent_uuid[OVBD_UUID_SIZE];
@@ -63,6 +64,8 @@ int ovbd_layer_probe(struct ovbd_blob *b, struct ovbd_error *err);
  * virtual size are kept (the device was made smaller); a stack cuts them off at its own size. */
 int ovbd_layer_open(struct ovbd_blob *take_b, struct ovbd_layer **ret, struct ovbd_error *err);
 const struct ovbd_layer_info *ovbd_layer_info(const struct ovbd_layer *l);
+
+/* The layer's own index; NULL once it is part of a stack, which needs only the merged one. */
 const struct ovbd_index *ovbd_layer_index(const struct ovbd_layer *l);
 void ovbd_layer_close(struct ovbd_layer *take_l);
 

@@ -93,13 +93,23 @@ static uint64_t size_of(const struct stack_blob *st)
 	return 0;
 }
 
+/* One index for all layers. Theirs are freed then: a segment is in memory once. The index of a layer
+ * alone is taken as it is, unless it reaches beyond the device. */
 static int merge(struct stack_blob *st, struct ovbd_error *err)
 {
 	const struct ovbd_index *indexes[OVBD_LAYERS_MAX];
+	int r;
 
 	for (size_t i = 0; i < st->nlayers; i++)
 		indexes[i] = ovbd_layer_index(st->layers[i]);
-	return ovbd_index_merge(indexes, st->nlayers, st->blob.size, &st->index, err);
+	if (st->nlayers == 1 && ovbd_index_end(indexes[0]) <= st->blob.size) {
+		st->index = ovbd_layer_take_index(st->layers[0]);
+		return 0;
+	}
+	r = ovbd_index_merge(indexes, st->nlayers, st->blob.size, &st->index, err);
+	for (size_t i = 0; r == 0 && i < st->nlayers; i++)
+		ovbd_index_free(ovbd_layer_take_index(st->layers[i]));
+	return r;
 }
 
 int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd_blob **ret,

@@ -112,27 +112,24 @@ static int to_delta(void *ctx, uint64_t off, size_t len, const uint8_t *a, const
 
 /*
  * A layer may hold segments beyond its stack's size: what a device has lost when it shrank. If the
- * new device is larger than the base, they would be seen again under it; so they are zeroed here,
- * before anything is put.
+ * new device is larger than the base, they would be seen again under it; so what they may cover is
+ * zeroed here, before anything is put.
  */
 static int cover_hidden(struct work *w, struct ovbd_error *err)
 {
 	const struct ovbd_image *base = w->c->base;
-	const uint64_t end = w->c->src->size;
 	const uint64_t start = ovbd_align_up(base->blob->size, 512);
-	struct ovbd_segment s;
-	int r = 0;
+	uint64_t end = start;
 
 	for (size_t i = 0; i < base->nlayers && base->stack; i++) {
-		const struct ovbd_index *ix = ovbd_layer_index(base->layers[i].layer);
+		const uint64_t hidden = ovbd_layer_info(base->layers[i].layer)->end;
 
-		for (uint64_t off = start; r == 0 && off < end; off += s.len) {
-			s = ovbd_index_at(ix, off, end - off);
-			if (s.kind != OVBD_RUN_HOLE)
-				r = ovbd_layer_zero(w->writer, s.off, s.len, err);
-		}
+		end = hidden > end ? hidden : end;
 	}
-	return output(w, r);
+	end = ovbd_min(end, w->c->src->size);
+	if (end <= start)
+		return 0;
+	return output(w, ovbd_layer_zero(w->writer, start, end - start, err));
 }
 
 static int open_chain(struct work *w, struct ovbd_sink **ret, struct ovbd_error *err)

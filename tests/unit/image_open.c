@@ -132,6 +132,8 @@ static void check(const struct ovbd_image *img, char first, char second, enum ov
 	                 format == OVBD_FORMAT_OVBD || format == OVBD_FORMAT_ZFILE);
 	assert_int_equal(l->layer != NULL,
 	                 format == OVBD_FORMAT_OVBD || format == OVBD_FORMAT_LSMT);
+	if (l->layer) /* the stack holds all segments, once */
+		assert_null(ovbd_layer_index(l->layer));
 	assert_string_equal(l->name, l->shown);
 }
 
