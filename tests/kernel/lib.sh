@@ -1,0 +1,48 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+# For tests in a guest: tests/lib/cli.sh, and
+#
+#   stock_kernel, cloud_kernel   choose the guest's kernel; the test is skipped if there is none
+#   tree_image                   makes image, an ext4 file system of some files with their SHA256SUMS
+#   guest SCRIPT OPTION...       runs tests/kernel/guest/SCRIPT there, with $ovbd, and with what is
+#                                in ./files in the guest's /; the options are run-vm's
+. "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
+. "$OVBD_SOURCE/tests/kernel/kernel.sh"
+
+for tool in qemu-system-x86_64 busybox modprobe cpio xz strip; do
+	PATH=$PATH:/sbin:/usr/sbin command -v $tool >/dev/null || skip "$tool is not installed"
+done
+[ "$(uname -m)" = x86_64 ] || skip "the kernels are x86-64 ones, and so must be the programs"
+mkdir files
+
+stock_kernel() {
+	kernel_stock || skip "no kernel to boot"
+}
+
+cloud_kernel() {
+	kernel_cloud || skip "no kernel to boot"
+}
+
+tree_image() {
+	command -v mkfs.ext4 >/dev/null || skip "mkfs.ext4 is not installed"
+	mkdir -p tree/dir
+	head -c 3000000 /dev/urandom >tree/dir/large
+	seq 5000 >tree/numbers
+	head -c 700000 /dev/zero >tree/zeros
+	for n in 1 2 3 4 5 6 7 8 9; do
+		head -c $((n * 4099)) /dev/urandom >"tree/dir/$n"
+	done
+	(cd tree && find . -type f ! -name SHA256SUMS -exec sha256sum {} +) >sums
+	mv sums tree/SHA256SUMS
+	truncate -s 16M image
+	mkfs.ext4 -q -d tree image
+}
+
+guest() {
+	script=$1
+	shift
+	PATH=$PATH:/sbin:/usr/sbin RUN_VM_CACHE=$kernel_cache/vmlinux \
+		"$OVBD_SOURCE/tests/kernel/run-vm" -k "$kernel_image" -R "$kernel_root" -b "$ovbd" \
+		-f files -f "$OVBD_SOURCE/tests/kernel/guest" "$@" \
+		"$OVBD_SOURCE/tests/kernel/guest/$script"
+}
