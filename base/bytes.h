@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Little-endian numbers in byte buffers, at any alignment; and arithmetic that notices overflow. */
+/* Little- and big-endian numbers in byte buffers, at any alignment; and arithmetic that notices
+ * overflow. */
 #ifndef OVBD_BASE_BYTES_H
 #define OVBD_BASE_BYTES_H
 
@@ -39,6 +40,39 @@ static inline void ovbd_put_le64(uint8_t *p, uint64_t v)
 {
 	ovbd_put_le32(p, (uint32_t)v);
 	ovbd_put_le32(p + 4, (uint32_t)(v >> 32));
+}
+
+static inline uint16_t ovbd_get_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t ovbd_get_be32(const uint8_t *p)
+{
+	return (uint32_t)ovbd_get_be16(p) << 16 | ovbd_get_be16(p + 2);
+}
+
+static inline uint64_t ovbd_get_be64(const uint8_t *p)
+{
+	return (uint64_t)ovbd_get_be32(p) << 32 | ovbd_get_be32(p + 4);
+}
+
+static inline void ovbd_put_be16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void ovbd_put_be32(uint8_t *p, uint32_t v)
+{
+	ovbd_put_be16(p, (uint16_t)(v >> 16));
+	ovbd_put_be16(p + 2, (uint16_t)v);
+}
+
+static inline void ovbd_put_be64(uint8_t *p, uint64_t v)
+{
+	ovbd_put_be32(p, (uint32_t)(v >> 32));
+	ovbd_put_be32(p + 4, (uint32_t)v);
 }
 
 /* *ret = a + b; false, and *ret untouched, if that overflows. */

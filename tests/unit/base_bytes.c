@@ -18,6 +18,11 @@ static void test_little_endian(void **state)
 	ovbd_put_le16(raw, 0xfffe);
 	assert_int_equal(raw[0], 0xfe);
 	assert_int_equal(raw[1], 0xff);
+	ovbd_put_be64(raw + 1, 0x0123456789abcdefu);
+	assert_int_equal(raw[1], 0x01);
+	assert_int_equal(ovbd_get_be64(raw + 1), 0x0123456789abcdefu);
+	assert_int_equal(ovbd_get_be32(raw + 5), 0x89abcdefu);
+	assert_int_equal(ovbd_get_be16(raw + 7), 0xcdefu);
 }
 
 static void test_checked(void **state)
