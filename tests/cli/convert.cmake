@@ -1,4 +1,4 @@
-foreach(story delta device full interrupt refuse round same sparse stdin)
+foreach(story delta device full interrupt many refuse round same sparse stdin)
   ovbd_script(cli_convert_${story} convert-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 foreach(story check compare completion help remote show)
