@@ -4,7 +4,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 
-static void test_little_endian(void **state)
+static void test_byte_orders(void **state)
 {
 	uint8_t raw[9] = {0};
 
@@ -151,9 +151,9 @@ static void test_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_little_endian), cmocka_unit_test(test_checked),
-		cmocka_unit_test(test_is_zero),       cmocka_unit_test(test_crc32c_known),
-		cmocka_unit_test(test_crc32c_agree),  cmocka_unit_test(test_error),
+		cmocka_unit_test(test_byte_orders),  cmocka_unit_test(test_checked),
+		cmocka_unit_test(test_is_zero),      cmocka_unit_test(test_crc32c_known),
+		cmocka_unit_test(test_crc32c_agree), cmocka_unit_test(test_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

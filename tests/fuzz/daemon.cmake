@@ -1,0 +1,1 @@
+ovbd_fuzz(scsi SOURCES fuzz_scsi.c DEPS ovbd_daemon)
