@@ -9,3 +9,6 @@ if(FUSE3_FOUND)
     LABELS unit threads
     TIMEOUT 60)
 endif()
+if(URING_FOUND)
+  ovbd_unit(unit_daemon_ublk SOURCES daemon_ublk.c DEPS ovbd_daemon LABELS unit)
+endif()

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ublk: the device as a disk of the kernel, /dev/ublkbN, whose requests come over io_uring. Root, and
+ * Linux 6.5 or later with the module ublk_drv.
+ *
+ * A disk outlives its server: when the process dies, requests wait in the kernel for the one that
+ * takes the disk over (recover), and nothing is lost. It goes with close().
+ *
+ * The disk comes to be when all workers have called next(), which is when ovbd_serve() runs: ready()
+ * tells. The driver makes no more queues than there are CPUs, and a queue belongs to one worker:
+ * more workers than CPUs are idle.
+ *
+ * detach(): a user is who has claimed the disk: a mount, a device mapper table, swap. Who merely
+ * reads it gets errors when it goes; and it can be opened until then, as the driver has no way to
+ * refuse. stop() leaves all with errors.
+ */
+#ifndef OVBD_DAEMON_UBLK_H
+#define OVBD_DAEMON_UBLK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/transport.h"
+
+struct ovbd_ublk_params {
+	uint64_t size;       /* bytes; a multiple of block_size */
+	uint32_t block_size; /* logical: 512 to 4096, a power of two */
+	bool read_only;
+	unsigned nworkers; /* as for ovbd_serve() */
+	int id;            /* of the disk: the N of its names; -1: any */
+	/* The disk id is taken over if its server is dead, and made if it is not there. One of
+	 * another size, block size or mode is left alone: -ESTALE. */
+	bool recover;
+	void (*ready)(void *arg); /* the disk is there; in a thread of its own. May be NULL */
+	void *arg;
+};
+
+#define OVBD_UBLK_PATH_SIZE 32
+
+/* ret_path[OVBD_UBLK_PATH_SIZE]: "/dev/ublkbN". -EEXIST: the id is in use; -EBUSY: by a server that
+ * lives. */
+int ovbd_ublk_open(const struct ovbd_ublk_params *p, char *ret_path, struct ovbd_transport **ret,
+                   struct ovbd_error *err);
+
+#endif
