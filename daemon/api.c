@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * libmicrohttpd with a thread for each connection: an attach takes as long as the registry takes,
+ * and meanwhile only its own thread waits. A request is read whole (it is small, and bounded), then
+ * routed by a table of methods and paths to a handler, which gives a JSON object and a status.
+ */
+#include "daemon/api.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/auto.h"
+#include "daemon/api_json.h"
+#include "daemon/metrics.h"
+
+#define DEVICES "/v1/devices"
+
+struct ovbd_api {
+	struct MHD_Daemon *mhd;
+	struct ovbd_devices *devices;
+	const char *version;
+	void (*reload)(void *arg);
+	void *arg;
+	time_t started;
+};
+
+struct call {
+	struct ovbd_api *api;
+	struct MHD_Connection *connection;
+	const char *id; /* what stands behind the path, or "" */
+	char *body;
+	size_t len;
+	bool too_big;
+};
+
+struct answer {
+	unsigned status;
+	json_t *json;
+	char *text; /* instead of json */
+	size_t len;
+	const char *type;
+};
+
+static void fail(struct answer *a, int code, const char *message)
+{
+	a->status = ovbd_api_http_status(code);
+	a->json = ovbd_api_json_error(code, message);
+}
+
+/* --- handlers --- */
+
+static void keep_device(void *arg, const struct ovbd_device_view *v)
+{
+	json_t **ret = arg;
+
+	*ret = ovbd_api_json_device(v);
+}
+
+static void append_device(void *arg, const struct ovbd_device_view *v)
+{
+	json_array_append_new(arg, ovbd_api_json_device(v));
+}
+
+static void answer_device(const struct call *c, const char *id, unsigned status, struct answer *a)
+{
+	struct ovbd_error err;
+
+	if (ovbd_devices_show(c->api->devices, id, keep_device, &a->json) > 0) {
+		a->status = status;
+		return;
+	}
+	ovbd_fail(&err, -ENOENT, "device %.80s: there is none of this id", id);
+	fail(a, -ENOENT, err.msg);
+}
+
+/* The body, an object; an empty one is {}. */
+static int parse_body(const struct call *c, json_t **ret, struct ovbd_error *err)
+{
+	json_error_t why;
+
+	if (c->len == 0)
+		*ret = json_object();
+	else
+		*ret = json_loadb(c->body, c->len, JSON_REJECT_DUPLICATES, &why);
+	if (!*ret)
+		return ovbd_fail(err, -EINVAL, "the request's JSON, line %d column %d: %s",
+		                 why.line, why.column, why.text);
+	return 0;
+}
+
+static void attach(const struct call *c, struct answer *a)
+{
+	struct ovbd_spec *spec;
+	struct ovbd_error err;
+	char id[OVBD_SPEC_ID_MAX + 1];
+	json_t *body = NULL;
+	int r = parse_body(c, &body, &err);
+
+	if (r == 0)
+		r = ovbd_spec_decode(body, &spec, &err);
+	json_decref(body);
+	if (r == 0)
+		r = ovbd_devices_attach(c->api->devices, spec, id, &err);
+	if (r < 0)
+		fail(a, r, err.msg);
+	else
+		answer_device(c, id, MHD_HTTP_OK, a);
+}
+
+static void list(const struct call *c, struct answer *a)
+{
+	json_t *devices = json_array();
+
+	ovbd_devices_show(c->api->devices, NULL, append_device, devices);
+	a->json = json_pack("{ss, so}", "schema", "ovbd.devices.v1", "devices", devices);
+}
+
+static void show(const struct call *c, struct answer *a)
+{
+	answer_device(c, c->id, MHD_HTTP_OK, a);
+}
+
+static bool is_set(const struct call *c, const char *name)
+{
+	const char *v = MHD_lookup_connection_value(c->connection, MHD_GET_ARGUMENT_KIND, name);
+
+	return v && (strcmp(v, "1") == 0 || strcmp(v, "true") == 0);
+}
+
+static enum ovbd_detach detach_how(const struct call *c)
+{
+	if (is_set(c, "force"))
+		return OVBD_DETACH_FORCE;
+	return is_set(c, "lazy") ? OVBD_DETACH_LAZY : OVBD_DETACH_UNUSED;
+}
+
+static void detach(const struct call *c, struct answer *a)
+{
+	struct ovbd_error err;
+	const int r = ovbd_devices_detach(c->api->devices, c->id, detach_how(c), &err);
+
+	if (r < 0) {
+		fail(a, r, err.msg);
+		return;
+	}
+	a->status = r == 0 ? MHD_HTTP_OK : MHD_HTTP_ACCEPTED;
+	a->json = json_pack("{ss, ss}", "id", c->id, "state", r == 0 ? "gone" : "leaving");
+}
+
+static void drain(const struct call *c, struct answer *a)
+{
+	struct ovbd_error err = {0};
+	const int left = ovbd_devices_drain(c->api->devices, detach_how(c), &err);
+
+	if (left > 0 && detach_how(c) == OVBD_DETACH_UNUSED) {
+		fail(a, -EBUSY, err.msg);
+		json_object_set_new(a->json, "left", json_integer(left));
+	} else {
+		a->status = left > 0 ? MHD_HTTP_ACCEPTED : MHD_HTTP_OK;
+		a->json = json_pack("{si}", "left", left);
+	}
+}
+
+static void reload(const struct call *c, struct answer *a)
+{
+	if (c->api->reload)
+		c->api->reload(c->api->arg);
+	ovbd_devices_retry(c->api->devices);
+	a->json = json_object();
+}
+
+static void count_states(void *arg, const struct ovbd_device_view *v)
+{
+	size_t *n = arg;
+
+	n[v->state]++;
+}
+
+static void status(const struct call *c, struct answer *a)
+{
+	size_t n[OVBD_DEVICE_GONE + 1] = {0};
+	json_t *devices = json_object();
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ovbd_devices_show(c->api->devices, NULL, count_states, n);
+	for (int s = 0; s < OVBD_DEVICE_GONE; s++)
+		json_object_set_new(devices, ovbd_device_state_name((enum ovbd_device_state)s),
+		                    json_integer((json_int_t)n[s]));
+	a->json = json_pack("{ss, ss, si, sI, so, so}", "schema", "ovbd.status.v1", "version",
+	                    c->api->version, "pid", (int)getpid(), "uptime",
+	                    (json_int_t)(now.tv_sec - c->api->started), "devices", devices,
+	                    "transports", ovbd_api_json_transports());
+}
+
+static void metrics(const struct call *c, struct answer *a)
+{
+	if (ovbd_metrics_write(c->api->devices, &a->text, &a->len) < 0)
+		fail(a, -ENOMEM, "out of memory");
+	else
+		a->type = OVBD_METRICS_TYPE;
+}
+
+/* --- routing --- */
+
+static const struct route {
+	const char *method, *path;
+	bool with_id; /* PATH/ID */
+	void (*handle)(const struct call *c, struct answer *a);
+} routes[] = {
+	{"POST", DEVICES, false, attach},     {"GET", DEVICES, false, list},
+	{"GET", DEVICES, true, show},         {"DELETE", DEVICES, true, detach},
+	{"POST", "/v1/drain", false, drain},  {"POST", "/v1/reload", false, reload},
+	{"GET", "/v1/status", false, status}, {"GET", "/metrics", false, metrics},
+};
+
+static bool matches(const struct route *r, const char *url, const char **ret_id)
+{
+	const size_t n = strlen(r->path);
+
+	if (strncmp(url, r->path, n) != 0)
+		return false;
+	*ret_id = url + n;
+	if (!r->with_id)
+		return url[n] == '\0';
+	*ret_id = url + n + 1;
+	return url[n] == '/' && url[n + 1] != '\0';
+}
+
+static void route(struct call *c, const char *method, const char *url, struct answer *a)
+{
+	struct ovbd_error err;
+	bool known = false;
+
+	if (c->too_big) {
+		fail(a, -E2BIG, "the request is too long");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+		if (matches(&routes[i], url, &c->id)) {
+			known = true;
+			if (strcmp(method, routes[i].method) == 0) {
+				routes[i].handle(c, a);
+				return;
+			}
+		}
+	ovbd_fail(&err, -ENOENT, known ? "%.80s: not with %.16s" : "%.80s: there is no such thing",
+	          url, method);
+	fail(a, -ENOENT, err.msg);
+	if (known)
+		a->status = MHD_HTTP_METHOD_NOT_ALLOWED;
+}
+
+static enum MHD_Result send_answer(struct MHD_Connection *connection, struct answer *take_a)
+{
+	struct MHD_Response *response;
+	enum MHD_Result r;
+
+	if (!take_a->text) {
+		take_a->text = take_a->json ? json_dumps(take_a->json, JSON_INDENT(2)) : NULL;
+		take_a->len = take_a->text ? strlen(take_a->text) : 0;
+		take_a->type = "application/json";
+	}
+	json_decref(take_a->json);
+	if (!take_a->text)
+		return MHD_NO; /* no memory: the connection is closed */
+	response =
+		MHD_create_response_from_buffer(take_a->len, take_a->text, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(take_a->text);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, take_a->type);
+	r = MHD_queue_response(connection, take_a->status, response);
+	MHD_destroy_response(response);
+	return r;
+}
+
+static enum MHD_Result take_body(struct call *c, const char *data, size_t *len)
+{
+	if (c->too_big || c->len + *len > OVBD_SPEC_SIZE_MAX) {
+		c->too_big = true;
+	} else {
+		char *more = realloc(c->body, c->len + *len);
+
+		if (!more)
+			return MHD_NO;
+		memcpy(more + c->len, data, *len);
+		c->body = more;
+		c->len += *len;
+	}
+	*len = 0;
+	return MHD_YES;
+}
+
+/* Called for the head of a request, then for each piece of its body, then at its end. */
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *len, void **state)
+{
+	struct answer a = {.status = MHD_HTTP_OK};
+	struct call *c = *state;
+
+	(void)version;
+	if (!c) {
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return MHD_NO;
+		*c = (struct call){.api = arg, .connection = connection, .id = ""};
+		*state = c;
+		return MHD_YES;
+	}
+	if (*len > 0)
+		return take_body(c, data, len);
+	route(c, method, url, &a);
+	return send_answer(connection, &a);
+}
+
+static void on_end(void *arg, struct MHD_Connection *connection, void **state,
+                   enum MHD_RequestTerminationCode how)
+{
+	struct call *c = *state;
+
+	(void)arg;
+	(void)connection;
+	(void)how;
+	if (c)
+		free(c->body);
+	free(c);
+	*state = NULL;
+}
+
+int ovbd_api_start(const struct ovbd_api_params *p, struct ovbd_api **ret, struct ovbd_error *err)
+{
+	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
+	                       MHD_USE_POLL | MHD_USE_ITC;
+	struct ovbd_api *api = calloc(1, sizeof(*api));
+	struct timespec now;
+
+	if (!api) {
+		close(p->take_fd);
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	*api = (struct ovbd_api){.devices = p->devices,
+	                         .version = p->version,
+	                         .reload = p->reload,
+	                         .arg = p->arg,
+	                         .started = now.tv_sec};
+	api->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, api, MHD_OPTION_LISTEN_SOCKET,
+	                            p->take_fd, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
+	                            MHD_OPTION_END);
+	if (!api->mhd) {
+		close(p->take_fd);
+		free(api);
+		return ovbd_fail_errno(err, -EIO, "starting the control API");
+	}
+	*ret = api;
+	return 0;
+}
+
+void ovbd_api_stop(struct ovbd_api *take_api)
+{
+	if (!take_api)
+		return;
+	MHD_stop_daemon(take_api->mhd);
+	free(take_api);
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A sorted list of devices under one lock, and one condition for whatever changes. Nothing slow
+ * happens under the lock: images and transports are opened, served and closed by the device's own
+ * thread (devices_life.c). Who wants something of a device says so in its struct and waits for its
+ * state to change; who calls into its transport pins it, and the thread closes what nobody pins.
+ */
+#include "daemon/devices.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/auto.h"
+#include "daemon/devices_impl.h"
+#include "daemon/state_file.h"
+
+#define NWORKERS_DEFAULT 16
+#define LOCK_WAIT_MS     2000 /* a process that was killed keeps its locks until its last thread ends */
+#define LOCK_POLL_MS     10
+#define FREE_IDS         1000000
+
+const char *ovbd_device_state_name(enum ovbd_device_state s)
+{
+	static const char *const names[] = {
+		[OVBD_DEVICE_OPENING] = "opening", [OVBD_DEVICE_SERVING] = "serving",
+		[OVBD_DEVICE_FAILED] = "failed",   [OVBD_DEVICE_LEAVING] = "leaving",
+		[OVBD_DEVICE_GONE] = "gone",
+	};
+
+	return names[s];
+}
+
+struct timespec devices_deadline(unsigned ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
+	return t;
+}
+
+void devices_tell(const struct ovbd_devices *ds, bool error, const char *id, const char *sentence)
+{
+	if (ds->told)
+		ds->told(ds->arg, error, id, sentence);
+}
+
+bool devices_wait(struct ovbd_devices *ds, const struct timespec *deadline)
+{
+	if (!deadline)
+		return pthread_cond_wait(&ds->changed, &ds->lock) == 0;
+	return pthread_cond_timedwait(&ds->changed, &ds->lock, deadline) == 0;
+}
+
+/* --- the list --- */
+
+static struct served **place_of(struct ovbd_devices *ds, const char *id)
+{
+	struct served **at = &ds->list;
+
+	while (*at && strcmp((*at)->spec->id, id) < 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static struct served *find(struct ovbd_devices *ds, const char *id)
+{
+	struct served *s = *place_of(ds, id);
+
+	return s && strcmp(s->spec->id, id) == 0 ? s : NULL;
+}
+
+void devices_unlist(struct served *s)
+{
+	struct served **at = place_of(s->all, s->spec->id);
+
+	if (*at == s)
+		*at = s->next;
+	s->state = OVBD_DEVICE_GONE;
+	pthread_cond_broadcast(&s->all->changed);
+}
+
+static void served_free(struct served *s)
+{
+	ovbd_spec_free(s->spec);
+	free(s->path);
+	free(s);
+}
+
+void devices_unref(struct served *take_s)
+{
+	if (--take_s->nrefs == 0)
+		served_free(take_s);
+}
+
+/* --- open and close --- */
+
+static int make_dir(const char *path, mode_t mode, struct ovbd_error *err)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return ovbd_fail_errno(err, -errno, "%s: creating the directory", path);
+	return 0;
+}
+
+static int take_dir(struct ovbd_devices *ds, const char *dir, struct ovbd_error *err)
+{
+	AUTO_FREE char *real = NULL;
+	int r = make_dir(dir, 0755, err);
+
+	if (r < 0)
+		return r;
+	real = realpath(dir, NULL);
+	ds->lock_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!real || ds->lock_fd < 0)
+		return ovbd_fail_errno(err, -errno, "%s", dir);
+	for (unsigned ms = 0; flock(ds->lock_fd, LOCK_EX | LOCK_NB) < 0; ms += LOCK_POLL_MS) {
+		if (errno != EWOULDBLOCK || ms >= LOCK_WAIT_MS)
+			return ovbd_fail(err, -EBUSY, "%s: another ovbdd has it", dir);
+		nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_MS * 1000000L}, NULL);
+	}
+	if (asprintf(&ds->state_dir, "%s/devices", real) < 0) {
+		ds->state_dir = NULL;
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	ds->files_dir = OVBD_MOVE(real);
+	return make_dir(ds->state_dir, 0700, err);
+}
+
+int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices **ret,
+                      struct ovbd_error *err)
+{
+	struct ovbd_devices *ds = calloc(1, sizeof(*ds));
+	pthread_condattr_t monotonic;
+	int r;
+
+	if (!ds)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	ds->lock_fd = -1;
+	ds->nworkers = p->nworkers ? p->nworkers : NWORKERS_DEFAULT;
+	ds->told = p->told;
+	ds->arg = p->arg;
+	pthread_mutex_init(&ds->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&ds->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	r = take_dir(ds, p->state_dir, err);
+	if (r < 0) {
+		ovbd_devices_close(ds);
+		return r;
+	}
+	*ret = ds;
+	return 0;
+}
+
+/* Whether a device still has to come to its end. Lock held. */
+static bool is_awaited(const struct ovbd_devices *ds)
+{
+	for (const struct served *s = ds->list; s; s = s->next)
+		if (!s->kind->survives || !s->t)
+			return true;
+	return false;
+}
+
+size_t ovbd_devices_stop(struct ovbd_devices *ds, unsigned timeout_ms)
+{
+	const struct timespec deadline = devices_deadline(timeout_ms);
+	size_t left;
+
+	pthread_mutex_lock(&ds->lock);
+	ds->stopping = true;
+	pthread_cond_broadcast(&ds->changed);
+	for (struct served *s = ds->list; s; s = s->next)
+		if (s->t && !s->kind->survives)
+			s->t->ops->stop(s->t);
+	while (is_awaited(ds) && devices_wait(ds, &deadline))
+		;
+	left = ds->nthreads;
+	pthread_mutex_unlock(&ds->lock);
+	return left;
+}
+
+void ovbd_devices_close(struct ovbd_devices *take_ds)
+{
+	if (!take_ds)
+		return;
+	while (take_ds->list) {
+		struct served *s = take_ds->list;
+
+		take_ds->list = s->next;
+		served_free(s);
+	}
+	if (take_ds->lock_fd >= 0)
+		close(take_ds->lock_fd);
+	pthread_cond_destroy(&take_ds->changed);
+	pthread_mutex_destroy(&take_ds->lock);
+	free(take_ds->state_dir);
+	free(take_ds->files_dir);
+	free(take_ds);
+}
+
+/* --- attach --- */
+
+/* Lists a new device and starts its thread; the caller has a reference. Lock held. */
+static int enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
+                  const struct ovbd_transport_kind *kind, bool kept, struct served **ret)
+{
+	struct served *s = calloc(1, sizeof(*s));
+	struct served **at;
+	int r;
+
+	if (!s) {
+		ovbd_spec_free(take_spec);
+		return -ENOMEM;
+	}
+	*s = (struct served){.all = ds, .spec = take_spec, .kind = kind, .kept = kept, .nrefs = 1};
+	at = place_of(ds, s->spec->id);
+	s->next = *at;
+	*at = s;
+	r = devices_start(s);
+	if (r < 0) {
+		devices_unlist(s);
+		devices_unref(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+static int set(char **field, char *take_text, struct ovbd_error *err)
+{
+	if (!take_text)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	free(*field);
+	*field = take_text;
+	return 0;
+}
+
+/* The same place, its directory without symbolic links. */
+static int resolve_path(struct ovbd_spec *s, struct ovbd_error *err)
+{
+	const char *slash = strrchr(s->path, '/');
+	AUTO_FREE char *dir = strndup(s->path, slash == s->path ? 1 : (size_t)(slash - s->path));
+	AUTO_FREE char *real = dir ? realpath(dir, NULL) : NULL;
+	char *path;
+
+	if (!real)
+		return ovbd_fail_errno(err, -errno, "%s", s->path);
+	if (asprintf(&path, "%s%s", strcmp(real, "/") == 0 ? "" : real, slash) < 0)
+		path = NULL;
+	return set(&s->path, path, err);
+}
+
+/* What was left open: the transport, and where the device appears. */
+static int complete(const struct ovbd_devices *ds, struct ovbd_spec *s,
+                    const struct ovbd_transport_kind **ret_kind, struct ovbd_error *err)
+{
+	char *path;
+	int r = ovbd_transport_kind_find(s->transport, s->writable, ret_kind, err);
+
+	if (r == 0)
+		r = set(&s->transport, strdup((*ret_kind)->name), err);
+	if (r < 0)
+		return r;
+	if (!(*ret_kind)->suffix)
+		return s->path ? ovbd_fail(err, -EINVAL,
+		                           "with the transport %s the kernel names the device, it "
+		                           "cannot be at %s",
+		                           s->transport, s->path)
+		               : 0;
+	if (s->path)
+		return resolve_path(s, err);
+	if (asprintf(&path, "%s/%s%s", ds->files_dir, s->id, (*ret_kind)->suffix) < 0)
+		path = NULL;
+	return set(&s->path, path, err);
+}
+
+static int choose_id(struct ovbd_devices *ds, struct ovbd_spec *s, struct ovbd_error *err)
+{
+	char id[16];
+
+	for (unsigned i = 0; !s->id && i < FREE_IDS; i++) {
+		snprintf(id, sizeof(id), "%u", i);
+		if (!find(ds, id))
+			s->id = strdup(id);
+	}
+	return s->id ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
+/* The device there is already, which asked may mean. Lock held. */
+static int join(struct served *s, const struct ovbd_spec *asked, struct ovbd_error *err)
+{
+	if (s->state == OVBD_DEVICE_LEAVING || s->leave)
+		return ovbd_fail(err, -EBUSY, "device %s: is being detached", s->spec->id);
+	if (!ovbd_spec_fits(s->spec, asked))
+		return ovbd_fail(
+			err, -EEXIST,
+			"id %s in use: by a device of other images, or attached in another "
+			"way; detach it, or take another id",
+			s->spec->id);
+	if (s->state == OVBD_DEVICE_FAILED) {
+		s->state = OVBD_DEVICE_OPENING;
+		s->retry = true;
+		pthread_cond_broadcast(&s->all->changed);
+	}
+	s->nrefs++;
+	return 0;
+}
+
+/* A reference to the device that take_spec means, a new one if need be. Lock held. */
+static int find_or_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec, struct served **ret,
+                          struct ovbd_error *err)
+{
+	OVBD_AUTO(ovbd_spec_freep) struct ovbd_spec *spec = take_spec;
+	const struct ovbd_transport_kind *kind;
+	struct served *s;
+	int r = choose_id(ds, spec, err);
+
+	if (r < 0)
+		return r;
+	if (ds->stopping)
+		return ovbd_fail(err, -ESHUTDOWN, "device %s: the daemon is ending", spec->id);
+	s = find(ds, spec->id);
+	if (s) {
+		r = join(s, spec, err);
+		if (r == 0)
+			*ret = s;
+		return r;
+	}
+	r = complete(ds, spec, &kind, err);
+	if (r == 0)
+		r = ovbd_state_file_write(ds->state_dir, spec, err);
+	if (r < 0)
+		return r;
+	r = enlist(ds, OVBD_MOVE(spec), kind, false, ret);
+	return r < 0 ? ovbd_fail_errno(err, r, "starting a device") : 0;
+}
+
+int ovbd_devices_attach(struct ovbd_devices *ds, struct ovbd_spec *take_s,
+                        char ret_id[OVBD_SPEC_ID_MAX + 1], struct ovbd_error *err)
+{
+	struct served *s = NULL;
+	int r;
+
+	pthread_mutex_lock(&ds->lock);
+	r = find_or_enlist(ds, take_s, &s, err);
+	if (r == 0) {
+		snprintf(ret_id, OVBD_SPEC_ID_MAX + 1, "%s", s->spec->id);
+		while (s->state == OVBD_DEVICE_OPENING && !ds->stopping)
+			devices_wait(ds, NULL);
+		if (s->state == OVBD_DEVICE_OPENING)
+			r = ovbd_fail(err, -ESHUTDOWN, "device %s: the daemon is ending", ret_id);
+		else if (s->state != OVBD_DEVICE_SERVING)
+			r = s->code < 0
+			            ? ovbd_fail(err, s->code, "device %s: %s", ret_id, s->why.msg)
+			            : ovbd_fail(err, -ECANCELED, "device %s: was detached", ret_id);
+		devices_unref(s);
+	}
+	pthread_mutex_unlock(&ds->lock);
+	return r;
+}
+
+/* --- recovery --- */
+
+static void recover(void *arg, struct ovbd_spec *take_s)
+{
+	struct ovbd_devices *ds = arg;
+	const struct ovbd_transport_kind *kind;
+	char id[OVBD_SPEC_ID_MAX + 1];
+	struct ovbd_error why;
+	struct served *s;
+	int r;
+
+	snprintf(id, sizeof(id), "%s", take_s->id);
+	r = ovbd_transport_kind_find(take_s->transport, take_s->writable, &kind, &why);
+	if (r < 0) {
+		ovbd_spec_free(take_s);
+		devices_tell(ds, true, id, why.msg);
+		return;
+	}
+	pthread_mutex_lock(&ds->lock);
+	r = enlist(ds, take_s, kind, true, &s);
+	if (r == 0)
+		devices_unref(s);
+	pthread_mutex_unlock(&ds->lock);
+	if (r < 0)
+		devices_tell(ds, true, id, strerror(-r));
+}
+
+static void tell_bad(void *arg, const struct ovbd_error *why)
+{
+	devices_tell(arg, true, "", why->msg);
+}
+
+int ovbd_devices_recover(struct ovbd_devices *ds, struct ovbd_error *err)
+{
+	return ovbd_state_file_each(ds->state_dir, recover, tell_bad, ds, err);
+}
+
+void ovbd_devices_settle(struct ovbd_devices *ds, unsigned timeout_ms)
+{
+	const struct timespec deadline = devices_deadline(timeout_ms);
+	bool opening;
+
+	pthread_mutex_lock(&ds->lock);
+	do {
+		opening = false;
+		for (const struct served *s = ds->list; s; s = s->next)
+			opening |= s->state == OVBD_DEVICE_OPENING;
+	} while (opening && devices_wait(ds, &deadline));
+	pthread_mutex_unlock(&ds->lock);
+}
+
+void ovbd_devices_retry(struct ovbd_devices *ds)
+{
+	pthread_mutex_lock(&ds->lock);
+	for (struct served *s = ds->list; s; s = s->next)
+		s->retry |= s->state == OVBD_DEVICE_FAILED;
+	pthread_cond_broadcast(&ds->changed);
+	pthread_mutex_unlock(&ds->lock);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The device manager: devices by their ids, each served by threads of its own, so that what one
+ * waits for (a slow registry) delays no other. Every function may be called from any thread.
+ *
+ * A device is written to a state file before it is announced, and stays there until it is detached:
+ * the manager of the next process attaches it again, at the same path. A device that cannot be
+ * opened then, or whose transport has failed, is tried again until it can: it is `failed` meanwhile.
+ */
+#ifndef OVBD_DAEMON_DEVICES_H
+#define OVBD_DAEMON_DEVICES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/serve.h"
+#include "daemon/spec.h"
+
+enum ovbd_device_state {
+	OVBD_DEVICE_OPENING,
+	OVBD_DEVICE_SERVING,
+	OVBD_DEVICE_FAILED,  /* to be tried again */
+	OVBD_DEVICE_LEAVING, /* its name is gone; who has it open is served to the end */
+	OVBD_DEVICE_GONE,    /* no longer in the list */
+};
+
+/* "opening", "serving", ... */
+const char *ovbd_device_state_name(enum ovbd_device_state s);
+
+/* What there is to say of a device. */
+struct ovbd_device_view {
+	const struct ovbd_spec *spec; /* the transport is its name, never "auto" */
+	enum ovbd_device_state state;
+	const char *path;  /* NULL until it is served */
+	const char *error; /* the sentence of what went wrong last, or NULL */
+	uint64_t size;     /* bytes, while it is served */
+	size_t nlayers;    /* while it is served */
+	uint64_t requests; /* over the network, for its layers since they were opened */
+	uint64_t retries;
+	uint64_t fetched;                     /* bytes */
+	const struct ovbd_serve_stats *stats; /* since the manager has it */
+};
+
+/* What a person may want to know that happened by itself. Any thread. */
+typedef void (*ovbd_devices_told_fn)(void *arg, bool error, const char *id, const char *sentence);
+
+struct ovbd_devices_params {
+	const char *state_dir;     /* created if it is not there; DIR/devices has the state files */
+	unsigned nworkers;         /* of a device; 0: 16 */
+	ovbd_devices_told_fn told; /* may be NULL */
+	void *arg;
+};
+
+enum ovbd_detach {
+	OVBD_DETACH_UNUSED, /* -EBUSY if anybody uses it */
+	OVBD_DETACH_LAZY,   /* its users are served to the end */
+	OVBD_DETACH_FORCE,  /* they get errors */
+};
+
+struct ovbd_devices;
+
+/* -EBUSY: another process has state_dir. */
+int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices **ret,
+                      struct ovbd_error *err);
+
+/* Begins to attach what the state files name; a bad one is told and left alone. */
+int ovbd_devices_recover(struct ovbd_devices *ds, struct ovbd_error *err);
+
+/* Until no device is opening, or timeout_ms have passed. */
+void ovbd_devices_settle(struct ovbd_devices *ds, unsigned timeout_ms);
+
+/* Attaches, and returns when the device is served: its id in ret_id. Again with the same id and
+ * images: the same device. -EEXIST: the id is another's. A failure leaves nothing behind, but for a
+ * device that was there before, which stays failed. Without an id (NULL) the first free number is
+ * the id. */
+int ovbd_devices_attach(struct ovbd_devices *ds, struct ovbd_spec *take_s,
+                        char ret_id[OVBD_SPEC_ID_MAX + 1], struct ovbd_error *err);
+
+/* 0: it is gone. 1: it will be when its last user has closed it. -ENOENT, -EBUSY: by whom. */
+int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,
+                        struct ovbd_error *err);
+
+/* Detaches all. The count of those that are still there, or -errno; err says why of one of them. */
+int ovbd_devices_drain(struct ovbd_devices *ds, enum ovbd_detach how, struct ovbd_error *err);
+
+/* Tries the failed ones now. */
+void ovbd_devices_retry(struct ovbd_devices *ds);
+
+/* Shows the device id, or each if id is NULL, in the order of their ids. Not to call back. The
+ * count of those shown. */
+size_t ovbd_devices_show(struct ovbd_devices *ds, const char *id,
+                         void (*show)(void *arg, const struct ovbd_device_view *v), void *arg);
+
+/* Ends service in order: attach() returns -ESHUTDOWN, the devices are closed but not forgotten;
+ * those the kernel keeps for the next server are left as they are. Returns how many are still at
+ * it after timeout_ms: if any, the process must end without ovbd_devices_close(). */
+size_t ovbd_devices_stop(struct ovbd_devices *ds, unsigned timeout_ms);
+
+/* After ovbd_devices_stop() has returned 0. NULL is fine. */
+void ovbd_devices_close(struct ovbd_devices *take_ds);
+
+#endif

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/* How devices are detached and shown. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/auto.h"
+#include "daemon/devices_impl.h"
+#include "daemon/holders.h"
+
+#define HOLDERS_SIZE (OVBD_ERROR_SIZE - 128)
+
+/* The device with a reference, or NULL. Lock held. */
+static struct served *take_ref(struct ovbd_devices *ds, const char *id)
+{
+	for (struct served *s = ds->list; s; s = s->next)
+		if (strcmp(s->spec->id, id) == 0) {
+			s->nrefs++;
+			return s;
+		}
+	return NULL;
+}
+
+/* Called without the lock: it looks at every process. */
+static int check_unused(const char *id, const char *path, struct ovbd_error *err)
+{
+	char holders[HOLDERS_SIZE];
+
+	if (path && ovbd_holders_find(path, holders, sizeof(holders)) > 0)
+		return ovbd_fail(err, -EBUSY, "device %s: in use by %s", id, holders);
+	return 0;
+}
+
+/* Takes the name of a served device away, or ends its service. The lock is held, and given up while
+ * the transport is called: that may take its time. 1: it has users still. */
+static int take_away(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
+{
+	struct ovbd_devices *ds = s->all;
+	struct ovbd_transport *t = s->t;
+	int r = 0;
+
+	s->leave = true;
+	s->npins++;
+	pthread_mutex_unlock(&ds->lock);
+	if (t->ops->detach)
+		r = t->ops->detach(t, err);
+	if (r >= 0 && (how == OVBD_DETACH_FORCE || !t->ops->detach)) {
+		t->ops->stop(t);
+		r = 0;
+	}
+	pthread_mutex_lock(&ds->lock);
+	s->npins--;
+	if (r < 0)
+		s->leave = false;
+	else if (s->state == OVBD_DEVICE_SERVING)
+		s->state = OVBD_DEVICE_LEAVING;
+	pthread_cond_broadcast(&ds->changed);
+	return r;
+}
+
+/* Lock held. */
+static int leave(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
+{
+	AUTO_FREE char *path = s->path ? strdup(s->path) : NULL;
+	int r = 0;
+
+	if (how == OVBD_DETACH_UNUSED && s->state == OVBD_DEVICE_SERVING) {
+		pthread_mutex_unlock(&s->all->lock);
+		r = check_unused(s->spec->id, path, err);
+		pthread_mutex_lock(&s->all->lock);
+	}
+	if (r < 0)
+		return r;
+	if (s->t)
+		r = take_away(s, how, err);
+	else
+		s->leave = true;
+	pthread_cond_broadcast(&s->all->changed);
+	if (r != 0)
+		return r;
+	while (s->state != OVBD_DEVICE_GONE && !s->all->stopping)
+		devices_wait(s->all, NULL);
+	return 0;
+}
+
+int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,
+                        struct ovbd_error *err)
+{
+	struct served *s;
+	int r;
+
+	pthread_mutex_lock(&ds->lock);
+	s = take_ref(ds, id);
+	if (!s) {
+		r = ovbd_fail(err, -ENOENT, "device %.80s: there is none of this id", id);
+	} else {
+		r = leave(s, how, err);
+		devices_unref(s);
+	}
+	pthread_mutex_unlock(&ds->lock);
+	return r;
+}
+
+/* The id after after, "" for the first; false if there is none. */
+static bool next_id(struct ovbd_devices *ds, const char *after, char ret[OVBD_SPEC_ID_MAX + 1])
+{
+	const struct served *s;
+
+	pthread_mutex_lock(&ds->lock);
+	s = ds->list;
+	while (s && strcmp(s->spec->id, after) <= 0)
+		s = s->next;
+	if (s)
+		snprintf(ret, OVBD_SPEC_ID_MAX + 1, "%s", s->spec->id);
+	pthread_mutex_unlock(&ds->lock);
+	return s != NULL;
+}
+
+int ovbd_devices_drain(struct ovbd_devices *ds, enum ovbd_detach how, struct ovbd_error *err)
+{
+	char id[OVBD_SPEC_ID_MAX + 1] = "";
+	int left = 0;
+
+	while (next_id(ds, id, id)) {
+		struct ovbd_error why;
+		const int r = ovbd_devices_detach(ds, id, how, &why);
+
+		if (r == 0 || r == -ENOENT)
+			continue;
+		left++;
+		if (r < 0)
+			ovbd_fail(err, r, "%s", why.msg);
+		else
+			ovbd_fail(err, r, "device %s: its users are served to the end", id);
+	}
+	return left;
+}
+
+static void show_one(const struct served *s, void (*show)(void *, const struct ovbd_device_view *),
+                     void *arg)
+{
+	struct ovbd_device_view v = {
+		.spec = s->spec,
+		.state = s->state,
+		.path = s->path,
+		.error = s->why.msg[0] ? s->why.msg : NULL,
+		.size = s->size,
+		.nlayers = s->img ? s->img->nlayers : 0,
+		.stats = &s->stats,
+	};
+
+	for (size_t i = 0; i < v.nlayers; i++)
+		if (s->img->layers[i].http) {
+			const struct ovbd_http_stats h = ovbd_http_stats(s->img->layers[i].http);
+
+			v.requests += h.requests;
+			v.retries += h.retries;
+			v.fetched += h.bytes;
+		}
+	show(arg, &v);
+}
+
+size_t ovbd_devices_show(struct ovbd_devices *ds, const char *id,
+                         void (*show)(void *arg, const struct ovbd_device_view *v), void *arg)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&ds->lock);
+	for (const struct served *s = ds->list; s; s = s->next)
+		if (!id || strcmp(id, s->spec->id) == 0) {
+			show_one(s, show, arg);
+			n++;
+		}
+	pthread_mutex_unlock(&ds->lock);
+	return n;
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The life of a device, in a thread of its own:
+ *
+ *     opening ──► serving ──► (leaving) ──► gone
+ *      │   ▲         │ the transport has failed
+ *      │   └─ retry ─┴──► failed             detached, stopped, or never served: gone
+ *
+ * Only this thread opens and closes; it publishes the transport under the lock, and takes it back
+ * under the lock once nobody pins it. While the daemon ends nothing is forgotten: the state file
+ * stays for the next one.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/auto.h"
+#include "daemon/devices_impl.h"
+#include "daemon/state_file.h"
+
+#define RETRY_FIRST_MS 1000
+#define RETRY_MAX_MS   30000
+#define TOLD_EVERY_S   1 /* failed requests of one device */
+
+/* What is open; the blob of a read-only device is its image's. */
+struct line {
+	struct ovbd_image *img;
+	struct ovbd_device *writable;
+	struct ovbd_device read_only;
+	struct ovbd_transport *t;
+	char *path;
+};
+
+static void line_close(struct line *l)
+{
+	if (l->t)
+		l->t->ops->close(l->t);
+	ovbd_device_close(l->writable);
+	ovbd_image_close(l->img);
+	free(l->path);
+	*l = (struct line){0};
+}
+
+static struct ovbd_device *line_device(struct line *l)
+{
+	return l->writable ? l->writable : &l->read_only;
+}
+
+static int line_open(const struct served *s, struct line *l, struct ovbd_error *err)
+{
+	const struct ovbd_spec *spec = s->spec;
+	const struct ovbd_image_params image = {.format = spec->format};
+	struct ovbd_transport_open p = {.id = spec->id, .path = spec->path};
+	int r;
+
+	*l = (struct line){0};
+	if (spec->writable)
+		r = ovbd_device_open_file(spec->images[0], &l->writable, err);
+	else
+		r = ovbd_image_open((const char *const *)spec->images, spec->nimages, &image,
+		                    &l->img, err);
+	if (r < 0)
+		return r;
+	if (l->img)
+		l->read_only.blob = l->img->blob;
+	p.device = line_device(l);
+	p.nworkers = s->all->nworkers;
+	r = s->kind->open(&p, &l->t, &l->path, err);
+	if (r < 0)
+		line_close(l);
+	return r;
+}
+
+/* Lock held. */
+static bool is_over(const struct served *s)
+{
+	return s->leave || s->all->stopping;
+}
+
+/* Announces what is open; false if it is not wanted any more. */
+static bool publish(struct served *s, struct line *l)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&s->all->lock);
+	wanted = !is_over(s);
+	if (wanted) {
+		s->t = l->t;
+		s->img = l->img;
+		s->path = OVBD_MOVE(l->path);
+		s->size = line_device(l)->blob->size;
+		s->state = OVBD_DEVICE_SERVING;
+		s->kept = true;
+		s->code = 0;
+		s->why.msg[0] = '\0';
+		pthread_cond_broadcast(&s->all->changed);
+	}
+	pthread_mutex_unlock(&s->all->lock);
+	return wanted;
+}
+
+static void withdraw(struct served *s, struct line *l)
+{
+	pthread_mutex_lock(&s->all->lock);
+	while (s->npins > 0)
+		devices_wait(s->all, NULL);
+	s->t = NULL;
+	s->img = NULL;
+	l->path = OVBD_MOVE(s->path);
+	s->size = 0;
+	pthread_mutex_unlock(&s->all->lock);
+}
+
+static void request_failed(void *arg, const struct ovbd_request *rq, int code,
+                           const struct ovbd_error *why)
+{
+	struct served *s = arg;
+	struct timespec now;
+	bool tell;
+
+	(void)rq;
+	(void)code;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pthread_mutex_lock(&s->all->lock);
+	tell = s->told == 0 || now.tv_sec - s->told >= TOLD_EVERY_S;
+	if (tell)
+		s->told = now.tv_sec;
+	s->why = *why;
+	pthread_mutex_unlock(&s->all->lock);
+	if (tell)
+		devices_tell(s->all, true, s->spec->id, why->msg);
+}
+
+/* One turn: 0 when it has been served to its end, or why it could not be. */
+static int serve_once(struct served *s, struct ovbd_error *err)
+{
+	struct ovbd_serve_params p = {
+		.nworkers = s->all->nworkers,
+		.failed = request_failed,
+		.arg = s,
+		.stats = &s->stats,
+	};
+	struct line l;
+	int r = line_open(s, &l, err);
+
+	if (r < 0)
+		return r;
+	if (publish(s, &l)) {
+		devices_tell(s->all, false, s->spec->id, "serving");
+		r = ovbd_serve(l.t, line_device(&l), &p, err);
+		withdraw(s, &l);
+	}
+	line_close(&l);
+	return r;
+}
+
+/* Whether to try again after a failure, when the time has come. */
+static bool try_again(struct served *s, int code, const struct ovbd_error *why, unsigned wait_ms)
+{
+	const struct timespec deadline = devices_deadline(wait_ms);
+	bool again;
+
+	pthread_mutex_lock(&s->all->lock);
+	s->code = code;
+	s->why = *why;
+	again = s->kept && !is_over(s);
+	if (again) {
+		s->state = OVBD_DEVICE_FAILED;
+		s->retry = false;
+		pthread_cond_broadcast(&s->all->changed);
+		while (!s->retry && !is_over(s) && devices_wait(s->all, &deadline))
+			;
+		again = !is_over(s);
+		if (again)
+			s->state = OVBD_DEVICE_OPENING;
+	}
+	pthread_mutex_unlock(&s->all->lock);
+	return again;
+}
+
+/* The end: forgotten, unless it is the daemon that ends. */
+static void bury(struct served *s)
+{
+	struct ovbd_devices *ds = s->all;
+	struct ovbd_error err;
+	bool forget;
+
+	pthread_mutex_lock(&ds->lock);
+	forget = s->leave || !ds->stopping || !s->kept;
+	if (forget && ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
+		devices_tell(ds, true, s->spec->id, err.msg);
+	devices_unlist(s);
+	devices_unref(s);
+	ds->nthreads--;
+	pthread_cond_broadcast(&ds->changed);
+	pthread_mutex_unlock(&ds->lock);
+}
+
+static void *live(void *arg)
+{
+	struct served *s = arg;
+	unsigned wait_ms = RETRY_FIRST_MS;
+	struct ovbd_error err = {0}, last = {0};
+
+	for (;;) {
+		const uint64_t reads = atomic_load(&s->stats.reads);
+		const int r = serve_once(s, &err);
+
+		if (r == 0)
+			break;
+		if (strcmp(err.msg, last.msg) != 0) /* once, not at every try */
+			devices_tell(s->all, true, s->spec->id, err.msg);
+		last = err;
+		if (atomic_load(&s->stats.reads) != reads)
+			wait_ms = RETRY_FIRST_MS;
+		if (!try_again(s, r, &err, wait_ms))
+			break;
+		wait_ms = wait_ms < RETRY_MAX_MS / 2 ? wait_ms * 2 : RETRY_MAX_MS;
+	}
+	devices_tell(s->all, false, s->spec->id, "ended");
+	bury(s);
+	return NULL;
+}
+
+int devices_start(struct served *s)
+{
+	pthread_attr_t detached;
+	pthread_t thread;
+	int r = -pthread_attr_init(&detached);
+
+	if (r < 0)
+		return r;
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	s->nrefs++;
+	r = -pthread_create(&thread, &detached, live, s);
+	pthread_attr_destroy(&detached);
+	if (r < 0)
+		s->nrefs--;
+	else
+		s->all->nthreads++;
+	return r;
+}

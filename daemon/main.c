@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ovbdd: the device manager and the control API, put together. All signals are blocked in all
+ * threads and taken by this one, which otherwise only tells the watchdog that it lives.
+ *
+ * Start: take the state directory (one daemon each), begin to attach what it names, listen; ready
+ * once the old devices are there, or their time is over. End: stop the devices first, which lets
+ * go the API's requests that wait for them, then the API. A worker that still waits for a network is
+ * not waited for: then the process just ends, as it may at any moment.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "daemon/api.h"
+#include "daemon/control_socket.h"
+#include "daemon/devices.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/options.h"
+
+#define SETTLE_MS  10000 /* old devices may delay the start so long */
+#define STOP_MS    5000
+#define EXIT_USAGE 2
+
+struct ovbdd {
+	struct ovbd_options options;
+	struct ovbd_devices *devices;
+	struct ovbd_api *api;
+	char *socket;
+};
+
+static void told(void *arg, bool error, const char *id, const char *sentence)
+{
+	(void)arg;
+	if (id[0])
+		ovbd_log(error ? OVBD_LOG_WARNING : OVBD_LOG_INFO, "device %s: %s", id, sentence);
+	else
+		ovbd_log(error ? OVBD_LOG_WARNING : OVBD_LOG_INFO, "%s", sentence);
+}
+
+/* In the thread of a request; the rest is done by the main thread. */
+static void ask_reload(void *arg)
+{
+	(void)arg;
+	kill(getpid(), SIGHUP);
+}
+
+static void block_signals(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, ret, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int start_api(struct ovbdd *d, struct ovbd_error *err)
+{
+	struct ovbd_api_params p = {
+		.devices = d->devices,
+		.version = OVBD_VERSION,
+		.reload = ask_reload,
+	};
+	int r = ovbd_control_socket_listen(d->socket, &p.take_fd, err);
+
+	return r < 0 ? r : ovbd_api_start(&p, &d->api, err);
+}
+
+static int start(struct ovbdd *d, struct ovbd_error *err)
+{
+	const struct ovbd_devices_params p = {
+		.state_dir = d->options.state_dir,
+		.nworkers = d->options.nworkers,
+		.told = told,
+	};
+	int r = ovbd_devices_open(&p, &d->devices, err);
+
+	if (r < 0)
+		return r;
+	if (d->options.socket)
+		d->socket = strdup(d->options.socket);
+	else if (asprintf(&d->socket, "%s/ovbdd.sock", d->options.state_dir) < 0)
+		d->socket = NULL;
+	if (!d->socket)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	r = ovbd_devices_recover(d->devices, err);
+	if (r == 0)
+		r = start_api(d, err);
+	if (r < 0)
+		return r;
+	ovbd_devices_settle(d->devices, SETTLE_MS);
+	ovbd_notify("READY=1");
+	ovbd_log(OVBD_LOG_INFO, "ready: listening on %s", d->socket);
+	return 0;
+}
+
+static void reload(struct ovbdd *d)
+{
+	struct ovbd_error err;
+
+	ovbd_notify("RELOADING=1");
+	if (ovbd_options_load(&d->options, &err) < 0)
+		ovbd_log(OVBD_LOG_ERROR, "%s; goes on as before", err.msg);
+	ovbd_log_set(d->options.level);
+	ovbd_devices_retry(d->devices);
+	ovbd_log(OVBD_LOG_INFO, "reloaded");
+	ovbd_notify("READY=1");
+}
+
+/* Until a signal that ends it. */
+static void run(struct ovbdd *d, const sigset_t *signals)
+{
+	const unsigned ms = ovbd_notify_watchdog_ms();
+	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+	int sig;
+
+	for (;;) {
+		sig = sigtimedwait(signals, NULL, ms ? &pause : NULL);
+		if (sig == SIGHUP) {
+			reload(d);
+		} else if (sig > 0) {
+			ovbd_log(OVBD_LOG_INFO, "%s: ending", strsignal(sig));
+			return;
+		}
+		if (ms) {
+			ovbd_devices_show(d->devices, "", NULL, NULL); /* its lock is free */
+			ovbd_notify("WATCHDOG=1");
+		}
+	}
+}
+
+static void finish(struct ovbdd *d)
+{
+	struct ovbd_error err = {0};
+	size_t left;
+
+	ovbd_notify("STOPPING=1");
+	if (d->devices && d->options.drain_on_exit &&
+	    ovbd_devices_drain(d->devices, OVBD_DETACH_LAZY, &err) != 0)
+		ovbd_log(OVBD_LOG_WARNING, "draining: %s", err.msg);
+	if (d->api)
+		unlink(d->socket); /* before the lock of the state directory is given up */
+	left = d->devices ? ovbd_devices_stop(d->devices, STOP_MS) : 0;
+	if (left > 0) {
+		ovbd_log(OVBD_LOG_INFO, "leaves %zu devices to the next ovbdd", left);
+		_exit(EXIT_SUCCESS);
+	}
+	ovbd_api_stop(d->api);
+	ovbd_devices_close(d->devices);
+	free(d->socket);
+}
+
+int main(int argc, char **argv)
+{
+	struct ovbdd d = {0};
+	struct ovbd_error err;
+	sigset_t signals;
+	int r = ovbd_options_parse(argc, argv, &d.options, &err);
+
+	if (r < 0) {
+		ovbd_log(OVBD_LOG_ERROR, "%s", err.msg);
+		return EXIT_USAGE;
+	}
+	if (d.options.help || d.options.version) {
+		fputs(d.options.help ? ovbd_options_help : "ovbdd " OVBD_VERSION "\n", stdout);
+		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	if (d.options.check)
+		return EXIT_SUCCESS;
+	ovbd_log_set(d.options.level);
+	block_signals(&signals);
+	r = start(&d, &err);
+	if (r < 0)
+		ovbd_log(OVBD_LOG_ERROR, "%s", err.msg);
+	else
+		run(&d, &signals);
+	finish(&d);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

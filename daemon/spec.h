@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a device shall be: what a user asks for, and what is kept of it in a file. Both are the same
+ * JSON object:
+ *
+ *   id         1 to 64 of A-Z a-z 0-9 . _ -, no . or - first; optional when asked for
+ *   images     absolute paths and URLs, bottom first
+ *   format     of the images, as ovbd_format_parse(); default "auto"
+ *   transport  default "auto"
+ *   path       where the device shall appear, absolute; default: chosen by the manager
+ *   writable   default false
+ */
+#ifndef OVBD_DAEMON_SPEC_H
+#define OVBD_DAEMON_SPEC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "image/image.h"
+
+#define OVBD_SPEC_ID_MAX   64
+#define OVBD_SPEC_SIZE_MAX (1u << 20) /* bytes of JSON */
+
+struct ovbd_spec {
+	char *id;
+	char **images;
+	size_t nimages;
+	enum ovbd_format format;
+	char *transport;
+	char *path; /* NULL: not given */
+	bool writable;
+};
+
+/* -EINVAL with what is wrong: a key that is unknown, missing, or of a wrong type. Without an id
+ * *ret has none (NULL). */
+int ovbd_spec_decode(const json_t *object, struct ovbd_spec **ret, struct ovbd_error *err);
+
+/* NULL: out of memory. To be released. */
+json_t *ovbd_spec_encode(const struct ovbd_spec *s);
+
+/* 0, or -EINVAL. */
+int ovbd_spec_check_id(const char *id, struct ovbd_error *err);
+
+/* Whether asked can be answered by the device that have describes: the same images, and nothing
+ * else that was asked for contradicts. */
+bool ovbd_spec_fits(const struct ovbd_spec *have, const struct ovbd_spec *asked);
+
+/* NULL is fine. */
+void ovbd_spec_free(struct ovbd_spec *s);
+
+static inline void ovbd_spec_freep(struct ovbd_spec **s)
+{
+	ovbd_spec_free(*s);
+}
+
+#endif
