@@ -3,9 +3,9 @@
  * How a server ends. All signals are blocked and one thread waits for them, so that nothing here
  * runs in a signal handler.
  *
- * The first SIGTERM, SIGINT or SIGHUP takes the file's name away; if nobody has the file open, that
- * is the end. Otherwise its users (a loop device, a virtual machine) are served until the last has
- * closed it: an operator who stops a service must not break a mounted file system. A second signal
+ * The first SIGTERM, SIGINT or SIGHUP takes the name away, a file's or a socket's; if nobody has it
+ * open, that is the end. Otherwise its users (a loop device, a virtual machine) are served until the
+ * last has closed it: an operator who stops a service must not break a mounted file system. A second signal
  * stops at once, and leaves them with errors; also the workers, if they still wait for a network that
  * does not answer.
  *
@@ -57,15 +57,24 @@ void ovbd_serving_block_signals(struct ovbd_serving *s, const char *command)
 	pthread_sigmask(SIG_BLOCK, &s->signals, &s->old_mask);
 }
 
+/* Where it finds what is served. */
+static int tell_command(const struct ovbd_serving *s)
+{
+	AUTO_FREE char *file = s->uri ? NULL : realpath(s->path, NULL);
+
+	if (s->uri)
+		return setenv("OVBD_URI", s->uri, 1);
+	return file ? setenv("OVBD_FILE", file, 1) : -1;
+}
+
 static int start_command(struct ovbd_serving *s, struct ovbd_error *err)
 {
 	const char *const argv[] = {"sh", "-c", s->command, NULL};
-	AUTO_FREE char *file = realpath(s->path, NULL);
 	posix_spawnattr_t attr;
 	sigset_t defaults;
 	int r;
 
-	if (!file || setenv("OVBD_FILE", file, 1) < 0)
+	if (tell_command(s) < 0)
 		return ovbd_fail_errno(err, -errno, "%s", s->path);
 	r = -posix_spawnattr_init(&attr);
 	if (r < 0)

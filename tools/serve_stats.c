@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a server tells while it runs. An image whose server has gone away fails thousands of reads
+ * What a server tells while it runs. An image whose server has gone away fails thousands of requests
  * in a second, all for one reason: a line is written for the first, and then at most one a second,
  * with the number of those in between.
  */
@@ -43,6 +43,23 @@ static long long now_ms(void)
 	return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+static const char *name_of(enum ovbd_request_op op)
+{
+	switch (op) {
+	case OVBD_REQUEST_READ:
+		return "read";
+	case OVBD_REQUEST_WRITE:
+		return "write";
+	case OVBD_REQUEST_WRITE_ZEROES:
+		return "zeroing";
+	case OVBD_REQUEST_DISCARD:
+		return "discard";
+	case OVBD_REQUEST_FLUSH:
+		return "flush";
+	}
+	return "request";
+}
+
 void ovbd_serving_failed(void *arg, const struct ovbd_request *rq, int code,
                          const struct ovbd_error *why)
 {
@@ -61,8 +78,8 @@ void ovbd_serving_failed(void *arg, const struct ovbd_request *rq, int code,
 	untold = atomic_exchange(&s->untold, 0);
 	if (untold > 0)
 		snprintf(before, sizeof(before), " (and %lu more before it)", untold);
-	ovbd_serving_tell(s, true, "read of %" PRIu64 " bytes at %" PRIu64 " failed%s: %s", rq->len,
-	                  rq->off, before, why->msg);
+	ovbd_serving_tell(s, true, "%s of %" PRIu64 " bytes at %" PRIu64 " failed%s: %s",
+	                  name_of(rq->op), rq->len, rq->off, before, why->msg);
 }
 
 void ovbd_serving_tell_stats(struct ovbd_serving *s)
@@ -72,7 +89,7 @@ void ovbd_serving_tell_stats(struct ovbd_serving *s)
 	size_t nremote = 0;
 	char bytes[OVBD_SIZE_TEXT], size[OVBD_SIZE_TEXT];
 
-	for (size_t i = 0; i < s->img->nlayers; i++) {
+	for (size_t i = 0; s->img && i < s->img->nlayers; i++) {
 		const struct ovbd_image_layer *l = &s->img->layers[i];
 
 		if (l->http) {
@@ -88,6 +105,11 @@ void ovbd_serving_tell_stats(struct ovbd_serving *s)
 	ovbd_serving_tell(s, false, "%" PRIu64 " reads, %s; %" PRIu64 " failed",
 	                  (uint64_t)s->stats->reads, ovbd_size_text(bytes, s->stats->bytes),
 	                  (uint64_t)s->stats->failed);
+	if (s->writable)
+		ovbd_serving_tell(s, false, "%" PRIu64 " writes, %s; %" PRIu64 " flushes",
+		                  (uint64_t)s->stats->writes,
+		                  ovbd_size_text(bytes, s->stats->written_bytes),
+		                  (uint64_t)s->stats->flushes);
 	if (nremote > 0)
 		ovbd_serving_tell(s, false,
 		                  "fetched %s of the %s of %zu remote layer%s: %" PRIu64

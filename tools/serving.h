@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "base/device.h"
 #include "image/image.h"
 #include "tools/cli.h"
 
@@ -17,9 +18,16 @@ struct ovbd_transport;
 
 struct ovbd_serving {
 	const struct ovbd_cli *c;
-	const char *path; /* the file's place, as it was given */
-	const struct ovbd_image *img;
+	const char *path; /* the file's place, or the NBD server's address, as it was given */
+	const char *uri;  /* of an NBD server; NULL: it is a file */
 	struct ovbd_transport *t;
+
+	/* serve_open.c's own, but to be looked at. */
+	struct ovbd_device *device;   /* one of the following */
+	struct ovbd_device *writable; /* or NULL */
+	struct ovbd_device read_only; /* the image keeps its blob */
+	struct ovbd_image *img;       /* NULL: a device that is writable */
+
 	struct ovbd_serve_stats *stats;
 	bool to_syslog; /* there is no terminal: it runs in the background */
 
@@ -34,10 +42,25 @@ struct ovbd_serving {
 	bool stopped;      /* and the second */
 	atomic_bool ended; /* ovbd_serve() has returned */
 
-	/* serve_stats.c's own: failed reads, told once a second at most. */
+	/* serve_stats.c's own: failed requests, told once a second at most. */
 	_Atomic long long told_ms;
 	_Atomic unsigned long untold;
 };
+
+/* Open what the operands name (writable: the one operand), and then a transport for it. 0, or the
+ * exit status of a failure that has been told. */
+int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f);
+int ovbd_serving_open_nbd(struct ovbd_serving *s, const char *export, unsigned nworkers);
+int ovbd_serving_open_fuse(struct ovbd_serving *s, bool allow_other, unsigned nworkers);
+void ovbd_serving_close(struct ovbd_serving *s);
+
+/* In the child: returns 0, and *ret_ready_fd is where to write that the server is there. In the
+ * parent: returns 1 when that has happened or the child has ended, with *ret_status. */
+int ovbd_serving_fork(struct ovbd_cli *c, int *ret_ready_fd, int *ret_status);
+
+/* The server is there: lets the parent go, and what belongs to its terminal. False: the parent has
+ * not waited, so nobody knows of this server. */
+bool ovbd_serving_enter_background(struct ovbd_serving *s, int ready_fd);
 
 /* Before any thread is started: the signals are for serve_run.c. command may be NULL. */
 void ovbd_serving_block_signals(struct ovbd_serving *s, const char *command);
@@ -53,7 +76,7 @@ int ovbd_serving_join_control(struct ovbd_serving *s);
 void ovbd_serving_failed(void *arg, const struct ovbd_request *rq, int code,
                          const struct ovbd_error *why);
 
-/* How much was read, and what of it was fetched over the network. */
+/* How much was read and written, and what of it was fetched over the network. */
 void ovbd_serving_tell_stats(struct ovbd_serving *s);
 
 /* A line for the operator: standard error, or the system's log. Errors also with -q. */

@@ -7,11 +7,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <syslog.h>
 #include <unistd.h>
 
-#include "daemon/fuse.h"
 #include "daemon/serve.h"
 #include "tools/serving.h"
 #include "tools/size.h"
@@ -23,6 +20,9 @@
 
 enum {
 	OPTION_FUSE = OVBD_OPTION_LONG,
+	OPTION_NBD,
+	OPTION_EXPORT,
+	OPTION_RW,
 	OPTION_ALLOW_OTHER,
 	OPTION_BACKGROUND,
 	OPTION_FOREGROUND,
@@ -33,18 +33,26 @@ static const struct ovbd_option options[] = {
 	{OPTION_FUSE, "fuse", "FILE",
          "Present the image as the regular, read-only file FILE. FILE is created, or is an empty "
          "file; what a server that was killed has left there is cleared away."},
+	{OPTION_NBD, "nbd", "ADDRESS",
+         "Serve it to NBD clients (qemu, nbdcopy, a kernel's) at ADDRESS: HOST:PORT, or the path "
+         "of a "
+         "Unix socket, which is made; ./NAME:1 is a path too."},
+	{OPTION_EXPORT, "export", "NAME",
+         "The NBD export's name (default: the empty one, which always leads to it)."},
+	{OPTION_RW, "rw", NULL,
+         "Let NBD clients write: SRC is one raw file or block device, written in place."},
 	OVBD_OPTION_FORMAT_ENTRY,
-	{'j', "threads", "N", "Reads that are worked on at a time (default 16)."},
+	{'j', "threads", "N", "Requests that are worked on at a time (default 16)."},
 	{OPTION_ALLOW_OTHER, "allow-other", NULL,
          "Let all users open FILE, not only this one. Who is not root needs user_allow_other in "
          "/etc/fuse.conf for it."},
 	{OPTION_FOREGROUND, "foreground", NULL, "Serve until a signal comes (the default)."},
 	{OPTION_BACKGROUND, "background", NULL,
-         "Return when FILE is there, and serve on in the background; messages go to the system's "
-         "log."},
+         "Return when it can be opened, and serve on in the background; messages go to the "
+         "system's log."},
 	{OPTION_RUN, "run", "COMMAND",
-         "Serve while the shell runs COMMAND, which finds the file's name in $OVBD_FILE; exit "
-         "with its status."},
+         "Serve while the shell runs COMMAND, which finds the file's name in $OVBD_FILE, or an NBD "
+         "server's URI in $OVBD_URI; exit with its status."},
 	{0},
 };
 
@@ -56,6 +64,8 @@ static const struct ovbd_example examples[] = {
          "serve a remote layer, of which only what is read is fetched"},
 	{"ovbd serve --fuse disk.raw --run 'qemu-img info disk.raw' image.json",
          "serve for as long as a command runs"},
+	{"ovbd serve --nbd disk.sock image.json", "serve it to qemu, as nbd:unix:disk.sock"},
+	{"ovbd serve --nbd [::1]:10809 --rw scratch.raw", "a raw file that clients may write"},
 	{"umount disk.raw", "end a server, as SIGTERM does (not as root: fusermount3 -u disk.raw)"},
 	{NULL},
 };
@@ -64,14 +74,15 @@ static int run(struct ovbd_cli *c);
 
 const struct ovbd_verb ovbd_verb_serve = {
 	.name = "serve",
-	.summary = "Present an image as a file, without unpacking it",
-	.usage = "--fuse FILE SRC...",
+	.summary = "Present an image as a file or to NBD clients, without unpacking it",
+	.usage = "--fuse FILE|--nbd ADDRESS SRC...",
 	.text = "SRC is a layer, a URL, an image configuration (JSON), or several layers, bottom "
 		"first. The file can be loop-mounted, given to qemu, or read with anything.\n\n"
-		"SIGINT, SIGTERM or SIGHUP ends the server and takes FILE away. If it is still in "
-		"use, a loop device for one, its users are served until the last has closed it; a "
-		"second signal ends the server at once and leaves them with errors. SIGUSR1 shows "
-		"how much was read, and what of it was fetched; so does the end with -v.",
+		"SIGINT, SIGTERM or SIGHUP ends the server and takes FILE, or the socket, away. If "
+		"it is still in use, by a loop device or an NBD client, its users are served until "
+		"the last has closed it; a second signal ends the server at once and leaves them "
+		"with errors. SIGUSR1 shows how much was read, and what of it was fetched; so does "
+		"the end with -v.",
 	.options = options,
 	.examples = examples,
 	.exits = "With --run, that of COMMAND, or 128 and the number of the signal that killed it.",
@@ -80,10 +91,12 @@ const struct ovbd_verb ovbd_verb_serve = {
 
 struct arguments {
 	const char *fuse;
+	const char *nbd;
+	const char *export;
 	const char *command;
 	enum ovbd_format format;
 	unsigned nthreads;
-	bool allow_other, background;
+	bool allow_other, background, writable;
 };
 
 static int parse_threads(struct ovbd_cli *c, unsigned *ret)
@@ -105,6 +118,15 @@ static int parse_option(struct ovbd_cli *c, int id, struct arguments *a)
 	switch (id) {
 	case OPTION_FUSE:
 		a->fuse = c->value;
+		return 0;
+	case OPTION_NBD:
+		a->nbd = c->value;
+		return 0;
+	case OPTION_EXPORT:
+		a->export = c->value;
+		return 0;
+	case OPTION_RW:
+		a->writable = true;
 		return 0;
 	case 'f':
 		return ovbd_source_format(c, c->value, &a->format);
@@ -136,10 +158,18 @@ static int parse(struct ovbd_cli *c, struct arguments *a)
 			return -1;
 	if (id < 0)
 		return -1;
-	if (!a->fuse)
-		ovbd_cli_usage(c, "--fuse FILE is missing");
+	if (!a->fuse && !a->nbd)
+		ovbd_cli_usage(c, "--fuse FILE or --nbd ADDRESS is missing");
+	else if (a->fuse && a->nbd)
+		ovbd_cli_usage(c, "--fuse and --nbd exclude each other");
+	else if (a->fuse && (a->export || a->writable))
+		ovbd_cli_usage(c, "%s goes with --nbd", a->export ? "--export" : "--rw");
+	else if (a->nbd && a->allow_other)
+		ovbd_cli_usage(c, "--allow-other goes with --fuse");
 	else if (c->noperands == 0)
 		ovbd_cli_usage(c, "SRC is missing");
+	else if (a->writable && c->noperands > 1)
+		ovbd_cli_usage(c, "--rw takes one SRC, a raw file or a block device");
 	else if (a->command && a->background)
 		ovbd_cli_usage(c, "--run and --background exclude each other");
 	else
@@ -147,57 +177,17 @@ static int parse(struct ovbd_cli *c, struct arguments *a)
 	return -1;
 }
 
-/* In the child: returns 0, and *ret_ready_fd is where to write that the file is there. In the
- * parent: returns 1 when that has happened or the child has ended, with *ret_status. */
-static int fork_background(struct ovbd_cli *c, int *ret_ready_fd, int *ret_status)
-{
-	int ends[2], status;
-	char byte;
-	pid_t pid;
-
-	*ret_status = OVBD_EXIT_FAILURE;
-	if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
-		ovbd_cli_error(c, "going into the background: %s", strerror(errno));
-		return 1;
-	}
-	if (pid == 0) {
-		close(ends[0]);
-		setsid();
-		*ret_ready_fd = ends[1];
-		return 0;
-	}
-	close(ends[1]);
-	if (read(ends[0], &byte, 1) == 1)
-		*ret_status = OVBD_EXIT_OK;
-	else if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
-		*ret_status = WEXITSTATUS(status);
-	close(ends[0]);
-	return 1;
-}
-
-/* The file is there: lets the parent go, and what belongs to its terminal. False: the parent has not
- * waited, so nobody knows of this server. */
-static bool enter_background(struct ovbd_serving *s, int ready_fd)
-{
-	AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	bool told;
-
-	openlog("ovbd", LOG_PID, LOG_DAEMON);
-	s->to_syslog = true;
-	for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
-		dup2(null, fd);
-	told = chdir("/") == 0 && write(ready_fd, "", 1) == 1;
-	close(ready_fd);
-	return told;
-}
-
 static void tell_ready(const struct ovbd_serving *s)
 {
-	char size[OVBD_SIZE_TEXT];
+	char size[OVBD_SIZE_TEXT], layers[32] = "writable";
+	const bool named = s->uri != NULL;
 
-	ovbd_serving_tell(s, false, "ready: %s, %zu layer%s",
-	                  ovbd_size_text(size, s->img->blob->size), s->img->nlayers,
-	                  s->img->nlayers == 1 ? "" : "s");
+	if (s->img)
+		snprintf(layers, sizeof(layers), "%zu layer%s", s->img->nlayers,
+		         s->img->nlayers == 1 ? "" : "s");
+	ovbd_serving_tell(s, false, "ready: %s, %s%s%s",
+	                  ovbd_size_text(size, s->device->blob->size), layers, named ? ", " : "",
+	                  named ? s->uri : "");
 }
 
 /* Serves until the end, which has been told; returns the exit status. */
@@ -209,14 +199,12 @@ static int serve(struct ovbd_serving *s, unsigned nthreads)
 		.arg = s,
 		.stats = s->stats,
 	};
-	struct ovbd_device device = {
-		.blob = s->img->blob}; /* read-only; the image keeps the blob */
 	int r, status = OVBD_EXIT_OK;
 	struct ovbd_error err;
 
 	r = ovbd_serving_start_control(s, &err);
 	if (r == 0) {
-		r = ovbd_serve(s->t, &device, &p, &err);
+		r = ovbd_serve(s->t, s->device, &p, &err);
 		status = ovbd_serving_join_control(s);
 	}
 	if (r < 0) {
@@ -230,33 +218,27 @@ static int serve(struct ovbd_serving *s, unsigned nthreads)
 
 static int open_and_serve(struct ovbd_cli *c, const struct arguments *a, int ready_fd)
 {
-	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	OVBD_AUTO(ovbd_serving_close) struct ovbd_serving s = {.c = c};
 	struct ovbd_serve_stats stats = {0};
-	struct ovbd_serving s = {.c = c, .path = a->fuse, .stats = &stats};
-	struct ovbd_fuse_params p = {
-		.path = a->fuse,
-		.nworkers = a->nthreads,
-		.allow_other = a->allow_other,
-	};
-	struct ovbd_error err;
-	int r, status;
+	int status;
 
-	r = ovbd_source_open(c, c->operands, c->noperands, a->format, &img, &status);
-	if (r < 0)
+	s.path = a->fuse ? a->fuse : a->nbd;
+	s.stats = &stats;
+	status = ovbd_serving_open_source(&s, a->writable, a->format);
+	if (status != 0)
 		return status;
-	s.img = img;
-	p.size = img->blob->size;
 	ovbd_serving_block_signals(&s, a->command);
-	r = ovbd_fuse_open(&p, &s.t, &err);
-	if (r < 0)
-		return ovbd_cli_fail(c, r, false, &err);
-	status = OVBD_EXIT_FAILURE;
+	if (a->fuse)
+		status = ovbd_serving_open_fuse(&s, a->allow_other, a->nthreads);
+	else
+		status = ovbd_serving_open_nbd(&s, a->export ? a->export : "", a->nthreads);
+	if (status != 0)
+		return status;
 	if (!a->background)
 		tell_ready(&s);
-	if (!a->background || enter_background(&s, ready_fd))
-		status = serve(&s, a->nthreads);
-	s.t->ops->close(s.t);
-	return status;
+	else if (!ovbd_serving_enter_background(&s, ready_fd))
+		return OVBD_EXIT_FAILURE;
+	return serve(&s, a->nthreads);
 }
 
 /* A descriptor that is opened while a standard one is closed would take its place, and be written
@@ -280,7 +262,7 @@ static int run(struct ovbd_cli *c)
 	if (parse(c, &a) < 0)
 		return c->status;
 	open_standard_fds();
-	if (a.background && fork_background(c, &ready_fd, &status) != 0)
+	if (a.background && ovbd_serving_fork(c, &ready_fd, &status) != 0)
 		return status;
 	return open_and_serve(c, &a, ready_fd);
 }

@@ -7,7 +7,7 @@ random 3000000 image
 mkdir dir
 echo words >full
 
-expect 2 "--fuse FILE is missing" "$ovbd" serve image
+expect 2 "--fuse FILE or --nbd ADDRESS is missing" "$ovbd" serve image
 expect 2 "SRC is missing" "$ovbd" serve --fuse file
 expect 2 "from 1 to" "$ovbd" serve --fuse file -j 0 image
 expect 2 "from 1 to" "$ovbd" serve --fuse file -j 4x image

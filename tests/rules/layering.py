@@ -22,7 +22,8 @@ MAY = {
     "bench": ["base", "zfile", "lsmt", "ota", "remote", "image"],
 }
 # the only files of tools/ that know daemon/; they drop out when it is not there
-SERVING = {"tools/verb_serve.c", "tools/serve_stats.c", "tools/serve_run.c"}
+SERVING = {"tools/verb_serve.c", "tools/serve_fuse.c", "tools/serve_open.c", "tools/serve_stats.c",
+           "tools/serve_run.c"}
 LINE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 root = os.environ.get("OVBD_SOURCE", ".")

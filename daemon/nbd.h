@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The transport of an NBD server: one export, on a Unix socket or a TCP port, for qemu, libnbd or a
+ * kernel's client. There is no TLS: who can reach the socket can read, and write what is writable.
+ */
+#ifndef OVBD_DAEMON_NBD_H
+#define OVBD_DAEMON_NBD_H
+
+#include "base/device.h"
+#include "daemon/transport.h"
+
+#define OVBD_NBD_MAX_REQUEST (32u << 20) /* bytes of a read or write */
+#define OVBD_NBD_MAX_CONNS   1024        /* more wait until one ends */
+
+struct ovbd_nbd_params {
+	const char *address; /* a path, or HOST:PORT: nbd_listen.h says what is which */
+	const char *export;  /* its name, at most 4096 bytes; clients may also ask for "" */
+	struct ovbd_device
+		*device; /* for its size, and what of it is zeros; outlives the transport */
+	unsigned nworkers;
+};
+
+/* Clients can connect when it returns, and are answered once there are workers. */
+int ovbd_nbd_open(const struct ovbd_nbd_params *p, struct ovbd_transport **ret,
+                  struct ovbd_error *err);
+
+/* By which a client reaches it: nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH. Valid
+ * until t is closed. */
+const char *ovbd_nbd_uri(struct ovbd_transport *t);
+
+#endif

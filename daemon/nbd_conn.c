@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A connection is waited for in the workers' epoll set, for one event at a time (EPOLLONESHOT); the
+ * worker that gets the event reads one request, as far as it has come, and lets the next worker wait
+ * for the next one before it works on it. So the requests of one client are worked on side by side,
+ * and answered in any order. Nothing here blocks: what has not come yet of a request, and what the
+ * client does not take of a reply, stays with the connection and no worker.
+ *
+ * While a client has not taken PENDING_MAX replies, no more of its requests are read. A request or
+ * reply that has begun and does not move for NBD_STALL_MS ends the connection.
+ *
+ * A connection ends in three steps: nothing more is read (finished) or sent either (broken), the
+ * workers come back with what they have, and the last of them frees the slot.
+ */
+#include "daemon/nbd_impl.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/auto.h"
+#include "base/bytes.h"
+
+#define PENDING_MAX   16
+#define OPTIONS_MAX   64 /* that are answered before others have their turn */
+#define DISCARD_PIECE 16384
+
+void nbd_conn_arm(const struct nbd_transport *n, struct nbd_conn *c, uint32_t events)
+{
+	struct epoll_event ev = {.events = events | EPOLLONESHOT};
+
+	ev.data.u64 = nbd_event_of(n, c);
+	c->armed = events;
+	epoll_ctl(n->epoll_fd, EPOLL_CTL_MOD, c->fd, &ev);
+}
+
+static bool can_read(const struct nbd_conn *c)
+{
+	return !c->reading && !c->finished && !c->broken && !c->starved &&
+	       c->npending < (c->handshake ? 1 : PENDING_MAX);
+}
+
+static void drop_first_pending(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w)
+{
+	struct nbd_pending *p = c->pending;
+
+	c->pending = p->next;
+	if (!c->pending)
+		c->pending_end = &c->pending;
+	c->npending--;
+	nbd_buffer_release(w, &p->body);
+	nbd_discharge(n, c, p->charge);
+	free(p);
+}
+
+static void watch_for_stall(struct nbd_transport *n, struct nbd_conn *c)
+{
+	if (c->handshake)
+		return; /* it has a deadline as a whole */
+	if (c->npending == 0 && (!c->partial || c->starved))
+		nbd_set_deadline(n, c, 0);
+	else if (c->deadline_ms == 0 || c->progressed)
+		nbd_set_deadline(n, c, nbd_now_ms() + NBD_STALL_MS);
+	c->progressed = false;
+}
+
+void nbd_conn_settle(struct nbd_transport *n, struct nbd_conn *c)
+{
+	uint32_t events;
+
+	while (c->broken && c->pending)
+		drop_first_pending(n, c, NULL);
+	if ((c->finished || c->broken) && !c->reading && c->nserved == 0 && !c->pending) {
+		nbd_slot_release(n, c);
+		return;
+	}
+	watch_for_stall(n, c);
+	events = (can_read(c) ? EPOLLIN : 0u) | (c->pending && !c->broken ? EPOLLOUT : 0u);
+	if ((events & ~c->armed) != 0)
+		nbd_conn_arm(n, c, events);
+}
+
+void nbd_conn_break(struct nbd_transport *n, struct nbd_conn *c)
+{
+	(void)n;
+	c->broken = true;
+	shutdown(c->fd, SHUT_RDWR); /* a worker that reads finds the end */
+}
+
+/* 0: all of it. -EAGAIN: the client has to take some first. Any other: it will not. */
+static int send_some(struct nbd_conn *c, struct nbd_pending *p)
+{
+	while (p->nsent < p->nhead + p->nbody) {
+		const size_t head = ovbd_min(p->nsent, p->nhead), body = p->nsent - head;
+		struct iovec iov[2] = {
+			{.iov_base = p->head + head, .iov_len = p->nhead - head},
+			{.iov_base = p->body.mem ? p->body.mem + body : NULL,
+		         .iov_len = p->nbody - body},
+		};
+		const struct msghdr m = {.msg_iov = iov, .msg_iovlen = p->nbody > 0 ? 2 : 1};
+		const ssize_t r = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		p->nsent += (size_t)r;
+		c->progressed = true;
+	}
+	return 0;
+}
+
+/* Sends p, or keeps a copy of it for later; its body is taken. c is locked. */
+static void transmit(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w,
+                     struct nbd_pending *p)
+{
+	int r = c->broken ? -EPIPE : c->pending ? -EAGAIN : send_some(c, p);
+
+	if (r == -EAGAIN) {
+		struct nbd_pending *kept = malloc(sizeof(*kept));
+
+		if (kept) {
+			*kept = *p;
+			kept->next = NULL;
+			*c->pending_end = kept;
+			c->pending_end = &kept->next;
+			c->npending++;
+			return;
+		}
+		r = -ENOMEM;
+	}
+	if (r < 0)
+		nbd_conn_break(n, c);
+	nbd_buffer_release(w, &p->body);
+	nbd_discharge(n, c, p->charge);
+}
+
+static void transmit_pending(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w)
+{
+	int r = 0;
+
+	while (r == 0 && c->pending && !c->broken) {
+		r = send_some(c, c->pending);
+		if (r == 0)
+			drop_first_pending(n, c, w);
+		else if (r != -EAGAIN)
+			nbd_conn_break(n, c);
+	}
+}
+
+/* All of len bytes, *done of which have come before. 0, -EAGAIN, or -errno: the client has gone. */
+static int receive(struct nbd_conn *c, uint8_t *to, size_t len, size_t *done)
+{
+	while (*done < len) {
+		const ssize_t r = recv(c->fd, to + *done, len - *done, MSG_DONTWAIT);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return r == 0 ? -ECONNRESET : errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		*done += (size_t)r;
+	}
+	return 0;
+}
+
+/* Throws c->nskip bytes away. */
+static int receive_nothing(struct nbd_conn *c)
+{
+	uint8_t piece[DISCARD_PIECE];
+	int r = 0;
+
+	while (r == 0 && c->nskip > 0) {
+		size_t done = 0;
+
+		r = receive(c, piece, ovbd_min(c->nskip, sizeof(piece)), &done);
+		c->nskip -= done;
+	}
+	return r;
+}
+
+/* The bytes that a request needs until it is answered. */
+static size_t memory_of(const struct nbd_request *rq)
+{
+	if (rq->error != 0)
+		return 0;
+	if (rq->type == NBD_CMD_READ || rq->type == NBD_CMD_WRITE)
+		return rq->len;
+	if (rq->type == NBD_CMD_BLOCK_STATUS)
+		return NBD_EXTENTS_HEAD + NBD_EXTENTS_MAX * NBD_EXTENT_SIZE;
+	return 0;
+}
+
+static int get_memory(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w)
+{
+	struct nbd_request *rq = &c->job.rq;
+	const size_t len = memory_of(rq);
+	bool charged = true;
+
+	if (len > 0) {
+		pthread_mutex_lock(&c->lock);
+		charged = nbd_charge(n, c, len);
+		pthread_mutex_unlock(&c->lock);
+	}
+	if (!charged)
+		return -EAGAIN;
+	c->job.charge = len;
+	if (len > 0)
+		c->job.data = nbd_buffer_take(w, len);
+	if (len > 0 && !c->job.data.mem) {
+		rq->error = NBD_ENOMEM;
+		rq->why = "out of memory";
+	}
+	c->ndata = 0;
+	c->nskip = rq->type == NBD_CMD_WRITE && rq->error != 0 ? rq->len : 0;
+	c->phase = NBD_PHASE_DATA;
+	return 0;
+}
+
+/* 0: c->job is a request with all that belongs to it. -EAGAIN: not yet. Any other: there will be no
+ * more. */
+static int read_request(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w)
+{
+	int r;
+
+	if (c->phase == NBD_PHASE_HEAD) {
+		r = receive(c, c->head, NBD_REQUEST_SIZE, &c->nhead);
+		if (r == 0)
+			r = nbd_request_decode(c->head, &n->export, &c->session, &c->job.rq);
+		if (r < 0)
+			return r;
+		if (c->job.rq.type == NBD_CMD_DISC)
+			return -ESHUTDOWN;
+		c->phase = NBD_PHASE_MEMORY;
+	}
+	if (c->phase == NBD_PHASE_MEMORY) {
+		r = get_memory(n, c, w);
+		if (r < 0)
+			return r;
+	}
+	r = receive_nothing(c);
+	if (r == 0 && c->job.rq.type == NBD_CMD_WRITE && c->job.rq.error == 0)
+		r = receive(c, c->job.data.mem, c->job.rq.len, &c->ndata);
+	return r;
+}
+
+/* What the handshake has to say. c is locked. */
+static void transmit_answer(struct nbd_transport *n, struct nbd_conn *c)
+{
+	const struct nbd_handshake *h = c->handshake;
+	struct nbd_pending p = {.nbody = h->nout};
+
+	if (h->nout == 0)
+		return;
+	p.body.size = h->nout;
+	p.body.mem = malloc(h->nout);
+	if (!p.body.mem) {
+		nbd_conn_break(n, c);
+		return;
+	}
+	memcpy(p.body.mem, h->out, h->nout);
+	transmit(n, c, NULL, &p);
+}
+
+/* As read_request(), but never 0. */
+static int shake_hands(struct nbd_transport *n, struct nbd_conn *c)
+{
+	struct nbd_handshake *h = c->handshake;
+	bool go_on = true;
+
+	for (unsigned i = 0; go_on && i < OPTIONS_MAX; i++) {
+		uint8_t *to;
+		size_t done = 0;
+		const size_t want = nbd_handshake_want(h, &to);
+		const int r = receive(c, to, want, &done);
+
+		if (r < 0 && r != -EAGAIN)
+			return r;
+		nbd_handshake_step(h, done);
+		pthread_mutex_lock(&c->lock);
+		transmit_answer(n, c);
+		if (h->state == NBD_SHAKE_DONE) {
+			c->session = h->session;
+			free(OVBD_MOVE(c->handshake));
+			nbd_set_deadline(n, c, 0);
+			go_on = false;
+		} else {
+			go_on = r == 0 && c->npending == 0 && h->state != NBD_SHAKE_OVER;
+		}
+		pthread_mutex_unlock(&c->lock);
+	}
+	return c->handshake && h->state == NBD_SHAKE_OVER ? -ESHUTDOWN : -EAGAIN;
+}
+
+/* The request is read: w has it, and the next one may be read. c is locked. */
+static void hand_over(struct nbd_conn *c, struct nbd_worker *w)
+{
+	w->conn = c;
+	w->job = c->job;
+	c->job = (struct nbd_job){0};
+	c->phase = NBD_PHASE_HEAD;
+	c->nhead = 0;
+	c->nserved++;
+}
+
+int nbd_conn_event(struct nbd_transport *n, struct nbd_conn *c, uint32_t generation,
+                   struct nbd_worker *w)
+{
+	bool readable;
+	int r = -EAGAIN;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->fd < 0 || c->generation != generation) {
+		pthread_mutex_unlock(&c->lock);
+		return 0;
+	}
+	c->armed = 0;
+	transmit_pending(n, c, w);
+	readable = can_read(c);
+	if (readable) {
+		const size_t before = c->nhead + c->ndata + c->nskip;
+
+		c->reading = true;
+		pthread_mutex_unlock(&c->lock);
+		r = c->handshake ? shake_hands(n, c) : read_request(n, c, w);
+		pthread_mutex_lock(&c->lock);
+		c->reading = false;
+		c->progressed = c->progressed || before != c->nhead + c->ndata + c->nskip;
+		if (r == 0)
+			hand_over(c, w);
+		else if (r != -EAGAIN)
+			c->finished = true;
+		c->partial = c->nhead > 0;
+	}
+	nbd_conn_settle(n, c);
+	pthread_mutex_unlock(&c->lock);
+	nbd_feed_starved(n);
+	return r == 0;
+}
+
+void nbd_conn_reply(struct nbd_transport *n, struct nbd_worker *w, size_t nbody)
+{
+	struct nbd_conn *c = w->conn;
+	struct nbd_pending p = {.nbody = nbody, .body = w->job.data, .charge = w->job.charge};
+
+	p.nhead = nbd_reply_encode(p.head, &c->session, &w->job.rq, nbody);
+	w->job = (struct nbd_job){0};
+	w->conn = NULL;
+	if (nbody == 0)
+		nbd_buffer_release(w, &p.body);
+	pthread_mutex_lock(&c->lock);
+	if (nbody == 0) {
+		nbd_discharge(n, c, p.charge);
+		p.charge = 0;
+	}
+	c->nserved--;
+	transmit(n, c, w, &p);
+	nbd_conn_settle(n, c);
+	pthread_mutex_unlock(&c->lock);
+	nbd_feed_starved(n);
+}
+
+void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd)
+{
+	struct epoll_event ev = {.events = EPOLLONESHOT};
+	const int on = 1;
+
+	/* These two fail on a Unix socket, which needs neither. */
+	setsockopt(take_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(take_fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	pthread_mutex_lock(&c->lock);
+	c->fd = take_fd;
+	c->pending_end = &c->pending;
+	c->handshake = malloc(sizeof(*c->handshake));
+	ev.data.u64 = nbd_event_of(n, c);
+	if (!c->handshake || epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, take_fd, &ev) < 0) {
+		nbd_conn_break(n, c);
+	} else {
+		nbd_set_deadline(n, c, nbd_now_ms() + NBD_HANDSHAKE_MS);
+		nbd_handshake_init(c->handshake, &n->export);
+		transmit_answer(n, c);
+	}
+	nbd_conn_settle(n, c);
+	pthread_mutex_unlock(&c->lock);
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What is served, and over which transport. */
+#include <errno.h>
+#include <sys/resource.h>
+
+#include "daemon/nbd.h"
+#include "tools/serving.h"
+#include "tools/source.h"
+
+/* A raw file, written in place; or what only looks like one: that would be the end of a layer. */
+static int open_writable(struct ovbd_serving *s, enum ovbd_format f)
+{
+	const struct ovbd_cli *c = s->c;
+	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	struct ovbd_error err;
+	int r, status;
+
+	r = ovbd_source_open(c, c->operands, 1, f, &img, &status);
+	if (r < 0)
+		return status;
+	if (img->format != OVBD_FORMAT_RAW || img->layers[0].http) {
+		ovbd_cli_error(c,
+		               "%s: --rw writes to a raw file or a block device, and this is %s; "
+		               "-f raw takes it as raw",
+		               img->layers[0].shown,
+		               img->layers[0].http ? "remote" : ovbd_format_name(img->format));
+		return OVBD_EXIT_FAILURE;
+	}
+	r = ovbd_device_open_file(c->operands[0], &s->writable, &err);
+	if (r < 0)
+		return ovbd_cli_fail(c, r, false, &err);
+	s->device = s->writable;
+	return 0;
+}
+
+int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f)
+{
+	const struct ovbd_cli *c = s->c;
+	int status;
+
+	if (writable)
+		return open_writable(s, f);
+	if (ovbd_source_open(c, c->operands, c->noperands, f, &s->img, &status) < 0)
+		return status;
+	s->read_only.blob = s->img->blob;
+	s->device = &s->read_only;
+	return 0;
+}
+
+/* A descriptor for each client; more than that many is not our limit to set. */
+static void allow_descriptors(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+int ovbd_serving_open_nbd(struct ovbd_serving *s, const char *export, unsigned nworkers)
+{
+	const struct ovbd_nbd_params p = {
+		.address = s->path,
+		.export = export,
+		.device = s->device,
+		.nworkers = nworkers,
+	};
+	struct ovbd_error err;
+	int r;
+
+	allow_descriptors();
+	r = ovbd_nbd_open(&p, &s->t, &err);
+	if (r < 0)
+		return ovbd_cli_fail(s->c, r, false, &err);
+	s->uri = ovbd_nbd_uri(s->t);
+	return 0;
+}
+
+void ovbd_serving_close(struct ovbd_serving *s)
+{
+	if (s->t)
+		s->t->ops->close(s->t);
+	ovbd_device_close(s->writable);
+	ovbd_image_close(s->img);
+}
