@@ -12,6 +12,7 @@
  *
  * A process that is killed does none of this, and the disk stays, with its requests waiting.
  * DEL_DEV waits for whoever holds /dev/ublkcN: the tables are unmapped and rings closed before it.
+ * It also waits for who has the stopped disk open; that, this transport does not (ublk_delete).
  *
  * Deliberately absent: zero copy, devices of users who are not root.
  */
@@ -203,7 +204,7 @@ static void ublk_close(struct ovbd_transport *t)
 	if (u->disk.fd >= 0)
 		close(u->disk.fd);
 	if (u->added)
-		ublk_command(u->control_fd, UBLK_DEL_DEV, ublk_about(u->disk.info.dev_id));
+		ublk_delete(u->control_fd, u->disk.info.dev_id);
 	if (u->control_fd >= 0)
 		close(u->control_fd);
 	if (u->wake_fd >= 0)

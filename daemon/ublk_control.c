@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -16,6 +17,7 @@
 #define CONTROL_PATH "/dev/ublk-control"
 #define CMD_OFFSET   48 /* of a command's argument in a submission entry */
 #define SQE_SIZE     128
+#define DELETE_MS    500
 
 enum { COMMAND = 1, CANCEL, CANCELLED };
 
@@ -98,6 +100,18 @@ int ublk_command_cancelable(int control_fd, unsigned long op, struct ublk_ctrl_c
 int ublk_command(int control_fd, unsigned long op, struct ublk_ctrl_cmd cmd)
 {
 	return ublk_command_cancelable(control_fd, op, cmd, -1);
+}
+
+int ublk_delete(int control_fd, uint32_t id)
+{
+	const struct itimerspec patience = {.it_value.tv_nsec = DELETE_MS * 1000000L};
+	AUTO_FD timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	int r;
+
+	if (timer < 0 || timerfd_settime(timer, 0, &patience, NULL) < 0)
+		return -errno;
+	r = ublk_command_cancelable(control_fd, UBLK_DEL_DEV, ublk_about(id), timer);
+	return r == -EINTR || r == -ECANCELED ? 0 : r;
 }
 
 /* Why there is no ring to be had; 0 if there is. */

@@ -44,7 +44,7 @@ static int add(int control_fd, const struct ovbd_ublk_params *p, struct ublk_dev
 	r = ublk_command(control_fd, UBLK_SET_PARAMS,
 	                 ublk_about_buf(info.dev_id, &params, sizeof(params)));
 	if (r < 0) {
-		ublk_command(control_fd, UBLK_DEL_DEV, ublk_about(info.dev_id));
+		ublk_delete(control_fd, info.dev_id);
 		return ovbd_fail_errno(err, r, "/dev/ublkb%" PRIu32 ": setting its parameters",
 		                       info.dev_id);
 	}
@@ -83,7 +83,7 @@ static int delete_unstarted(int control_fd, uint32_t id)
 		return -EBUSY;
 	if (fd >= 0)
 		close(fd);
-	return ublk_command(control_fd, UBLK_DEL_DEV, ublk_about(id));
+	return ublk_delete(control_fd, id);
 }
 
 /* One look at the disk p->id. 1: it is claimed; 0: there is none; -EBUSY: look again. */

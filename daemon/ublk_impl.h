@@ -36,6 +36,10 @@ int ublk_command(int control_fd, unsigned long op, struct ublk_ctrl_cmd cmd);
 int ublk_command_cancelable(int control_fd, unsigned long op, struct ublk_ctrl_cmd cmd,
                             int cancel_fd);
 
+/* Waits a moment for the id to be free again. That takes as long as somebody has the disk open,
+ * stopped as it is, and is no failure. */
+int ublk_delete(int control_fd, uint32_t id);
+
 /* A command about a disk, with a number or a buffer or neither. */
 static inline struct ublk_ctrl_cmd ublk_about(uint32_t id)
 {
