@@ -9,8 +9,8 @@ if [ -z "${OVBD_TEST_NOBODY-}" ]; then
 	command -v fusermount3 >/dev/null || skip "fusermount3 is not installed"
 	unshare -m true 2>/dev/null || skip "no mount namespaces"
 	# nobody may not be able to reach the checkout, so what is run is copied
-	mkdir -p home bin source/tests/cli source/tests/lib
-	cp "$ovbd" bin/
+	mkdir -p home build/tools source/tests/cli source/tests/lib
+	cp "$ovbd" build/tools/
 	cp "$OVBD_SOURCE/tests/cli/serve-user.sh" source/tests/cli/
 	cp "$OVBD_SOURCE"/tests/lib/*.sh source/tests/lib/
 	chmod -R a+rX "$tmp"
@@ -20,12 +20,12 @@ if [ -z "${OVBD_TEST_NOBODY-}" ]; then
 		mount -t tmpfs -o mode=755 none /dev && mknod -m 666 /dev/fuse c 10 229 &&
 		mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 &&
 		setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all true || exit 77
-		export TMPDIR=$OVBD_TEST_NOBODY/home OVBD_SOURCE=$OVBD_TEST_NOBODY/source
+		export TMPDIR=$OVBD_TEST_NOBODY/home
+		export OVBD_SOURCE=$OVBD_TEST_NOBODY/source OVBD_BUILD=$OVBD_TEST_NOBODY/build
 		exec setpriv --reuid 65534 --regid 65534 --clear-groups \
 			--inh-caps=-all sh "$0"' "$tmp/source/tests/cli/serve-user.sh"
 	exit
 fi
-ovbd=$OVBD_TEST_NOBODY/bin/ovbd
 
 random 3000000 image
 serve file -v image
