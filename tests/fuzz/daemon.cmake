@@ -1,1 +1,2 @@
 ovbd_fuzz(scsi SOURCES fuzz_scsi.c DEPS ovbd_daemon)
+ovbd_fuzz(nbd SOURCES fuzz_nbd.c DEPS ovbd_daemon)
