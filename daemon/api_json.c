@@ -49,9 +49,9 @@ static json_t *stats_of(const struct ovbd_device_view *v)
 json_t *ovbd_api_json_device(const struct ovbd_device_view *v)
 {
 	const struct ovbd_spec *s = v->spec;
-	json_t *d = json_pack("{ss, ss, ss, s:s*, so, ss, sb}", "id", s->id, "state",
-	                      ovbd_device_state_name(v->state), "transport", s->transport, "path",
-	                      v->path, "images", images_of(s), "format",
+	json_t *d = json_pack("{ss, ss, ss, ss, s:s*, so, ss, sb}", "schema", "ovbd.device.v1",
+	                      "id", s->id, "state", ovbd_device_state_name(v->state), "transport",
+	                      s->transport, "path", v->path, "images", images_of(s), "format",
 	                      ovbd_format_name(s->format), "writable", s->writable);
 
 	if (!d)

@@ -336,8 +336,6 @@ static int find_or_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec, 
 		return r;
 	}
 	r = complete(ds, spec, &kind, err);
-	if (r == 0)
-		r = ovbd_state_file_write(ds->state_dir, spec, err);
 	if (r < 0)
 		return r;
 	r = enlist(ds, OVBD_MOVE(spec), kind, false, ret);

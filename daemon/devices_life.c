@@ -64,7 +64,10 @@ static int line_open(const struct served *s, struct line *l, struct ovbd_error *
 		l->read_only.blob = l->img->blob;
 	p.device = line_device(l);
 	p.nworkers = s->all->nworkers;
-	r = s->kind->open(&p, &l->t, &l->path, err);
+	if (!s->kept) /* what only failed to open is not to come back with the next daemon */
+		r = ovbd_state_file_write(s->all->state_dir, spec, err);
+	if (r == 0)
+		r = s->kind->open(&p, &l->t, &l->path, err);
 	if (r < 0)
 		line_close(l);
 	return r;

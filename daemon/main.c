@@ -25,7 +25,7 @@
 #include "daemon/options.h"
 
 #define SETTLE_MS  10000 /* old devices may delay the start so long */
-#define STOP_MS    5000
+#define STOP_MS    1000
 #define EXIT_USAGE 2
 
 struct ovbdd {

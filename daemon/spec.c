@@ -141,8 +141,8 @@ json_t *ovbd_spec_encode(const struct ovbd_spec *s)
 			json_decref(images);
 			return NULL;
 		}
-	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb}", "schema", "ovbd.device.v1", "id",
-	                   s->id, "images", images, "format", ovbd_format_name(s->format),
+	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb}", "schema", "ovbd.device-state.v1",
+	                   "id", s->id, "images", images, "format", ovbd_format_name(s->format),
 	                   "transport", s->transport, "path", s->path, "writable", s->writable);
 	return object;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Written to ID.json.new and renamed, so that a daemon killed at any moment leaves whole files. They
- * may hold URLs with passwords, so only their owner reads them.
+ * may hold URLs with passwords, so only their owner reads them. They are not synced: what they are
+ * about does not outlive the kernel either.
  */
 #include "daemon/state_file.h"
 
@@ -39,7 +40,7 @@ static int write_all(int fd, const char *text, size_t len)
 			len -= (size_t)n;
 		}
 	}
-	return fsync(fd) < 0 ? -errno : 0;
+	return 0;
 }
 
 static int write_file(const char *name, const char *text)

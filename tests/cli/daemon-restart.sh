@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# ovbdd is killed, and its devices are there again; one whose image is gone heals when it is back.
+. "${OVBD_SOURCE:?}/tests/lib/daemon.sh"
+
+random 2000000 image
+cp image gone
+start_daemon
+path=$("$ovbd" attach --id a image)
+"$ovbd" attach --id b --path "$tmp/here" gone >/dev/null
+for signal in KILL TERM KILL; do
+	stop_daemon $signal
+	start_daemon
+	cmp "$path" image || fail "after SIG$signal"
+	cmp here gone || fail "after SIG$signal: a path of one's own"
+	ok "after SIG$signal"
+done
+
+stop_daemon KILL
+mv gone away
+echo '{' >state/devices/bad.json
+start_daemon
+said "bad.json: line" || fail "not told: $(cat "$log")"
+cmp "$path" image || fail "one that fails is in the way of another"
+is_in_state b failed || fail "$("$ovbd" list)"
+"$ovbd" status b | grep -q "^error .*gone: No such file" || fail "$("$ovbd" status b)"
+expect 1 "gone: No such file" "$ovbd" attach --id b --path "$tmp/here" gone
+mv away gone
+"$ovbd" reload
+wait_for is_in_state b serving
+cmp here gone || fail "healed, but wrong"
+! "$ovbd" status b | grep -q "^error" || fail "$("$ovbd" status b)"
+ok "a device whose image was gone"
+
+"$ovbd" detach a b
+stop_daemon TERM
+start_daemon --drain-on-exit
+[ "$("$ovbd" list -q | wc -l)" = 0 ] || fail "what was detached is back: $("$ovbd" list)"
+"$ovbd" attach --id a image >/dev/null
+stop_daemon TERM
+[ "$(ls state/devices)" = bad.json ] || fail "not drained: $(ls state/devices)"
+[ ! -e "$path" ] || fail "its file is still there"
+ok "drained at the end"
+
+echo '{"workers": 2, "log-level": "debug"}' >config
+"$ovbdd" --config config --check-config || fail "a good configuration"
+echo '{"workers": 0}' >config
+[ "$(status_of "$ovbdd" --config config --check-config 2>err)" = 2 ] || fail "a bad one"
+grep -q 'config: "workers" must be' err || fail "$(cat err)"

@@ -1,0 +1,3 @@
+foreach(story attach many restart)
+  ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
+endforeach()

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One request over a unix socket, by libcurl. No time limit: an attach takes as long as the image
+ * takes to open, which ovbdd bounds.
+ */
+#include "tools/control.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/auto.h"
+#include "tools/text.h"
+
+#define SOCKET_DEFAULT "/run/ovbd/ovbdd.sock"
+#define ANSWER_MAX     (64u << 20)
+
+struct answer {
+	char *text;
+	size_t len;
+};
+
+static void easy_freep(CURL **curl)
+{
+	curl_easy_cleanup(*curl);
+}
+
+static size_t take_answer(char *data, size_t one, size_t n, void *arg)
+{
+	struct answer *a = arg;
+	char *more;
+
+	(void)one; /* curl: always 1 */
+	if (n > ANSWER_MAX - a->len || !(more = realloc(a->text, a->len + n + 1)))
+		return 0;
+	memcpy(more + a->len, data, n);
+	a->text = more;
+	a->len += n;
+	return n;
+}
+
+static int refused(struct ovbd_cli *c, const char *socket, CURLcode code, long os_errno)
+{
+	if (os_errno == ENOENT || os_errno == ECONNREFUSED)
+		ovbd_cli_error(c,
+		               "%s: nobody listens: is ovbdd running? (systemctl start ovbdd, or "
+		               "--socket PATH)",
+		               socket);
+	else if (os_errno == EACCES)
+		ovbd_cli_error(c, "%s: only root and the group ovbd may use it", socket);
+	else
+		ovbd_cli_error(c, "%s: %s", socket,
+		               os_errno ? strerror((int)os_errno) : curl_easy_strerror(code));
+	return OVBD_EXIT_UNAVAILABLE;
+}
+
+/* What the daemon says went wrong: {"error": {"code", "message"}}. */
+static int failed(struct ovbd_cli *c, const char *socket, long http, const json_t *answer)
+{
+	const json_t *error = json_object_get(answer, "error");
+	const char *message = json_string_value(json_object_get(error, "message"));
+
+	if (message)
+		ovbd_cli_error(c, "%s", message);
+	else
+		ovbd_cli_error(c, "%s: an answer that is not ovbdd's (status %ld)", socket, http);
+	return OVBD_EXIT_FAILURE;
+}
+
+static void set_options(CURL *curl, const char *socket, const char *method, const char *url,
+                        const char *body, struct answer *a)
+{
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* none, whatever the environment says */
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	if (strcmp(method, "POST") == 0)
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body : "");
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, a);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+}
+
+int ovbd_control_ask(struct ovbd_cli *c, const char *socket, const char *method, const char *path,
+                     const json_t *body, json_t **ret, int *ret_status)
+{
+	OVBD_AUTO(easy_freep) CURL *curl = curl_easy_init();
+	AUTO_FREE char *url = NULL, *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct answer a = {0};
+	json_t *answer;
+	long http = 0, os_errno = 0;
+	CURLcode code;
+
+	if (!socket)
+		socket = getenv("OVBD_SOCKET");
+	if (!socket || !socket[0])
+		socket = SOCKET_DEFAULT;
+	*ret_status = OVBD_EXIT_FAILURE;
+	if (!curl || (body && !text) || asprintf(&url, "http://ovbdd%s", path) < 0) {
+		ovbd_cli_error(c, "out of memory");
+		return -ENOMEM;
+	}
+	set_options(curl, socket, method, url, text, &a);
+	code = curl_easy_perform(curl);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
+	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
+	answer = a.text ? json_loadb(a.text, a.len, 0, NULL) : NULL;
+	free(a.text);
+	if (code != CURLE_OK)
+		*ret_status = refused(c, socket, code, os_errno);
+	else if (http >= 300 || !json_is_object(answer))
+		*ret_status = failed(c, socket, http, answer);
+	else
+		*ret_status = OVBD_EXIT_OK;
+	if (*ret_status != OVBD_EXIT_OK) {
+		json_decref(answer);
+		return -EIO;
+	}
+	*ret = answer;
+	return 0;
+}
+
+char *ovbd_control_path(const char *path, const char *id, bool lazy, bool force)
+{
+	const char *how = force ? "?force=1" : lazy ? "?lazy=1" : "";
+	char *escaped = curl_easy_escape(NULL, id, 0), *whole = NULL;
+
+	if (!escaped || asprintf(&whole, "%s%s%s%s", path, id[0] ? "/" : "", escaped, how) < 0)
+		whole = NULL;
+	curl_free(escaped);
+	return whole;
+}
+
+char *ovbd_control_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return ovbd_text_escape(text ? text : "-");
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client of ovbdd's control API (docs/api.md), for the verbs that talk to it. */
+#ifndef OVBD_TOOLS_CONTROL_H
+#define OVBD_TOOLS_CONTROL_H
+
+#include "tools/cli.h"
+#include "tools/json.h"
+
+/* Asks the daemon that listens on socket (NULL: the default). method: "GET", "POST" or "DELETE";
+ * body may be NULL. 0: *ret is what it answered, to be released; else the failure has been told, and
+ * *ret_status is the exit status. */
+int ovbd_control_ask(struct ovbd_cli *c, const char *socket, const char *method, const char *path,
+                     const json_t *body, json_t **ret, int *ret_status);
+
+/* For a DELETE or a drain: "PATH?lazy=1" and so on. To be freed; NULL: out of memory. */
+char *ovbd_control_path(const char *path, const char *id, bool lazy, bool force);
+
+/* The string at key of an answer, safe to show; "-" if there is none. To be freed. */
+char *ovbd_control_text(const json_t *object, const char *key);
+
+static inline void ovbd_control_releasep(json_t **v)
+{
+	json_decref(*v);
+}
+
+#define OVBD_OPTION_SOCKET (OVBD_OPTION_LONG + 101)
+#define OVBD_OPTION_SOCKET_ENTRY                                                                   \
+	{                                                                                          \
+		OVBD_OPTION_SOCKET, "socket", "PATH",                                              \
+			"Where ovbdd listens (default: $OVBD_SOCKET, or "                          \
+			"/run/ovbd/ovbdd.sock)."                                                   \
+	}
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/auto.h"
+#include "remote/http.h"
+#include "tools/control.h"
+#include "tools/source.h"
+#include "tools/verbs.h"
+
+enum { OPTION_ID = OVBD_OPTION_LONG, OPTION_PATH, OPTION_RW };
+
+static const struct ovbd_option options[] = {
+	{OPTION_ID, "id", "ID",
+         "What the device is called, to ovbd detach and others (default: a free number). Letters, "
+         "digits, dots, underscores and dashes."},
+	{'t', "transport", "NAME",
+         "How the kernel gets at it (default auto: the best that this host has). 'ovbd status' "
+         "lists what there is."},
+	{OPTION_PATH, "path", "FILE",
+         "Where a device that is a file (fuse) shall appear (default: in the daemon's directory)."},
+	{OPTION_RW, "rw", NULL, "Take writes, which change SRC: a raw file or a block device."},
+	OVBD_OPTION_FORMAT_ENTRY,
+	OVBD_OPTION_SOCKET_ENTRY,
+	OVBD_OPTION_OUTPUT_ENTRY,
+	{0},
+};
+
+static const struct ovbd_example examples[] = {
+	{"ovbd attach --id web base.ovbd delta.ovbd", "attach a stack of two layers"},
+	{"mount -o loop,ro $(ovbd attach --id web image.json) /mnt", "and mount it"},
+	{"ovbd detach web", "the end of it"},
+	{NULL},
+};
+
+struct arguments {
+	const char *id, *transport, *path, *socket;
+	enum ovbd_format format;
+	bool rw, json;
+};
+
+/* 0, or -1 with c->status set. */
+static int parse(struct ovbd_cli *c, struct arguments *a)
+{
+	int id, r = 0;
+
+	while (r == 0 && (id = ovbd_cli_next(c)) > 0)
+		switch (id) {
+		case OPTION_ID:
+			a->id = c->value;
+			break;
+		case 't':
+			a->transport = c->value;
+			break;
+		case OPTION_PATH:
+			a->path = c->value;
+			break;
+		case OPTION_RW:
+			a->rw = true;
+			break;
+		case 'f':
+			r = ovbd_source_format(c, c->value, &a->format);
+			break;
+		case OVBD_OPTION_SOCKET:
+			a->socket = c->value;
+			break;
+		default:
+			r = ovbd_json_wanted(c, c->value, &a->json);
+		}
+	if (r < 0 || id < 0)
+		return -1;
+	if (c->noperands == 0) {
+		ovbd_cli_usage(c, "SRC is missing");
+		return -1;
+	}
+	return 0;
+}
+
+/* As the daemon, which is in another directory, has to name it. Also where there is no file: that
+ * is for the daemon to say. */
+static char *absolute(const char *name)
+{
+	AUTO_FREE char *cwd = NULL;
+	char *whole;
+
+	if (ovbd_http_is_url(name) || name[0] == '/')
+		return strdup(name);
+	cwd = getcwd(NULL, 0);
+	return cwd && asprintf(&whole, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd, name) >= 0 ? whole
+	                                                                                     : NULL;
+}
+
+/* A JSON string of name; no JSON can say what is no UTF-8. */
+static json_t *json_name(struct ovbd_cli *c, const char *name)
+{
+	AUTO_FREE char *whole = absolute(name);
+	json_t *v = whole ? json_string(whole) : NULL;
+
+	if (!v)
+		ovbd_cli_error(c, "%s: is not UTF-8, and cannot be told to ovbdd", name);
+	return v;
+}
+
+static int make_request(struct ovbd_cli *c, const struct arguments *a, json_t *request)
+{
+	json_t *images = json_array(), *path = NULL;
+
+	ovbd_json_set(request, "images", images);
+	for (size_t i = 0; i < c->noperands; i++) {
+		json_t *v = json_name(c, c->operands[i]);
+
+		if (!v)
+			return -EINVAL;
+		ovbd_json_append(images, v);
+	}
+	if (a->path && !(path = json_name(c, a->path)))
+		return -EINVAL;
+	if (path)
+		ovbd_json_set(request, "path", path);
+	if (a->id)
+		ovbd_json_set_text(request, "id", a->id);
+	if (a->transport)
+		ovbd_json_set_text(request, "transport", a->transport);
+	if (a->format != OVBD_FORMAT_AUTO)
+		ovbd_json_set_text(request, "format", ovbd_format_name(a->format));
+	if (a->rw)
+		ovbd_json_set_bool(request, "writable", true);
+	return 0;
+}
+
+static int run(struct ovbd_cli *c)
+{
+	OVBD_AUTO(ovbd_control_releasep) json_t *request = json_object();
+	struct arguments a = {.format = OVBD_FORMAT_AUTO};
+	const char *path;
+	json_t *device;
+	int status;
+
+	if (parse(c, &a) < 0)
+		return c->status;
+	if (make_request(c, &a, request) < 0)
+		return OVBD_EXIT_FAILURE;
+	if (ovbd_control_ask(c, a.socket, "POST", "/v1/devices", request, &device, &status) < 0)
+		return status;
+	path = json_string_value(json_object_get(device, "path"));
+	if (!a.json)
+		printf("%s\n", path ? path : "");
+	if (a.json)
+		ovbd_json_print(device);
+	else
+		json_decref(device);
+	return OVBD_EXIT_OK;
+}
+
+const struct ovbd_verb ovbd_verb_attach = {
+	.name = "attach",
+	.summary = "Have ovbdd serve an image as a device, and print its path",
+	.usage = "SRC...",
+	.text = "SRC is a layer, a URL, an image configuration (JSON), or several layers, bottom "
+		"first. Returns when the device is there; prints its path, and only that. With an "
+		"id and images that are attached already it prints that device's path.\n\n"
+		"The device stays until it is detached, also over a restart of ovbdd.",
+	.options = options,
+	.examples = examples,
+	.run = run,
+};
