@@ -18,9 +18,15 @@ struct ovbd_transport;
 
 struct ovbd_serving {
 	const struct ovbd_cli *c;
-	const char *path; /* the file's place, or the NBD server's address, as it was given */
-	const char *uri;  /* of an NBD server; NULL: it is a file */
+	const char
+		*path; /* the file's place, or the NBD server's address, as it was given; or disk */
+	const char *uri; /* of an NBD server; NULL: it is a file */
+	char disk[32];   /* a ublk disk's name; else "" */
 	struct ovbd_transport *t;
+
+	/* verb_serve.c's own. */
+	int ready_fd;      /* as of ovbd_serving_fork(), or -1: in the foreground */
+	atomic_bool begun; /* it can be opened, and signals are heeded */
 
 	/* serve_open.c's own, but to be looked at. */
 	struct ovbd_device *device;   /* one of the following */
@@ -29,7 +35,7 @@ struct ovbd_serving {
 	struct ovbd_image *img;       /* NULL: a device that is writable */
 
 	struct ovbd_serve_stats *stats;
-	bool to_syslog; /* there is no terminal: it runs in the background */
+	atomic_bool to_syslog; /* there is no terminal: it runs in the background */
 
 	/* serve_run.c's own. */
 	const char *command; /* to run meanwhile, or NULL */
@@ -52,6 +58,11 @@ struct ovbd_serving {
 int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f);
 int ovbd_serving_open_nbd(struct ovbd_serving *s, const char *export, unsigned nworkers);
 int ovbd_serving_open_fuse(struct ovbd_serving *s, bool allow_other, unsigned nworkers);
+
+/* id: -1 is any. begin(s) is called when the disk is there: not before ovbd_serve() runs, and in
+ * another thread. */
+int ovbd_serving_open_ublk(struct ovbd_serving *s, int id, unsigned nworkers,
+                           void (*begin)(void *s));
 void ovbd_serving_close(struct ovbd_serving *s);
 
 /* In the child: returns 0, and *ret_ready_fd is where to write that the server is there. In the

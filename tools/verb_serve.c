@@ -17,10 +17,13 @@
 
 #define THREADS_DEFAULT 16
 #define THREADS_MAX     1024
+#define ID_MAX          ((1 << 20) - 1) /* the kernel's minor numbers */
 
 enum {
 	OPTION_FUSE = OVBD_OPTION_LONG,
 	OPTION_NBD,
+	OPTION_UBLK,
+	OPTION_ID,
 	OPTION_EXPORT,
 	OPTION_RW,
 	OPTION_ALLOW_OTHER,
@@ -37,10 +40,17 @@ static const struct ovbd_option options[] = {
          "Serve it to NBD clients (qemu, nbdcopy, a kernel's) at ADDRESS: HOST:PORT, or the path "
          "of a "
          "Unix socket, which is made; ./NAME:1 is a path too."},
+	{OPTION_UBLK, "ublk", NULL,
+         "Make it a disk of the kernel, /dev/ublkbN, whose name is printed when it is there. Needs "
+         "root, and Linux 6.5 or later with the module ublk_drv."},
+	{OPTION_ID, "id", "N",
+         "The N of the ublk disk. If it is there, and its server was killed, it is taken over, "
+         "with the requests that wait."},
 	{OPTION_EXPORT, "export", "NAME",
          "The NBD export's name (default: the empty one, which always leads to it)."},
 	{OPTION_RW, "rw", NULL,
-         "Let NBD clients write: SRC is one raw file or block device, written in place."},
+         "Let NBD clients, or users of the ublk disk, write: SRC is one raw file or block device, "
+         "written in place."},
 	OVBD_OPTION_FORMAT_ENTRY,
 	{'j', "threads", "N", "Requests that are worked on at a time (default 16)."},
 	{OPTION_ALLOW_OTHER, "allow-other", NULL,
@@ -66,6 +76,7 @@ static const struct ovbd_example examples[] = {
          "serve for as long as a command runs"},
 	{"ovbd serve --nbd disk.sock image.json", "serve it to qemu, as nbd:unix:disk.sock"},
 	{"ovbd serve --nbd [::1]:10809 --rw scratch.raw", "a raw file that clients may write"},
+	{"ovbd serve --ublk --id 3 --background image.json", "make it the disk /dev/ublkb3"},
 	{"umount disk.raw", "end a server, as SIGTERM does (not as root: fusermount3 -u disk.raw)"},
 	{NULL},
 };
@@ -74,15 +85,15 @@ static int run(struct ovbd_cli *c);
 
 const struct ovbd_verb ovbd_verb_serve = {
 	.name = "serve",
-	.summary = "Present an image as a file or to NBD clients, without unpacking it",
-	.usage = "--fuse FILE|--nbd ADDRESS SRC...",
+	.summary = "Serve an image as a file, a disk or by NBD, without unpacking it",
+	.usage = "--fuse FILE|--nbd ADDRESS|--ublk SRC...",
 	.text = "SRC is a layer, a URL, an image configuration (JSON), or several layers, bottom "
 		"first. The file can be loop-mounted, given to qemu, or read with anything.\n\n"
-		"SIGINT, SIGTERM or SIGHUP ends the server and takes FILE, or the socket, away. If "
-		"it is still in use, by a loop device or an NBD client, its users are served until "
-		"the last has closed it; a second signal ends the server at once and leaves them "
-		"with errors. SIGUSR1 shows how much was read, and what of it was fetched; so does "
-		"the end with -v.",
+		"SIGINT, SIGTERM or SIGHUP ends the server and takes FILE, the socket or the disk "
+		"away. If it is still in use, by a loop device, an NBD client or a mount, its "
+		"users are served until the last has closed it; a second signal ends the server at "
+		"once and leaves them with errors. SIGUSR1 shows how much was read, and what of "
+		"it was fetched; so does the end with -v.",
 	.options = options,
 	.examples = examples,
 	.exits = "With --run, that of COMMAND, or 128 and the number of the signal that killed it.",
@@ -96,7 +107,8 @@ struct arguments {
 	const char *command;
 	enum ovbd_format format;
 	unsigned nthreads;
-	bool allow_other, background, writable;
+	int id;
+	bool ublk, allow_other, background, writable;
 };
 
 static int parse_threads(struct ovbd_cli *c, unsigned *ret)
@@ -113,6 +125,19 @@ static int parse_threads(struct ovbd_cli *c, unsigned *ret)
 	return 0;
 }
 
+static int parse_id(struct ovbd_cli *c, int *ret)
+{
+	char *end;
+	const unsigned long n = strtoul(c->value, &end, 10);
+
+	if (c->value[0] < '0' || c->value[0] > '9' || *end || n > ID_MAX) {
+		ovbd_cli_usage(c, "--id %s: a number of a disk is from 0 to %d", c->value, ID_MAX);
+		return -1;
+	}
+	*ret = (int)n;
+	return 0;
+}
+
 static int parse_option(struct ovbd_cli *c, int id, struct arguments *a)
 {
 	switch (id) {
@@ -122,6 +147,11 @@ static int parse_option(struct ovbd_cli *c, int id, struct arguments *a)
 	case OPTION_NBD:
 		a->nbd = c->value;
 		return 0;
+	case OPTION_UBLK:
+		a->ublk = true;
+		return 0;
+	case OPTION_ID:
+		return parse_id(c, &a->id);
 	case OPTION_EXPORT:
 		a->export = c->value;
 		return 0;
@@ -147,31 +177,45 @@ static int parse_option(struct ovbd_cli *c, int id, struct arguments *a)
 	}
 }
 
+/* Of what excludes each other, or goes with something that is not there; NULL: nothing. */
+static const char *contradiction(const struct arguments *a)
+{
+	if (!a->fuse && !a->nbd && !a->ublk)
+		return "--fuse FILE, --nbd ADDRESS or --ublk is missing";
+	if ((a->fuse && a->nbd) || (a->fuse && a->ublk) || (a->nbd && a->ublk))
+		return "--fuse, --nbd and --ublk exclude each other";
+	if (a->export && !a->nbd)
+		return "--export goes with --nbd";
+	if (a->id >= 0 && !a->ublk)
+		return "--id goes with --ublk";
+	if (a->writable && a->fuse)
+		return "--rw goes with --nbd or --ublk";
+	if (a->allow_other && !a->fuse)
+		return "--allow-other goes with --fuse";
+	if (a->command && a->background)
+		return "--run and --background exclude each other";
+	return NULL;
+}
+
 /* 0, or -1 with c->status set. */
 static int parse(struct ovbd_cli *c, struct arguments *a)
 {
+	const char *wrong;
 	int id;
 
-	*a = (struct arguments){.nthreads = THREADS_DEFAULT};
+	*a = (struct arguments){.nthreads = THREADS_DEFAULT, .id = -1};
 	while ((id = ovbd_cli_next(c)) > 0)
 		if (parse_option(c, id, a) < 0)
 			return -1;
 	if (id < 0)
 		return -1;
-	if (!a->fuse && !a->nbd)
-		ovbd_cli_usage(c, "--fuse FILE or --nbd ADDRESS is missing");
-	else if (a->fuse && a->nbd)
-		ovbd_cli_usage(c, "--fuse and --nbd exclude each other");
-	else if (a->fuse && (a->export || a->writable))
-		ovbd_cli_usage(c, "%s goes with --nbd", a->export ? "--export" : "--rw");
-	else if (a->nbd && a->allow_other)
-		ovbd_cli_usage(c, "--allow-other goes with --fuse");
+	wrong = contradiction(a);
+	if (wrong)
+		ovbd_cli_usage(c, "%s", wrong);
 	else if (c->noperands == 0)
 		ovbd_cli_usage(c, "SRC is missing");
 	else if (a->writable && c->noperands > 1)
 		ovbd_cli_usage(c, "--rw takes one SRC, a raw file or a block device");
-	else if (a->command && a->background)
-		ovbd_cli_usage(c, "--run and --background exclude each other");
 	else
 		return 0;
 	return -1;
@@ -190,6 +234,36 @@ static void tell_ready(const struct ovbd_serving *s)
 	                  named ? s->uri : "");
 }
 
+/* It can be opened: lets the user know, and has signals heeded. What fails was told. */
+static int begin(struct ovbd_serving *s)
+{
+	struct ovbd_error err;
+	int r;
+
+	if (s->disk[0]) {
+		puts(s->disk);
+		fflush(stdout);
+	}
+	if (s->ready_fd < 0)
+		tell_ready(s);
+	else if (!ovbd_serving_enter_background(s, s->ready_fd))
+		return -EPIPE;
+	r = ovbd_serving_start_control(s, &err);
+	if (r < 0)
+		ovbd_serving_tell(s, true, "%s", err.msg);
+	s->begun = r == 0;
+	return r;
+}
+
+/* The same for a transport that tells by itself when it is there. */
+static void begin_later(void *arg)
+{
+	struct ovbd_serving *s = arg;
+
+	if (begin(s) < 0)
+		s->t->ops->stop(s->t);
+}
+
 /* Serves until the end, which has been told; returns the exit status. */
 static int serve(struct ovbd_serving *s, unsigned nthreads)
 {
@@ -199,14 +273,14 @@ static int serve(struct ovbd_serving *s, unsigned nthreads)
 		.arg = s,
 		.stats = s->stats,
 	};
-	int r, status = OVBD_EXIT_OK;
+	int r, status = OVBD_EXIT_FAILURE;
 	struct ovbd_error err;
 
-	r = ovbd_serving_start_control(s, &err);
-	if (r == 0) {
-		r = ovbd_serve(s->t, s->device, &p, &err);
+	if (!s->disk[0] && begin(s) < 0)
+		return status;
+	r = ovbd_serve(s->t, s->device, &p, &err);
+	if (s->begun)
 		status = ovbd_serving_join_control(s);
-	}
 	if (r < 0) {
 		ovbd_serving_tell(s, true, "%s", err.msg);
 		status = ovbd_exit_status(r, false);
@@ -218,11 +292,11 @@ static int serve(struct ovbd_serving *s, unsigned nthreads)
 
 static int open_and_serve(struct ovbd_cli *c, const struct arguments *a, int ready_fd)
 {
-	OVBD_AUTO(ovbd_serving_close) struct ovbd_serving s = {.c = c};
+	OVBD_AUTO(ovbd_serving_close) struct ovbd_serving s = {.c = c, .ready_fd = ready_fd};
 	struct ovbd_serve_stats stats = {0};
 	int status;
 
-	s.path = a->fuse ? a->fuse : a->nbd;
+	s.path = a->fuse ? a->fuse : a->nbd ? a->nbd : "ublk";
 	s.stats = &stats;
 	status = ovbd_serving_open_source(&s, a->writable, a->format);
 	if (status != 0)
@@ -230,15 +304,11 @@ static int open_and_serve(struct ovbd_cli *c, const struct arguments *a, int rea
 	ovbd_serving_block_signals(&s, a->command);
 	if (a->fuse)
 		status = ovbd_serving_open_fuse(&s, a->allow_other, a->nthreads);
+	else if (a->ublk)
+		status = ovbd_serving_open_ublk(&s, a->id, a->nthreads, begin_later);
 	else
 		status = ovbd_serving_open_nbd(&s, a->export ? a->export : "", a->nthreads);
-	if (status != 0)
-		return status;
-	if (!a->background)
-		tell_ready(&s);
-	else if (!ovbd_serving_enter_background(&s, ready_fd))
-		return OVBD_EXIT_FAILURE;
-	return serve(&s, a->nthreads);
+	return status != 0 ? status : serve(&s, a->nthreads);
 }
 
 /* A descriptor that is opened while a standard one is closed would take its place, and be written

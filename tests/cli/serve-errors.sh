@@ -7,7 +7,16 @@ random 3000000 image
 mkdir dir
 echo words >full
 
-expect 2 "--fuse FILE or --nbd ADDRESS is missing" "$ovbd" serve image
+expect 2 "--fuse FILE, --nbd ADDRESS or --ublk is missing" "$ovbd" serve image
+expect 2 "exclude each other" "$ovbd" serve --ublk --fuse file image
+expect 2 "--id goes with --ublk" "$ovbd" serve --id 3 --fuse file image
+expect 2 "from 0 to" "$ovbd" serve --ublk --id x image
+expect 1 "no disk of blocks of 512" "$ovbd" serve --ublk image
+if [ ! -e /dev/ublk-control ]; then
+	truncate -s 1M zeros
+	expect 1 "modprobe ublk_drv" "$ovbd" serve --ublk zeros
+	expect 1 "modprobe ublk_drv" "$ovbd" serve --background --ublk --id 3 zeros
+fi
 expect 2 "SRC is missing" "$ovbd" serve --fuse file
 expect 2 "from 1 to" "$ovbd" serve --fuse file -j 0 image
 expect 2 "from 1 to" "$ovbd" serve --fuse file -j 4x image
