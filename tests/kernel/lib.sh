@@ -14,6 +14,8 @@ for tool in qemu-system-x86_64 busybox modprobe cpio xz strip; do
 done
 [ "$(uname -m)" = x86_64 ] || skip "the kernels are x86-64 ones, and so must be the programs"
 mkdir files
+# shellcheck disable=SC2034 # for the scripts
+tcmu_modules="target_core_user tcm_loop sd_mod ext4"
 
 stock_kernel() {
 	kernel_stock || skip "no kernel to boot"

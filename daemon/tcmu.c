@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The workers share the ring under one lock, held for the microsecond that taking or answering a
+ * command needs. Where there is no command, one of the waiting workers polls the kernel's file and
+ * the others wait for it; it wakes the next one when it leaves with a command, so that somebody
+ * polls as long as anybody waits. What needs no medium is answered by who has taken it.
+ *
+ * Requests point into the shared memory; nothing is copied. A command's entry may be overwritten
+ * before it is answered (see tcmu_ring.c), so each worker keeps a copy of its own.
+ *
+ * A ring in which a dead server left commands is of no use, as the answers of that server may lie
+ * in their place. The kernel is told to start over: it ends those commands as "busy", upon which
+ * the initiator sends them again. They may have been executed already; that does no harm, as nobody
+ * was told so.
+ */
+#include "daemon/tcmu.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "base/auto.h"
+#include "base/bytes.h"
+#include "daemon/scsi.h"
+#include "daemon/tcmu_impl.h"
+#include "daemon/tcmu_ring.h"
+
+#define IOV_MAX_PIECES (OVBD_TCMU_MAX_TRANSFER / 4096 + 2)
+
+struct tcmu_worker {
+	struct tcmu_command command;
+	struct ovbd_scsi_command decoded;
+	struct iovec pieces[IOV_MAX_PIECES];
+	uint8_t parameters[OVBD_SCSI_PARAMETERS_SIZE_MAX];
+};
+
+struct tcmu_transport {
+	struct ovbd_transport transport;
+	struct ovbd_scsi_disk disk;
+	char *serial;
+	unsigned minor;
+	int uio_fd, stop_fd;
+	pthread_mutex_t lock; /* guards the four below */
+	pthread_cond_t wake;
+	struct tcmu_ring ring;
+	bool polling; /* somebody is */
+	bool over;    /* stopped, or the disk is gone */
+	unsigned nworkers;
+	struct tcmu_worker workers[];
+};
+
+static struct tcmu_transport *tcmu_of(struct ovbd_transport *t)
+{
+	return OVBD_CONTAINER_OF(t, struct tcmu_transport, transport);
+}
+
+/* Tells the kernel that there are answers. -ENODEV: the disk is gone. */
+static int kick(const struct tcmu_transport *t)
+{
+	const uint32_t any = 0;
+	ssize_t n;
+
+	do
+		n = write(t->uio_fd, &any, sizeof(any));
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return 0;
+	return errno == EIO ? -ENODEV : -errno;
+}
+
+/* With the lock held, which is let go of meanwhile: until there may be something new. */
+static int wait_for_kernel(struct tcmu_transport *t)
+{
+	struct pollfd fds[2] = {
+		{.fd = t->uio_fd, .events = POLLIN},
+		{.fd = t->stop_fd, .events = POLLIN},
+	};
+	uint32_t nevents;
+	bool over = false;
+	int r = 0;
+
+	t->polling = true;
+	pthread_mutex_unlock(&t->lock);
+	if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		r = -errno;
+	else if (fds[1].revents != 0)
+		over = true;
+	else if (fds[0].revents != 0 && read(t->uio_fd, &nevents, sizeof(nevents)) < 0 &&
+	         errno != EAGAIN && errno != EINTR)
+		over = true; /* EIO: the kernel has taken the disk away */
+	pthread_mutex_lock(&t->lock);
+	t->polling = false;
+	t->over |= over;
+	return r;
+}
+
+static uint64_t pieces_size(const struct tcmu_command *c)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < c->niov; i++)
+		sum += c->iov[i].iov_len;
+	return sum;
+}
+
+/* The first len bytes of what came with the command; fewer if there are fewer. */
+static size_t gather(const struct tcmu_command *c, uint8_t *to, size_t len)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < c->niov && done < len; i++) {
+		const size_t n = (size_t)ovbd_min(c->iov[i].iov_len, len - done);
+
+		memcpy(to + done, c->iov[i].iov_base, n);
+		done += n;
+	}
+	return done;
+}
+
+/* And zeros for the rest: the memory was another command's before. */
+static void scatter(const struct tcmu_command *c, const uint8_t *from, size_t len)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < c->niov; i++) {
+		const size_t n = (size_t)ovbd_min(c->iov[i].iov_len, len - done);
+		uint8_t *to = c->iov[i].iov_base;
+
+		memcpy(to, from + done, n);
+		memset(to + n, 0, c->iov[i].iov_len - n);
+		done += n;
+	}
+}
+
+/* Makes the command's pieces add up to len; false if they are less. */
+static bool trim(struct tcmu_command *c, uint64_t len)
+{
+	unsigned n = 0;
+
+	if (pieces_size(c) < len)
+		return false;
+	for (; len > 0; n++) {
+		c->iov[n].iov_len = (size_t)ovbd_min(c->iov[n].iov_len, len);
+		len -= c->iov[n].iov_len;
+	}
+	c->niov = n;
+	return true;
+}
+
+/* Whether there is a request for the device; if not, the answer is in w->decoded, and what is to
+ * be read of it in its place. */
+static bool decode(const struct tcmu_transport *t, struct tcmu_worker *w)
+{
+	struct tcmu_command *c = &w->command;
+	struct ovbd_scsi_command *d = &w->decoded;
+	size_t n = ovbd_scsi_parameters_size(&t->disk, c->cdb, c->cdb_len);
+
+	n = gather(c, w->parameters, n);
+	ovbd_scsi_decode(&t->disk, c->cdb, c->cdb_len, w->parameters, n, d);
+	if (d->kind == OVBD_SCSI_ANSWER)
+		scatter(c, d->answer, d->nanswer);
+	if (d->kind != OVBD_SCSI_REQUEST)
+		return false;
+	if (d->request.op != OVBD_REQUEST_READ && d->request.op != OVBD_REQUEST_WRITE)
+		return true;
+	if (!trim(c, d->request.len)) {
+		d->kind = OVBD_SCSI_REFUSAL;
+		d->sense = (struct ovbd_scsi_sense){0x0b, 0x4b, 0x00}; /* data phase error */
+		return false;
+	}
+	d->request.iov = c->iov;
+	d->request.niov = c->niov;
+	return true;
+}
+
+/* Answers the worker's command; sense NULL is success. */
+static int answer(struct tcmu_transport *t, const struct tcmu_worker *w,
+                  const struct ovbd_scsi_sense *sense)
+{
+	pthread_mutex_lock(&t->lock);
+	ovbd_tcmu_ring_complete(&t->ring, w->command.id,
+	                        sense ? OVBD_SCSI_CHECK_CONDITION : OVBD_SCSI_GOOD, sense);
+	pthread_mutex_unlock(&t->lock);
+	return kick(t);
+}
+
+/* 1: the worker has a command. -E2BIG: one that cannot be served. */
+static int take(struct tcmu_transport *t, struct tcmu_worker *w, struct ovbd_error *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&t->lock);
+	while (r == 0 && !t->over) {
+		r = ovbd_tcmu_ring_take(&t->ring, &w->command, err);
+		if (r == 0 && t->polling)
+			pthread_cond_wait(&t->wake, &t->lock);
+		else if (r == 0)
+			r = wait_for_kernel(t);
+	}
+	if (t->over)
+		pthread_cond_broadcast(&t->wake);
+	else
+		pthread_cond_signal(&t->wake);
+	if (t->over && r == 0)
+		r = -ESHUTDOWN;
+	pthread_mutex_unlock(&t->lock);
+	return r;
+}
+
+static int tcmu_next(struct ovbd_transport *transport, unsigned worker, struct ovbd_request *ret,
+                     struct ovbd_error *err)
+{
+	static const struct ovbd_scsi_sense too_big = {0x0b, 0x55, 0x00};
+	struct tcmu_transport *t = tcmu_of(transport);
+	struct tcmu_worker *w = &t->workers[worker];
+	int r;
+
+	assert(worker < t->nworkers);
+	for (;;) {
+		r = take(t, w, err);
+		if (r == -ESHUTDOWN)
+			return r;
+		if (r < 0 && r != -E2BIG)
+			return ovbd_fail_within(err, r, "/dev/uio%u", t->minor);
+		if (r == 1 && decode(t, w)) {
+			*ret = w->decoded.request;
+			return 0;
+		}
+		if (r == 1)
+			r = answer(t, w,
+			           w->decoded.kind == OVBD_SCSI_REFUSAL ? &w->decoded.sense : NULL);
+		else
+			r = answer(t, w, &too_big);
+		if (r == -ENODEV)
+			return -ESHUTDOWN;
+		if (r < 0)
+			return ovbd_fail_errno(err, r, "/dev/uio%u: answering a command", t->minor);
+	}
+}
+
+static int tcmu_complete(struct ovbd_transport *transport, unsigned worker,
+                         const struct ovbd_request *rq, int status)
+{
+	struct tcmu_transport *t = tcmu_of(transport);
+	const struct ovbd_scsi_sense sense = ovbd_scsi_sense_of(rq->op, status);
+	const int r = answer(t, &t->workers[worker], status < 0 ? &sense : NULL);
+
+	return r == -ENODEV ? 0 : r; /* then next() will say so */
+}
+
+static void tcmu_stop(struct ovbd_transport *transport)
+{
+	const uint64_t one = 1;
+	const int saved = errno; /* may be called by a signal handler */
+
+	/* Fails only when the counter is full, and then the event is raised. */
+	if (write(tcmu_of(transport)->stop_fd, &one, sizeof(one)) < 0)
+		errno = saved;
+}
+
+static void tcmu_close(struct ovbd_transport *transport)
+{
+	struct tcmu_transport *t = tcmu_of(transport);
+
+	if (t->ring.map)
+		munmap(t->ring.map, t->ring.map_size);
+	if (t->uio_fd >= 0)
+		close(t->uio_fd);
+	if (t->stop_fd >= 0)
+		close(t->stop_fd);
+	pthread_cond_destroy(&t->wake);
+	pthread_mutex_destroy(&t->lock);
+	free(t->serial);
+	free(t);
+}
+
+static const struct ovbd_transport_ops tcmu_ops = {
+	.name = "tcmu",
+	.next = tcmu_next,
+	.complete = tcmu_complete,
+	.stop = tcmu_stop,
+	.close = tcmu_close,
+};
+
+static int map_ring(struct tcmu_transport *t, struct ovbd_error *err)
+{
+	uint64_t size;
+	void *map;
+	int r = ovbd_tcmu_map_size(t->minor, &size, err);
+
+	if (r < 0)
+		return r;
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, t->uio_fd, 0);
+	if (map == MAP_FAILED)
+		return ovbd_fail_errno(err, -errno, "/dev/uio%u: mapping its ring", t->minor);
+	r = ovbd_tcmu_ring_open(map, size, &t->ring, err);
+	if (r < 0) {
+		munmap(map, size);
+		return ovbd_fail_within(err, r, "/dev/uio%u", t->minor);
+	}
+	return 0;
+}
+
+/* The commands that a dead server left are the kernel's again, and the ring is empty. */
+static int give_back(struct tcmu_transport *t, struct ovbd_error *err)
+{
+	const uint32_t tail = *t->ring.tail;
+	struct ovbd_tcmu_name name;
+	int r, unblocked;
+
+	if (tail == *t->ring.head)
+		return 0;
+	r = ovbd_tcmu_name_of(t->minor, &name, err);
+	if (r == 0)
+		r = ovbd_tcmu_action(&name, "block_dev", "1", err);
+	if (r < 0)
+		return r;
+	r = ovbd_tcmu_action(&name, "reset_ring", "1", err);
+	t->ring.at = *t->ring.tail;
+	unblocked = ovbd_tcmu_action(&name, "block_dev", "0", r < 0 ? NULL : err);
+	return r < 0 ? r : unblocked;
+}
+
+static int start(struct tcmu_transport *t, const struct ovbd_tcmu_params *p, struct ovbd_error *err)
+{
+	char path[32];
+	int r;
+
+	t->serial = strdup(p->serial);
+	t->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!t->serial || t->stop_fd < 0)
+		return ovbd_fail_errno(err, t->serial ? -errno : -ENOMEM, "/dev/uio%u", t->minor);
+	t->disk = (struct ovbd_scsi_disk){
+		.size = p->size,
+		.block_size = p->block_size,
+		.max_transfer = OVBD_TCMU_MAX_TRANSFER,
+		.writable = p->writable,
+		.serial = t->serial,
+	};
+	snprintf(path, sizeof(path), "/dev/uio%u", t->minor);
+	t->uio_fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (t->uio_fd < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	r = map_ring(t, err);
+	return r < 0 ? r : give_back(t, err);
+}
+
+int ovbd_tcmu_open(const struct ovbd_tcmu_params *p, struct ovbd_transport **ret,
+                   struct ovbd_error *err)
+{
+	struct tcmu_transport *t;
+	int r;
+
+	if (p->nworkers == 0 || p->size == 0 || (p->block_size != 512 && p->block_size != 4096) ||
+	    p->size % p->block_size != 0)
+		return ovbd_fail(err, -EINVAL, "/dev/uio%u: a disk of %llu bytes in blocks of %u",
+		                 p->minor, (unsigned long long)p->size, p->block_size);
+	t = calloc(1, sizeof(*t) + p->nworkers * sizeof(t->workers[0]));
+	if (!t)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	t->transport.ops = &tcmu_ops;
+	t->minor = p->minor;
+	t->nworkers = p->nworkers;
+	t->uio_fd = t->stop_fd = -1;
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_cond_init(&t->wake, NULL);
+	for (unsigned i = 0; i < p->nworkers; i++) {
+		t->workers[i].command.iov = t->workers[i].pieces;
+		t->workers[i].command.iov_max = IOV_MAX_PIECES;
+	}
+	r = start(t, p, err);
+	if (r < 0) {
+		tcmu_close(&t->transport);
+		return r;
+	}
+	*ret = &t->transport;
+	return 0;
+}

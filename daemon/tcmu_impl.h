@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of tcmu: what sysfs and configfs know of a disk (tcmu_name.c). */
+#ifndef OVBD_DAEMON_TCMU_IMPL_H
+#define OVBD_DAEMON_TCMU_IMPL_H
+
+#include "daemon/tcmu.h"
+
+/* The size of the memory shared with the kernel. */
+int ovbd_tcmu_map_size(unsigned minor, uint64_t *ret, struct ovbd_error *err);
+
+/* Writes value to the disk's configfs file action/WHAT. */
+int ovbd_tcmu_action(const struct ovbd_tcmu_name *n, const char *what, const char *value,
+                     struct ovbd_error *err);
+
+/* Writes value to the file; the whole of it, or an error. */
+int ovbd_tcmu_write(const char *path, const char *value, struct ovbd_error *err);
+
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A disk in sysfs (/sys/class/uio/uioN) and in configfs. The name of the former leads to the latter.
+ * The configuration may contain anything, slashes above all; the parts before it may not.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "base/auto.h"
+#include "daemon/tcmu_impl.h"
+
+#define UIO_DIR    "/sys/class/uio"
+#define CONFIG_DIR "/sys/kernel/config/target/core"
+
+/* The part of *at up to the next '/', or to the end; false if it does not fit. */
+static bool next_part(const char **at, char *ret, size_t size)
+{
+	const size_t n = strcspn(*at, "/");
+
+	if (n >= size)
+		return false;
+	memcpy(ret, *at, n);
+	ret[n] = '\0';
+	*at += n + ((*at)[n] == '/');
+	return true;
+}
+
+int ovbd_tcmu_name_parse(const char *text, struct ovbd_tcmu_name *ret, struct ovbd_error *err)
+{
+	char kind[16], hba[16], *end;
+	struct ovbd_tcmu_name n;
+	const char *at = text;
+	unsigned long number;
+
+	if (!next_part(&at, kind, sizeof(kind)) || strcmp(kind, "tcm-user") != 0 ||
+	    !next_part(&at, hba, sizeof(hba)) || !next_part(&at, n.device, sizeof(n.device)) ||
+	    !next_part(&at, n.subtype, sizeof(n.subtype)) || strlen(at) >= sizeof(n.config))
+		return ovbd_fail(err, -EBADMSG, "'%s' is no name of a TCMU disk", text);
+	number = strtoul(hba, &end, 10);
+	if (hba[0] < '0' || hba[0] > '9' || *end != '\0' || number > UINT32_MAX || !n.device[0])
+		return ovbd_fail(err, -EBADMSG, "'%s' is no name of a TCMU disk", text);
+	n.hba = (unsigned)number;
+	memcpy(n.config, at, strlen(at) + 1);
+	*ret = n;
+	return 0;
+}
+
+/* The file's first line. */
+static int read_line(const char *path, char *buf, size_t size, struct ovbd_error *err)
+{
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	n = read(fd, buf, size - 1);
+	if (n < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	buf[n] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	return 0;
+}
+
+int ovbd_tcmu_name_of(unsigned minor, struct ovbd_tcmu_name *ret, struct ovbd_error *err)
+{
+	char path[64], text[3 * OVBD_TCMU_NAME_SIZE];
+	int r;
+
+	snprintf(path, sizeof(path), UIO_DIR "/uio%u/name", minor);
+	r = read_line(path, text, sizeof(text), err);
+	return r < 0 ? r : ovbd_tcmu_name_parse(text, ret, err);
+}
+
+int ovbd_tcmu_map_size(unsigned minor, uint64_t *ret, struct ovbd_error *err)
+{
+	char path[64], text[32], *end;
+	unsigned long long size;
+	int r;
+
+	snprintf(path, sizeof(path), UIO_DIR "/uio%u/maps/map0/size", minor);
+	r = read_line(path, text, sizeof(text), err);
+	if (r < 0)
+		return r;
+	errno = 0;
+	size = strtoull(text, &end, 0);
+	if (errno != 0 || end == text || *end != '\0')
+		return ovbd_fail(err, -EBADMSG, "%s: '%s' is no size", path, text);
+	*ret = size;
+	return 0;
+}
+
+int ovbd_tcmu_scan(int (*found)(void *arg, unsigned minor, const struct ovbd_tcmu_name *name),
+                   void *arg, struct ovbd_error *err)
+{
+	struct ovbd_tcmu_name name;
+	const struct dirent *e;
+	DIR *dir = opendir(UIO_DIR);
+	unsigned minor;
+	int r = 0, rest;
+
+	if (!dir && errno == ENOENT)
+		return 0; /* no driver has ever made one */
+	if (!dir)
+		return ovbd_fail_errno(err, -errno, UIO_DIR);
+	while (r == 0 && (e = readdir(dir))) {
+		if (sscanf(e->d_name, "uio%u%n", &minor, &rest) != 1 || e->d_name[rest] != '\0')
+			continue;
+		if (ovbd_tcmu_name_of(minor, &name, NULL) == 0) /* else another driver's, or gone */
+			r = found(arg, minor, &name);
+	}
+	closedir(dir);
+	return r;
+}
+
+int ovbd_tcmu_write(const char *path, const char *value, struct ovbd_error *err)
+{
+	AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	if (write(fd, value, strlen(value)) < 0)
+		return ovbd_fail_errno(err, -errno, "%s: writing '%s'", path, value);
+	return 0;
+}
+
+int ovbd_tcmu_action(const struct ovbd_tcmu_name *n, const char *what, const char *value,
+                     struct ovbd_error *err)
+{
+	char path[OVBD_TCMU_NAME_SIZE + 128];
+
+	snprintf(path, sizeof(path), CONFIG_DIR "/user_%u/%s/action/%s", n->hba, n->device, what);
+	return ovbd_tcmu_write(path, value, err);
+}
