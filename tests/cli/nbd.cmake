@@ -1,0 +1,3 @@
+foreach(story errors read write)
+  ovbd_script(cli_nbd_${story} nbd-${story}.sh LABELS cli TIMEOUT 120)
+endforeach()
