@@ -176,7 +176,7 @@ static int nbd_detach(struct ovbd_transport *t, struct ovbd_error *err)
 
 		pthread_mutex_lock(&c->lock);
 		if (c->fd >= 0 && c->handshake) {
-			nbd_conn_break(n, c);
+			nbd_conn_break(c);
 			nbd_conn_settle(n, c);
 		}
 		pthread_mutex_unlock(&c->lock);
@@ -199,7 +199,7 @@ static void nbd_close(struct ovbd_transport *t)
 
 		pthread_mutex_lock(&c->lock);
 		if (c->fd >= 0) {
-			nbd_conn_break(n, c);
+			nbd_conn_break(c);
 			nbd_conn_settle(n, c);
 		}
 		assert(c->fd < 0);

@@ -9,8 +9,7 @@
 #include "base/device.h"
 #include "daemon/transport.h"
 
-#define OVBD_NBD_MAX_REQUEST (32u << 20) /* bytes of a read or write */
-#define OVBD_NBD_MAX_CONNS   1024        /* more wait until one ends */
+#define OVBD_NBD_MAX_CONNS 1024 /* more wait until one ends */
 
 struct ovbd_nbd_params {
 	const char *address; /* a path, or HOST:PORT: nbd_listen.h says what is which */

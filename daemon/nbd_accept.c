@@ -102,7 +102,7 @@ static void give_up(struct nbd_transport *n, bool one_has_to, const struct nbd_c
 		pthread_mutex_lock(&c->lock);
 		if (c->fd >= 0 && c->deadline_ms != 0 && c->deadline_ms <= now) {
 			found = true;
-			nbd_conn_break(n, c);
+			nbd_conn_break(c);
 			nbd_conn_settle(n, c);
 		} else if (c->fd >= 0 && c->handshake && c != keep && c->deadline_ms < least) {
 			oldest = c;
@@ -113,7 +113,7 @@ static void give_up(struct nbd_transport *n, bool one_has_to, const struct nbd_c
 	if (one_has_to && !found && oldest) {
 		pthread_mutex_lock(&oldest->lock);
 		if (oldest->fd >= 0 && oldest->handshake) {
-			nbd_conn_break(n, oldest);
+			nbd_conn_break(oldest);
 			nbd_conn_settle(n, oldest);
 		}
 		pthread_mutex_unlock(&oldest->lock);

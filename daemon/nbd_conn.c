@@ -82,9 +82,8 @@ void nbd_conn_settle(struct nbd_transport *n, struct nbd_conn *c)
 		nbd_conn_arm(n, c, events);
 }
 
-void nbd_conn_break(struct nbd_transport *n, struct nbd_conn *c)
+void nbd_conn_break(struct nbd_conn *c)
 {
-	(void)n;
 	c->broken = true;
 	shutdown(c->fd, SHUT_RDWR); /* a worker that reads finds the end */
 }
@@ -132,7 +131,7 @@ static void transmit(struct nbd_transport *n, struct nbd_conn *c, struct nbd_wor
 		r = -ENOMEM;
 	}
 	if (r < 0)
-		nbd_conn_break(n, c);
+		nbd_conn_break(c);
 	nbd_buffer_release(w, &p->body);
 	nbd_discharge(n, c, p->charge);
 }
@@ -146,7 +145,7 @@ static void transmit_pending(struct nbd_transport *n, struct nbd_conn *c, struct
 		if (r == 0)
 			drop_first_pending(n, c, w);
 		else if (r != -EAGAIN)
-			nbd_conn_break(n, c);
+			nbd_conn_break(c);
 	}
 }
 
@@ -256,7 +255,7 @@ static void transmit_answer(struct nbd_transport *n, struct nbd_conn *c)
 	p.body.size = h->nout;
 	p.body.mem = malloc(h->nout);
 	if (!p.body.mem) {
-		nbd_conn_break(n, c);
+		nbd_conn_break(c);
 		return;
 	}
 	memcpy(p.body.mem, h->out, h->nout);
@@ -366,7 +365,7 @@ void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd)
 	struct epoll_event ev = {.events = EPOLLONESHOT};
 	const int on = 1;
 
-	/* These two fail on a Unix socket, which needs neither. */
+	/* For TCP; what a Unix socket makes of them is of no account. */
 	setsockopt(take_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(take_fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	pthread_mutex_lock(&c->lock);
@@ -375,7 +374,7 @@ void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd)
 	c->handshake = malloc(sizeof(*c->handshake));
 	ev.data.u64 = nbd_event_of(n, c);
 	if (!c->handshake || epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, take_fd, &ev) < 0) {
-		nbd_conn_break(n, c);
+		nbd_conn_break(c);
 	} else {
 		nbd_set_deadline(n, c, nbd_now_ms() + NBD_HANDSHAKE_MS);
 		nbd_handshake_init(c->handshake, &n->export);

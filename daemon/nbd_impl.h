@@ -128,7 +128,7 @@ void nbd_conn_reply(struct nbd_transport *n, struct nbd_worker *w, size_t nbody)
 /* Waits for what there is to wait for; or ends the connection, if all is done. c is locked. */
 void nbd_conn_settle(struct nbd_transport *n, struct nbd_conn *c);
 /* Gives it up: nothing more is read or sent. c is locked. */
-void nbd_conn_break(struct nbd_transport *n, struct nbd_conn *c);
+void nbd_conn_break(struct nbd_conn *c);
 
 /* Waits for events (EPOLL*), once. c is locked. */
 void nbd_conn_arm(const struct nbd_transport *n, struct nbd_conn *c, uint32_t events);
