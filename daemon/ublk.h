@@ -4,7 +4,8 @@
  * Linux 6.5 or later with the module ublk_drv.
  *
  * A disk outlives its server: when the process dies, requests wait in the kernel for the one that
- * takes the disk over (recover), and nothing is lost. It goes with close().
+ * takes the disk over (recover), and nothing is lost. It goes with close(). That holds once ready() was
+ * called: a death while the disk is being started can leave it hanging in the driver.
  *
  * The disk comes to be when all workers have called next(), which is when ovbd_serve() runs: ready()
  * tells. The driver makes no more queues than there are CPUs, and a queue belongs to one worker:

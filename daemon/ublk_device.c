@@ -5,6 +5,11 @@
  *
  * How soon the driver notices a death is its own affair, so a disk that still looks alive is looked
  * at again for a while.
+ *
+ * Two moments of a death the driver (seen with 6.12) does not forgive. While START_DEV reads the
+ * partition table: it waits for an answer with the disk's lock held, and so no successor is let in;
+ * the id is lost till the next boot. And between START_USER_RECOVERY and the last fetch: it takes the
+ * next server for the dead one's and refuses it the tables with EINVAL, sometimes for several attempts.
  */
 #include <errno.h>
 #include <fcntl.h>
