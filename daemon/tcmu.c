@@ -74,7 +74,7 @@ static int kick(const struct tcmu_transport *t)
 }
 
 /* With the lock held, which is let go of meanwhile: until there may be something new. */
-static int wait_for_kernel(struct tcmu_transport *t)
+static int wait_for_kernel(struct tcmu_transport *t, struct ovbd_error *err)
 {
 	struct pollfd fds[2] = {
 		{.fd = t->uio_fd, .events = POLLIN},
@@ -87,7 +87,7 @@ static int wait_for_kernel(struct tcmu_transport *t)
 	t->polling = true;
 	pthread_mutex_unlock(&t->lock);
 	if (poll(fds, 2, -1) < 0 && errno != EINTR)
-		r = -errno;
+		r = ovbd_fail_errno(err, -errno, "waiting for commands");
 	else if (fds[1].revents != 0)
 		over = true;
 	else if (fds[0].revents != 0 && read(t->uio_fd, &nevents, sizeof(nevents)) < 0 &&
@@ -200,7 +200,7 @@ static int take(struct tcmu_transport *t, struct tcmu_worker *w, struct ovbd_err
 		if (r == 0 && t->polling)
 			pthread_cond_wait(&t->wake, &t->lock);
 		else if (r == 0)
-			r = wait_for_kernel(t);
+			r = wait_for_kernel(t, err);
 	}
 	if (t->over)
 		pthread_cond_broadcast(&t->wake);

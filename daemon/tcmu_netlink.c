@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Generic netlink by hand: one family, four messages. The kernel waits for the answer to each event
- * without a time limit, so losing one hangs somebody: the receive buffer is large, and the kernel
- * is told not to drop what it could not deliver in silence (NO_ENOBUFS lets go on reading).
+ * without a time limit, so losing one hangs somebody: hence a receive buffer for more events than a
+ * host has disks, and none refused by the kernel because an earlier one found it full (NO_ENOBUFS).
  *
  * An answer is one message, sent on the same socket from whatever thread; what the kernel says of
  * it arrives among the events and is passed over, since there is nobody any more to be told.
@@ -258,8 +258,11 @@ int ovbd_tcmu_listen(struct ovbd_tcmu_listener **ret, struct ovbd_error *err)
 	r = open_socket(l, err);
 	if (r == 0)
 		r = ovbd_tcmu_write(PARAMETERS "block_netlink", "1", err);
-	if (r == 0)
+	if (r == 0) {
 		r = ovbd_tcmu_write(PARAMETERS "reset_netlink", "1", err);
+		if (r < 0)
+			ovbd_tcmu_write(PARAMETERS "block_netlink", "0", NULL);
+	}
 	if (r < 0) {
 		ovbd_tcmu_listener_close(l);
 		return r;
