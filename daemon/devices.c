@@ -118,20 +118,26 @@ static int take_dir(struct ovbd_devices *ds, const char *dir, struct ovbd_error 
 	if (r < 0)
 		return r;
 	real = realpath(dir, NULL);
-	ds->lock_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!real || ds->lock_fd < 0)
+	if (!real)
 		return ovbd_fail_errno(err, -errno, "%s", dir);
-	for (unsigned ms = 0; flock(ds->lock_fd, LOCK_EX | LOCK_NB) < 0; ms += LOCK_POLL_MS) {
-		if (errno != EWOULDBLOCK || ms >= LOCK_WAIT_MS)
-			return ovbd_fail(err, -EBUSY, "%s: another ovbdd has it", dir);
-		nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_MS * 1000000L}, NULL);
-	}
 	if (asprintf(&ds->state_dir, "%s/devices", real) < 0) {
 		ds->state_dir = NULL;
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	}
 	ds->files_dir = OVBD_MOVE(real);
-	return make_dir(ds->state_dir, 0700, err);
+	r = make_dir(ds->state_dir, 0700, err);
+	if (r < 0)
+		return r;
+	/* Not files_dir: transports lock the directory they make a socket in. */
+	ds->lock_fd = open(ds->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ds->lock_fd < 0)
+		return ovbd_fail_errno(err, -errno, "%s", ds->state_dir);
+	for (unsigned ms = 0; flock(ds->lock_fd, LOCK_EX | LOCK_NB) < 0; ms += LOCK_POLL_MS) {
+		if (errno != EWOULDBLOCK || ms >= LOCK_WAIT_MS)
+			return ovbd_fail(err, -EBUSY, "%s: another ovbdd has it", dir);
+		nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_MS * 1000000L}, NULL);
+	}
+	return 0;
 }
 
 int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices **ret,

@@ -21,6 +21,26 @@
 #define RETRY_MAX_MS   30000
 #define TOLD_EVERY_S   1 /* failed requests of one device */
 
+/* The device is there for its users. */
+static void became_ready(void *arg)
+{
+	struct served *s = arg;
+	bool serving;
+
+	pthread_mutex_lock(&s->all->lock);
+	serving = s->state == OVBD_DEVICE_OPENING;
+	if (serving) {
+		s->state = OVBD_DEVICE_SERVING;
+		s->kept = true;
+		s->code = 0;
+		s->why.msg[0] = '\0';
+		pthread_cond_broadcast(&s->all->changed);
+	}
+	pthread_mutex_unlock(&s->all->lock);
+	if (serving)
+		devices_tell(s->all, false, s->spec->id, "serving");
+}
+
 /* What is open; the blob of a read-only device is its image's. */
 struct line {
 	struct ovbd_image *img;
@@ -45,29 +65,55 @@ static struct ovbd_device *line_device(struct line *l)
 	return l->writable ? l->writable : &l->read_only;
 }
 
-static int line_open(const struct served *s, struct line *l, struct ovbd_error *err)
+static int open_blob(const struct ovbd_spec *spec, struct line *l, struct ovbd_error *err)
 {
-	const struct ovbd_spec *spec = s->spec;
 	const struct ovbd_image_params image = {.format = spec->format};
-	struct ovbd_transport_open p = {.id = spec->id, .path = spec->path};
+	int r;
+
+	if (spec->writable)
+		return ovbd_device_open_file(spec->images[0], &l->writable, err);
+	r = ovbd_image_open((const char *const *)spec->images, spec->nimages, &image, &l->img, err);
+	if (r == 0)
+		l->read_only.blob = l->img->blob;
+	return r;
+}
+
+/* What the kernel has named is written down with its name, so that the next daemon finds it. */
+static int keep_path(struct served *s, const char *path, struct ovbd_error *err)
+{
+	char *copy = strdup(path);
+
+	if (!copy)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	pthread_mutex_lock(&s->all->lock);
+	free(s->spec->path);
+	s->spec->path = copy;
+	pthread_mutex_unlock(&s->all->lock);
+	return ovbd_state_file_write(s->all->state_dir, s->spec, err);
+}
+
+static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
+{
+	struct ovbd_transport_open p = {
+		.id = s->spec->id,
+		.path = s->spec->path,
+		.nworkers = s->all->nworkers,
+		.ready = became_ready,
+		.arg = s,
+	};
 	int r;
 
 	*l = (struct line){0};
-	if (spec->writable)
-		r = ovbd_device_open_file(spec->images[0], &l->writable, err);
-	else
-		r = ovbd_image_open((const char *const *)spec->images, spec->nimages, &image,
-		                    &l->img, err);
+	r = open_blob(s->spec, l, err);
 	if (r < 0)
 		return r;
-	if (l->img)
-		l->read_only.blob = l->img->blob;
 	p.device = line_device(l);
-	p.nworkers = s->all->nworkers;
 	if (!s->kept) /* what only failed to open is not to come back with the next daemon */
-		r = ovbd_state_file_write(s->all->state_dir, spec, err);
+		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
 	if (r == 0)
 		r = s->kind->open(&p, &l->t, &l->path, err);
+	if (r == 0 && !s->kind->suffix && (!p.path || strcmp(p.path, l->path) != 0))
+		r = keep_path(s, l->path, err);
 	if (r < 0)
 		line_close(l);
 	return r;
@@ -79,7 +125,7 @@ static bool is_over(const struct served *s)
 	return s->leave || s->all->stopping;
 }
 
-/* Announces what is open; false if it is not wanted any more. */
+/* Lets others call what is open, and announces it if it is there; false if it is not wanted any more. */
 static bool publish(struct served *s, struct line *l)
 {
 	bool wanted;
@@ -91,13 +137,10 @@ static bool publish(struct served *s, struct line *l)
 		s->img = l->img;
 		s->path = OVBD_MOVE(l->path);
 		s->size = line_device(l)->blob->size;
-		s->state = OVBD_DEVICE_SERVING;
-		s->kept = true;
-		s->code = 0;
-		s->why.msg[0] = '\0';
-		pthread_cond_broadcast(&s->all->changed);
 	}
 	pthread_mutex_unlock(&s->all->lock);
+	if (wanted && !s->kind->late)
+		became_ready(s);
 	return wanted;
 }
 
@@ -133,6 +176,17 @@ static void request_failed(void *arg, const struct ovbd_request *rq, int code,
 		devices_tell(s->all, true, s->spec->id, why->msg);
 }
 
+/* Whether what was opened is for the next daemon, as this one ends: closed it would be gone. */
+static bool is_left(struct served *s)
+{
+	bool left;
+
+	pthread_mutex_lock(&s->all->lock);
+	left = s->kind->survives && s->kept && !s->leave;
+	pthread_mutex_unlock(&s->all->lock);
+	return left;
+}
+
 /* One turn: 0 when it has been served to its end, or why it could not be. */
 static int serve_once(struct served *s, struct ovbd_error *err)
 {
@@ -143,16 +197,18 @@ static int serve_once(struct served *s, struct ovbd_error *err)
 		.stats = &s->stats,
 	};
 	struct line l;
+	bool wanted;
 	int r = line_open(s, &l, err);
 
 	if (r < 0)
 		return r;
-	if (publish(s, &l)) {
-		devices_tell(s->all, false, s->spec->id, "serving");
+	wanted = publish(s, &l);
+	if (wanted) {
 		r = ovbd_serve(l.t, line_device(&l), &p, err);
 		withdraw(s, &l);
 	}
-	line_close(&l);
+	if (wanted || !is_left(s))
+		line_close(&l);
 	return r;
 }
 

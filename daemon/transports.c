@@ -10,6 +10,7 @@ static const struct ovbd_transport_kind *const kinds[] = {
 #ifdef OVBD_HAVE_FUSE
 	&ovbd_transport_kind_fuse,
 #endif
+	&ovbd_transport_kind_nbd,
 	NULL,
 };
 

@@ -9,10 +9,14 @@
 #include "daemon/transport.h"
 
 struct ovbd_transport_open {
-	const char *id;             /* of the device */
-	const char *path;           /* where it shall appear, absolute; see wants_path */
+	const char *id; /* of the device */
+	/* Where it shall appear, absolute. Of a device that the kernel names: where it has been, by
+	 * what an earlier open() returned, or NULL. */
+	const char *path;
 	struct ovbd_device *device; /* outlives the transport */
 	unsigned nworkers;          /* as for ovbd_serve() */
+	void (*ready)(void *arg);   /* see late */
+	void *arg;
 };
 
 struct ovbd_transport_kind {
@@ -21,6 +25,8 @@ struct ovbd_transport_kind {
 	 * keeps; NULL: the kernel names the device. */
 	const char *suffix;
 	bool writable; /* can take writes */
+	/* The device is not there before ovbd_serve() runs; then ready() is called, in any thread. */
+	bool late;
 	/* The kernel keeps the device and the requests of its users while there is no server, and
 	 * open() of the same id finds it again. Such a device is left as it is when the daemon ends. */
 	bool survives;
@@ -41,5 +47,6 @@ const struct ovbd_transport_kind *ovbd_transport_kind_at(unsigned i);
 
 /* Each in its kind_NAME.c. */
 extern const struct ovbd_transport_kind ovbd_transport_kind_fuse;
+extern const struct ovbd_transport_kind ovbd_transport_kind_nbd;
 
 #endif
