@@ -10,16 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/auto.h"
 #include "daemon/devices_impl.h"
+#include "daemon/lock.h"
 #include "daemon/state_file.h"
 
 #define NWORKERS_DEFAULT 16
-#define LOCK_WAIT_MS     2000 /* a process that was killed keeps its locks until its last thread ends */
-#define LOCK_POLL_MS     10
 #define FREE_IDS         1000000
 
 const char *ovbd_device_state_name(enum ovbd_device_state s)
@@ -132,12 +130,10 @@ static int take_dir(struct ovbd_devices *ds, const char *dir, struct ovbd_error 
 	ds->lock_fd = open(ds->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (ds->lock_fd < 0)
 		return ovbd_fail_errno(err, -errno, "%s", ds->state_dir);
-	for (unsigned ms = 0; flock(ds->lock_fd, LOCK_EX | LOCK_NB) < 0; ms += LOCK_POLL_MS) {
-		if (errno != EWOULDBLOCK || ms >= LOCK_WAIT_MS)
-			return ovbd_fail(err, -EBUSY, "%s: another ovbdd has it", dir);
-		nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_MS * 1000000L}, NULL);
-	}
-	return 0;
+	r = ovbd_lock_fd(ds->lock_fd);
+	if (r == -EBUSY)
+		return ovbd_fail(err, r, "%s: another ovbdd has it", dir);
+	return r < 0 ? ovbd_fail_errno(err, r, "%s: locking it", ds->state_dir) : 0;
 }
 
 int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices **ret,

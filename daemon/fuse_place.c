@@ -15,19 +15,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/auto.h"
 #include "daemon/fuse_mount.h"
+#include "daemon/lock.h"
 #include "daemon/mountinfo.h"
 
 #define CREATED_MODE 0200
-
-/* A process that was killed keeps its locks until its last thread is gone. */
-#define LOCK_WAIT_MS 1000
-#define LOCK_POLL_MS 10
 
 /* Whether the server behind the mount at path is gone. The kernel may answer stat() by itself, from
  * what it remembers; this one it passes on. */
@@ -104,19 +99,6 @@ static bool is_named(int fd, const char *path)
 	       opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-/* Takes the lock; waits for a holder that may be about to die. 0 or -errno. */
-static int wait_for_lock(int fd)
-{
-	const struct timespec poll = {.tv_nsec = LOCK_POLL_MS * 1000000L};
-
-	for (unsigned waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_POLL_MS) {
-		if (errno != EWOULDBLOCK || waited >= LOCK_WAIT_MS)
-			return -errno;
-		nanosleep(&poll, NULL);
-	}
-	return 0;
-}
-
 /* Opens and locks the file, and makes sure that it is still what path names. */
 static int lock_file(const char *path, int *ret_fd, struct ovbd_error *err)
 {
@@ -132,8 +114,8 @@ static int lock_file(const char *path, int *ret_fd, struct ovbd_error *err)
 	fd = open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return ovbd_fail_errno(err, -errno, "%s: opening it", path);
-	r = wait_for_lock(fd);
-	if (r == -EWOULDBLOCK)
+	r = ovbd_lock_fd(fd);
+	if (r == -EBUSY)
 		return ovbd_fail(err, -EBUSY, "%s: another server has it", path);
 	if (r < 0)
 		return ovbd_fail_errno(err, r, "%s: locking it", path);

@@ -12,11 +12,11 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "base/auto.h"
+#include "daemon/lock.h"
 
 #define BACKLOG 1024
 
@@ -82,16 +82,20 @@ static int lock_directory_of(const char *path, struct ovbd_error *err)
 	const char *slash = strrchr(path, '/');
 	AUTO_FREE char *dir =
 		!slash ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
-	int fd;
+	int fd, r;
 
 	if (!dir)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return ovbd_fail_errno(err, -errno, "%s", dir);
-	while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
-		;
-	return fd;
+	r = ovbd_lock_fd(fd);
+	if (r == 0)
+		return fd;
+	close(fd);
+	if (r == -EBUSY)
+		return ovbd_fail(err, r, "%s: another program keeps this directory locked", dir);
+	return ovbd_fail_errno(err, r, "%s: locking it", dir);
 }
 
 static int describe_unix(struct nbd_listener *l, const char *path, const char *name)

@@ -16,6 +16,12 @@ wait_for not is_running "$first"
 [ -S disk.sock ] || fail "SIGKILL left no socket"
 serve_nbd disk.ovbd
 ok "the socket of a dead server"
+mkdir locked
+exec 9<locked
+flock 9
+expect 1 "another program keeps this directory locked" "$ovbd" serve --nbd locked/s disk.ovbd 9<&-
+exec 9<&-
+ok "a directory that stays locked"
 echo words >file
 expect 1 "it is no socket" "$ovbd" serve --nbd file disk.ovbd
 [ "$(cat file)" = words ] || fail "the user's file has changed"
