@@ -95,24 +95,32 @@ static int start_command(struct ovbd_serving *s, struct ovbd_error *err)
 	return 0;
 }
 
-static void leave(struct ovbd_serving *s)
+static void stop(struct ovbd_serving *s)
+{
+	s->t->ops->stop(s->t);
+	s->stopped = true;
+}
+
+/* The first time the place is given up, which may fail; the second time serving stops. */
+static int leave(struct ovbd_serving *s)
 {
 	struct ovbd_error err;
 	int r;
 
 	if (s->leaving) {
-		s->t->ops->stop(s->t);
-		s->stopped = true;
-		return;
+		stop(s);
+		return 0;
 	}
 	s->leaving = true;
 	r = s->t->ops->detach(s->t, &err);
 	if (r < 0)
-		ovbd_serving_tell(s, true, "%s; another signal stops at once", err.msg);
+		ovbd_serving_tell(s, true, "%s%s", err.msg,
+		                  s->command ? "" : "; another signal stops at once");
 	else if (r == 1)
 		ovbd_serving_tell(s, false,
 		                  "still in use: serving its users to the end; another signal "
 		                  "stops at once");
+	return r;
 }
 
 static void reap(struct ovbd_serving *s)
@@ -124,8 +132,12 @@ static void reap(struct ovbd_serving *s)
 	s->child = 0;
 	s->child_status =
 		WIFEXITED(status) ? WEXITSTATUS(status) : OVBD_EXIT_SIGNAL + WTERMSIG(status);
-	if (!s->leaving)
-		leave(s);
+	if (s->leaving || leave(s) >= 0)
+		return;
+	/* nobody is there any more to send another signal */
+	stop(s);
+	if (s->child_status == 0)
+		s->child_status = OVBD_EXIT_FAILURE;
 }
 
 static int next_signal(struct ovbd_serving *s)

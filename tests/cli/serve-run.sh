@@ -37,6 +37,16 @@ ended 0
 cmp copy image || fail "what the command has left open"
 ok "the command's heirs are served"
 
+# If the file cannot be taken away when the command has ended, the server ends all the same.
+if [ "$(id -u)" = 0 ]; then
+	: >held
+	expect 1 "is mounted there now" "$ovbd" serve --fuse held \
+		--run "mount --bind '$tmp/image' '$tmp/held'" image
+	umount held
+	umount -l held
+	ok "a place that cannot be given up"
+fi
+
 out=$("$ovbd" serve --background --fuse file image 2>&1) || fail "--background: $out"
 [ -s file ] || fail "not there on return"
 cmp file image || fail "in the background"
