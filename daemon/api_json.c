@@ -46,6 +46,18 @@ static json_t *stats_of(const struct ovbd_device_view *v)
 	                 as_int(v->fetched));
 }
 
+/* What "auto" has looked at, and why it was not, or was, taken. */
+static json_t *considered_of(const struct ovbd_transport_verdict *v)
+{
+	json_t *list = json_array();
+
+	for (; v->kind; v++)
+		json_array_append_new(list,
+		                      json_pack("{ss, sb, s:s*}", "transport", v->kind->name,
+		                                "taken", v->reason == NULL, "reason", v->reason));
+	return list;
+}
+
 json_t *ovbd_api_json_device(const struct ovbd_device_view *v)
 {
 	const struct ovbd_spec *s = v->spec;
@@ -62,6 +74,8 @@ json_t *ovbd_api_json_device(const struct ovbd_device_view *v)
 	}
 	if (v->error)
 		json_object_set_new(d, "error", json_string(v->error));
+	if (v->considered)
+		json_object_set_new(d, "considered", considered_of(v->considered));
 	json_object_set_new(d, "stats", stats_of(v));
 	return d;
 }
@@ -85,9 +99,10 @@ json_t *ovbd_api_json_transports(void)
 		struct ovbd_error why;
 		const int r = k->available(&why);
 
-		json_array_append_new(list, json_pack("{ss, sb, sb, s:s*}", "name", k->name,
+		json_array_append_new(list, json_pack("{ss, sb, sb, sb, s:s*}", "name", k->name,
 		                                      "available", r == 0, "writable", k->writable,
-		                                      "reason", r < 0 ? why.msg : NULL));
+		                                      "auto", k->only_by_name == NULL, "reason",
+		                                      r < 0 ? why.msg : NULL));
 	}
 	return list;
 }

@@ -89,6 +89,7 @@ void devices_unlist(struct served *s)
 static void served_free(struct served *s)
 {
 	ovbd_spec_free(s->spec);
+	ovbd_transport_verdicts_free(s->considered);
 	free(s->path);
 	free(s);
 }
@@ -167,7 +168,7 @@ int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices *
 static bool is_awaited(const struct ovbd_devices *ds)
 {
 	for (const struct served *s = ds->list; s; s = s->next)
-		if (!s->kind->survives || !s->t)
+		if (!s->t || !s->kind->survives)
 			return true;
 	return false;
 }
@@ -237,54 +238,6 @@ static int enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
 	return 0;
 }
 
-static int set(char **field, char *take_text, struct ovbd_error *err)
-{
-	if (!take_text)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	free(*field);
-	*field = take_text;
-	return 0;
-}
-
-/* The same place, its directory without symbolic links. */
-static int resolve_path(struct ovbd_spec *s, struct ovbd_error *err)
-{
-	const char *slash = strrchr(s->path, '/');
-	AUTO_FREE char *dir = strndup(s->path, slash == s->path ? 1 : (size_t)(slash - s->path));
-	AUTO_FREE char *real = dir ? realpath(dir, NULL) : NULL;
-	char *path;
-
-	if (!real)
-		return ovbd_fail_errno(err, -errno, "%s", s->path);
-	if (asprintf(&path, "%s%s", strcmp(real, "/") == 0 ? "" : real, slash) < 0)
-		path = NULL;
-	return set(&s->path, path, err);
-}
-
-/* What was left open: the transport, and where the device appears. */
-static int complete(const struct ovbd_devices *ds, struct ovbd_spec *s,
-                    const struct ovbd_transport_kind **ret_kind, struct ovbd_error *err)
-{
-	char *path;
-	int r = ovbd_transport_kind_find(s->transport, s->writable, ret_kind, err);
-
-	if (r == 0)
-		r = set(&s->transport, strdup((*ret_kind)->name), err);
-	if (r < 0)
-		return r;
-	if (!(*ret_kind)->suffix)
-		return s->path ? ovbd_fail(err, -EINVAL,
-		                           "with the transport %s the kernel names the device, it "
-		                           "cannot be at %s",
-		                           s->transport, s->path)
-		               : 0;
-	if (s->path)
-		return resolve_path(s, err);
-	if (asprintf(&path, "%s/%s%s", ds->files_dir, s->id, (*ret_kind)->suffix) < 0)
-		path = NULL;
-	return set(&s->path, path, err);
-}
-
 static int choose_id(struct ovbd_devices *ds, struct ovbd_spec *s, struct ovbd_error *err)
 {
 	char id[16];
@@ -337,7 +290,7 @@ static int find_or_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec, 
 			*ret = s;
 		return r;
 	}
-	r = complete(ds, spec, &kind, err);
+	r = devices_complete(ds, spec, &kind, err);
 	if (r < 0)
 		return r;
 	r = enlist(ds, OVBD_MOVE(spec), kind, false, ret);
@@ -348,8 +301,12 @@ int ovbd_devices_attach(struct ovbd_devices *ds, struct ovbd_spec *take_s,
                         char ret_id[OVBD_SPEC_ID_MAX + 1], struct ovbd_error *err)
 {
 	struct served *s = NULL;
-	int r;
+	int r = devices_resolve_path(take_s, err);
 
+	if (r < 0) {
+		ovbd_spec_free(take_s);
+		return r;
+	}
 	pthread_mutex_lock(&ds->lock);
 	r = find_or_enlist(ds, take_s, &s, err);
 	if (r == 0) {
@@ -380,7 +337,7 @@ static void recover(void *arg, struct ovbd_spec *take_s)
 	int r;
 
 	snprintf(id, sizeof(id), "%s", take_s->id);
-	r = ovbd_transport_kind_find(take_s->transport, take_s->writable, &kind, &why);
+	r = ovbd_transport_kind_find(take_s->transport, &kind, &why);
 	if (r < 0) {
 		ovbd_spec_free(take_s);
 		devices_tell(ds, true, id, why.msg);

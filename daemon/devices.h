@@ -27,9 +27,12 @@ enum ovbd_device_state {
 /* "opening", "serving", ... */
 const char *ovbd_device_state_name(enum ovbd_device_state s);
 
+struct ovbd_transport_verdict;
+
 /* What there is to say of a device. */
 struct ovbd_device_view {
-	const struct ovbd_spec *spec; /* the transport is its name, never "auto" */
+	const struct ovbd_spec *spec; /* the transport is its name; "auto" until it is chosen */
+	const struct ovbd_transport_verdict *considered; /* NULL: it was not chosen by "auto" */
 	enum ovbd_device_state state;
 	const char *path;  /* NULL until it is served */
 	const char *error; /* the sentence of what went wrong last, or NULL */

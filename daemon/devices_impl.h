@@ -12,8 +12,8 @@
 
 struct served {
 	struct ovbd_devices *all;
-	struct ovbd_spec *spec; /* constant while it is listed, but for its path */
-	const struct ovbd_transport_kind *kind;
+	struct ovbd_spec *spec; /* constant while it is listed, but for its transport and path */
+	const struct ovbd_transport_kind *kind; /* NULL until chosen */
 	struct ovbd_serve_stats stats;
 
 	/* Guarded by all->lock. */
@@ -28,9 +28,10 @@ struct served {
 	struct ovbd_image *img;   /* the same; NULL of a writable file */
 	char *path;               /* the same */
 	uint64_t size;
-	time_t told;           /* when a failed request was, last */
-	int code;              /* of the last failure to serve it */
-	struct ovbd_error why; /* the last failure; "": none */
+	time_t told;                               /* when a failed request was, last */
+	struct ovbd_transport_verdict *considered; /* NULL: the transport was not chosen */
+	int code;                                  /* of the last failure to serve it */
+	struct ovbd_error why;                     /* the last failure; "": none */
 };
 
 struct ovbd_devices {
@@ -56,6 +57,17 @@ bool devices_wait(struct ovbd_devices *ds, const struct timespec *deadline);
 /* Lock held. */
 void devices_unref(struct served *take_s);
 void devices_unlist(struct served *s);
+
+/* devices_kind.c. The path as it is without symbolic links; it may take long. */
+int devices_resolve_path(struct ovbd_spec *s, struct ovbd_error *err);
+
+/* What a user has left open, as far as it can be known before the image is: the
+ * kind, or NULL, and where the device appears. Lock held. */
+int devices_complete(const struct ovbd_devices *ds, struct ovbd_spec *s,
+                     const struct ovbd_transport_kind **ret_kind, struct ovbd_error *err);
+
+/* The rest: s has its kind and its path afterwards. Its own thread, without the lock. */
+int devices_choose_kind(struct served *s, uint64_t size, struct ovbd_error *err);
 
 /* The thread of a device: from its opening to its end. Lock held; s is listed and opening. */
 int devices_start(struct served *s);

@@ -140,6 +140,7 @@ static void show_one(const struct served *s, void (*show)(void *, const struct o
 {
 	struct ovbd_device_view v = {
 		.spec = s->spec,
+		.considered = s->considered,
 		.state = s->state,
 		.path = s->path,
 		.error = s->why.msg[0] ? s->why.msg : NULL,

@@ -96,7 +96,6 @@ static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
 {
 	struct ovbd_transport_open p = {
 		.id = s->spec->id,
-		.path = s->spec->path,
 		.nworkers = s->all->nworkers,
 		.ready = became_ready,
 		.arg = s,
@@ -108,7 +107,10 @@ static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
 	if (r < 0)
 		return r;
 	p.device = line_device(l);
-	if (!s->kept) /* what only failed to open is not to come back with the next daemon */
+	r = devices_choose_kind(s, p.device->blob->size, err);
+	p.path = s->spec->path;
+	if (r == 0 &&
+	    !s->kept) /* what only failed to open is not to come back with the next daemon */
 		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
 	if (r == 0)
 		r = s->kind->open(&p, &l->t, &l->path, err);

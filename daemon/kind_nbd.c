@@ -41,6 +41,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_nbd = {
 	.name = "nbd",
 	.suffix = ".nbd",
 	.writable = true,
+	.only_by_name = "is for NBD clients, and no device of this host",
 	.available = available,
 	.open = open_nbd,
 };

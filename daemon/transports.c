@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+/*
+ * What "auto" means is found out when the image is open, as not every kind can take every image. A
+ * kind is passed over for what it is (suits) or for what the host lacks (available); each reason is
+ * kept, so that who wonders why a device is a file, and no disk, can be told.
+ */
 #include "daemon/transports.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/auto.h"
+
 /* Best first. What a build does not have, CMake leaves out. */
-static const struct ovbd_transport_kind *const kinds[] = {
+const struct ovbd_transport_kind *const ovbd_transport_kinds[] = {
 #ifdef OVBD_HAVE_FUSE
 	&ovbd_transport_kind_fuse,
 #endif
@@ -16,47 +24,114 @@ static const struct ovbd_transport_kind *const kinds[] = {
 
 const struct ovbd_transport_kind *ovbd_transport_kind_at(unsigned i)
 {
-	return kinds[i];
+	return ovbd_transport_kinds[i];
 }
 
-static int find_auto(bool writable, const struct ovbd_transport_kind **ret, struct ovbd_error *err)
-{
-	struct ovbd_error why = {"this build has none"};
-	int r = -ENOTSUP;
-
-	for (unsigned i = 0; kinds[i]; i++) {
-		if (writable && !kinds[i]->writable) {
-			r = ovbd_fail(&why, -ENOTSUP, "%s is read-only", kinds[i]->name);
-			continue;
-		}
-		r = kinds[i]->available(&why);
-		if (r == 0) {
-			*ret = kinds[i];
-			return 0;
-		}
-	}
-	return ovbd_fail(err, r, "no transport can be used on this host: %s", why.msg);
-}
-
-int ovbd_transport_kind_find(const char *name, bool writable,
-                             const struct ovbd_transport_kind **ret, struct ovbd_error *err)
+int ovbd_transport_kind_find(const char *name, const struct ovbd_transport_kind **ret,
+                             struct ovbd_error *err)
 {
 	char known[128] = "auto";
 
+	*ret = NULL;
 	if (strcmp(name, "auto") == 0)
-		return find_auto(writable, ret, err);
-	for (unsigned i = 0; kinds[i]; i++) {
+		return 0;
+	for (unsigned i = 0; ovbd_transport_kinds[i]; i++) {
 		const size_t at = strlen(known);
 
-		if (strcmp(kinds[i]->name, name) == 0) {
-			if (writable && !kinds[i]->writable)
-				return ovbd_fail(err, -ENOTSUP,
-				                 "transport %s is read-only: it takes no writes",
-				                 name);
-			*ret = kinds[i];
+		if (strcmp(ovbd_transport_kinds[i]->name, name) == 0) {
+			*ret = ovbd_transport_kinds[i];
 			return 0;
 		}
-		snprintf(known + at, sizeof(known) - at, ", %s", kinds[i]->name);
+		snprintf(known + at, sizeof(known) - at, ", %s", ovbd_transport_kinds[i]->name);
 	}
-	return ovbd_fail(err, -EINVAL, "unknown transport '%s': there are %s", name, known);
+	return ovbd_fail(err, -EINVAL, "unknown transport '%.80s': there are %s", name, known);
+}
+
+int ovbd_transport_kind_suits(const struct ovbd_transport_kind *k,
+                              const struct ovbd_transport_need *need, struct ovbd_error *err)
+{
+	if (need->writable && !k->writable)
+		return ovbd_fail(err, -ENOTSUP, "is read-only: it takes no writes");
+	if (need->path && !k->suffix)
+		return ovbd_fail(err, -EINVAL, "the kernel names its devices, none can be at %s",
+		                 need->path);
+	if (k->block_size == 0 || need->size == OVBD_TRANSPORT_ANY_SIZE)
+		return 0;
+	if (need->size == 0)
+		return ovbd_fail(err, -ENOTSUP, "makes no disk of an empty image");
+	if (need->size % k->block_size != 0)
+		return ovbd_fail(err, -ENOTSUP,
+		                 "makes disks of whole blocks of %u bytes, and the image has "
+		                 "%" PRIu64 " bytes",
+		                 k->block_size, need->size);
+	return 0;
+}
+
+void ovbd_transport_verdicts_free(struct ovbd_transport_verdict *take_list)
+{
+	for (struct ovbd_transport_verdict *v = take_list; v && v->kind; v++)
+		free(v->reason);
+	free(take_list);
+}
+
+void ovbd_transport_verdicts_text(const struct ovbd_transport_verdict *list, char *ret, size_t size)
+{
+	size_t at = 0;
+
+	ret[0] = '\0';
+	for (const struct ovbd_transport_verdict *v = list; v->kind && at < size; v++)
+		at += (size_t)snprintf(ret + at, size - at, "%s%s: %s", at > 0 ? "; " : "",
+		                       v->kind->name, v->reason ? v->reason : "taken");
+}
+
+/* 0: it is the one. Its reasons may begin with its name, which the list has already. */
+static int judge(const struct ovbd_transport_kind *k, const struct ovbd_transport_need *need,
+                 struct ovbd_transport_verdict *ret)
+{
+	const size_t n = strlen(k->name);
+	struct ovbd_error why = {0};
+	const char *said = why.msg;
+	int r;
+
+	*ret = (struct ovbd_transport_verdict){.kind = k};
+	if (k->only_by_name)
+		r = ovbd_fail(&why, -ENOTSUP, "%s", k->only_by_name);
+	else
+		r = ovbd_transport_kind_suits(k, need, &why);
+	if (r == 0)
+		r = k->available(&why);
+	if (r == 0)
+		return 0;
+	if (strncmp(said, k->name, n) == 0 && strncmp(said + n, ": ", 2) == 0)
+		said += n + 2;
+	ret->reason = strdup(said);
+	return ret->reason ? r : -ENOMEM;
+}
+
+int ovbd_transport_kind_choose(const struct ovbd_transport_kind *const *kinds,
+                               const struct ovbd_transport_need *need,
+                               struct ovbd_transport_verdict **ret, struct ovbd_error *err)
+{
+	OVBD_AUTO(ovbd_transport_verdicts_freep) struct ovbd_transport_verdict *list = NULL;
+	char reasons[OVBD_ERROR_SIZE - 128];
+	size_t n = 0;
+	int r = -ENOTSUP;
+
+	while (kinds[n])
+		n++;
+	list = calloc(n + 1, sizeof(*list));
+	if (!list)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < n && r != 0; i++) {
+		r = judge(kinds[i], need, &list[i]);
+		if (r == -ENOMEM)
+			return ovbd_fail(err, r, "out of memory");
+	}
+	if (r < 0) {
+		ovbd_transport_verdicts_text(list, reasons, sizeof(reasons));
+		return ovbd_fail(err, -ENOTSUP, "no transport for it ('ovbd doctor' says more): %s",
+		                 n > 0 ? reasons : "this build has none");
+	}
+	*ret = OVBD_MOVE(list);
+	return 0;
 }

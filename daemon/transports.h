@@ -25,6 +25,10 @@ struct ovbd_transport_kind {
 	 * keeps; NULL: the kernel names the device. */
 	const char *suffix;
 	bool writable; /* can take writes */
+	/* The device's size must be a multiple of it; 0: any size will do. */
+	unsigned block_size;
+	/* Why "auto" never means it; NULL: it may. */
+	const char *only_by_name;
 	/* The device is not there before ovbd_serve() runs; then ready() is called, in any thread. */
 	bool late;
 	/* The kernel keeps the device and the requests of its users while there is no server, and
@@ -38,12 +42,50 @@ struct ovbd_transport_kind {
 	            char **ret_path, struct ovbd_error *err);
 };
 
-/* By name; "auto" is the first one that is available and takes writes if writable. */
-int ovbd_transport_kind_find(const char *name, bool writable,
-                             const struct ovbd_transport_kind **ret, struct ovbd_error *err);
-
 /* The one at place i, best first; NULL after the last. */
 const struct ovbd_transport_kind *ovbd_transport_kind_at(unsigned i);
+
+/* By name; "auto": NULL, it is to be chosen. -EINVAL: there is none of that name. */
+int ovbd_transport_kind_find(const char *name, const struct ovbd_transport_kind **ret,
+                             struct ovbd_error *err);
+
+/* What a device wants of a transport. */
+struct ovbd_transport_need {
+	uint64_t size; /* OVBD_TRANSPORT_ANY_SIZE: not known yet */
+	bool writable;
+	const char *path; /* where the user wants it; NULL: anywhere */
+};
+#define OVBD_TRANSPORT_ANY_SIZE UINT64_MAX
+
+/* 0, or why the kind cannot take such a device, on any host. */
+int ovbd_transport_kind_suits(const struct ovbd_transport_kind *k,
+                              const struct ovbd_transport_need *need, struct ovbd_error *err);
+
+/* What became of a kind that "auto" looked at. */
+struct ovbd_transport_verdict {
+	const struct ovbd_transport_kind *kind; /* NULL: the list ends here */
+	char *reason;                           /* why not; NULL: taken */
+};
+
+/* The first of kinds (ending with NULL; those of this build: ovbd_transport_kinds) that may be
+ * chosen, suits and is available. *ret: those looked at, the last one is taken; to be freed. A
+ * failure says of each why not. */
+int ovbd_transport_kind_choose(const struct ovbd_transport_kind *const *kinds,
+                               const struct ovbd_transport_need *need,
+                               struct ovbd_transport_verdict **ret, struct ovbd_error *err);
+extern const struct ovbd_transport_kind *const ovbd_transport_kinds[];
+
+/* NULL is fine. */
+void ovbd_transport_verdicts_free(struct ovbd_transport_verdict *take_list);
+
+static inline void ovbd_transport_verdicts_freep(struct ovbd_transport_verdict **list)
+{
+	ovbd_transport_verdicts_free(*list);
+}
+
+/* "ublk: not there; fuse: taken" */
+void ovbd_transport_verdicts_text(const struct ovbd_transport_verdict *list, char *ret,
+                                  size_t size);
 
 /* Each in its kind_NAME.c. */
 extern const struct ovbd_transport_kind ovbd_transport_kind_fuse;

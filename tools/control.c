@@ -137,3 +137,16 @@ char *ovbd_control_text(const json_t *object, const char *key)
 
 	return ovbd_text_escape(text ? text : "-");
 }
+
+char *ovbd_control_considered(const json_t *device, size_t i)
+{
+	const json_t *v = json_array_get(json_object_get(device, "considered"), i);
+	AUTO_FREE char *name = ovbd_control_text(v, "transport");
+	AUTO_FREE char *reason = ovbd_control_text(v, "reason");
+	const bool taken = json_is_true(json_object_get(v, "taken"));
+	char *text = NULL;
+
+	if (!v || !name || !reason || asprintf(&text, "%s: %s", name, taken ? "taken" : reason) < 0)
+		return NULL;
+	return text;
+}

@@ -18,6 +18,10 @@ char *ovbd_control_path(const char *path, const char *id, bool lazy, bool force)
 /* The string at key of an answer, safe to show; "-" if there is none. To be freed. */
 char *ovbd_control_text(const json_t *object, const char *key);
 
+/* The transports a device was not, and was, given by "auto", and why: "fuse: taken", each to be
+ * freed, at i of an answer; NULL after the last. */
+char *ovbd_control_considered(const json_t *device, size_t i);
+
 static inline void ovbd_control_releasep(json_t **v)
 {
 	json_decref(*v);

@@ -16,8 +16,8 @@ static const struct ovbd_option options[] = {
          "What the device is called, to ovbd detach and others (default: a free number). Letters, "
          "digits, dots, underscores and dashes."},
 	{'t', "transport", "NAME",
-         "How the kernel gets at it (default auto: the best that this host has). 'ovbd status' "
-         "lists what there is."},
+         "How the kernel gets at it (default auto: the best that this host has for it; -v says "
+         "why). 'ovbd status' lists what there is."},
 	{OPTION_PATH, "path", "FILE",
          "Where a device that is a file (fuse) shall appear (default: in the daemon's directory)."},
 	{OPTION_RW, "rw", NULL, "Take writes, which change SRC: a raw file or a block device."},
@@ -129,6 +129,16 @@ static int make_request(struct ovbd_cli *c, const struct arguments *a, json_t *r
 	return 0;
 }
 
+static void tell_considered(const struct ovbd_cli *c, const json_t *device)
+{
+	char *text;
+
+	for (size_t i = 0; (text = ovbd_control_considered(device, i)); i++) {
+		ovbd_cli_note(c, "transport %s", text);
+		free(text);
+	}
+}
+
 static int run(struct ovbd_cli *c)
 {
 	OVBD_AUTO(ovbd_control_releasep) json_t *request = json_object();
@@ -143,6 +153,8 @@ static int run(struct ovbd_cli *c)
 		return OVBD_EXIT_FAILURE;
 	if (ovbd_control_ask(c, a.socket, "POST", "/v1/devices", request, &device, &status) < 0)
 		return status;
+	if (c->verbose > 0)
+		tell_considered(c, device);
 	path = json_string_value(json_object_get(device, "path"));
 	if (!a.json)
 		printf("%s\n", path ? path : "");

@@ -99,6 +99,16 @@ static void print_numbers(const json_t *object)
 		       json_integer_value(json_object_iter_value(at)));
 }
 
+static void print_considered(const json_t *d)
+{
+	char *text;
+
+	for (size_t i = 0; (text = ovbd_control_considered(d, i)); i++) {
+		printf("%s  %s\n", i == 0 ? "considered\n" : "", text);
+		free(text);
+	}
+}
+
 static void print_device(const json_t *d)
 {
 	static const char *const keys[] = {"id", "state", "transport", "path", "format", "error"};
@@ -111,6 +121,7 @@ static void print_device(const json_t *d)
 	printf("images\n");
 	for (size_t i = 0; i < json_array_size(images); i++)
 		printf("  %s\n", json_string_value(json_array_get(images, i)));
+	print_considered(d);
 	printf("stats\n");
 	print_numbers(json_object_get(d, "stats"));
 }

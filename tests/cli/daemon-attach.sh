@@ -15,6 +15,16 @@ cmp "$path" image || fail "the device is not the image"
 [ "$("$ovbd" list -q | wc -l)" = 1 ] || fail "$("$ovbd" list)"
 ok "attach: $path"
 
+# What "auto" has chosen, and why.
+"$ovbd" attach -v --id a image 2>err >/dev/null
+grep -q "transport fuse: taken" err || fail "-v: $(cat err)"
+grep -q "device a: transport .*fuse: taken" "$log" || fail "log: $(cat "$log")"
+"$ovbd" status a | grep -q "^  fuse: taken" || fail "$("$ovbd" status a)"
+api /v1/devices/a | tr -d ' \n' | grep -q '{"transport":"fuse","taken":true}' || fail "$(api /v1/devices/a)"
+expect 1 "no transport for it ('ovbd doctor' says more): " "$ovbd" attach --rw --path "$tmp/here" image
+grep -q "nbd: is for NBD clients" .stderr || fail "$(cat .stderr)"
+ok "auto"
+
 cp image other
 expect 1 "id a in use" "$ovbd" attach --id a other
 expect 1 "id a in use" "$ovbd" attach --id a image other

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+/* By what transport a device is served, and where it appears, as far as its user has not said. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/auto.h"
+#include "daemon/devices_impl.h"
+
+static int set(char **field, char *take_text, struct ovbd_error *err)
+{
+	if (!take_text)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	free(*field);
+	*field = take_text;
+	return 0;
+}
+
+int devices_resolve_path(struct ovbd_spec *s, struct ovbd_error *err)
+{
+	const char *slash = s->path ? strrchr(s->path, '/') : NULL;
+	AUTO_FREE char *dir = NULL, *real = NULL;
+	char *path;
+
+	if (!slash)
+		return 0;
+	dir = strndup(s->path, slash == s->path ? 1 : (size_t)(slash - s->path));
+	real = dir ? realpath(dir, NULL) : NULL;
+	if (!real)
+		return ovbd_fail_errno(err, -errno, "%s", s->path);
+	if (asprintf(&path, "%s%s", strcmp(real, "/") == 0 ? "" : real, slash) < 0)
+		path = NULL;
+	return set(&s->path, path, err);
+}
+
+/* Where a device of this kind appears; the lock is held, or nobody else knows s. */
+static int give_path(const struct ovbd_devices *ds, const struct ovbd_transport_kind *kind,
+                     struct ovbd_spec *s, struct ovbd_error *err)
+{
+	char *path;
+
+	if (s->path || !kind->suffix)
+		return 0;
+	if (asprintf(&path, "%s/%s%s", ds->files_dir, s->id, kind->suffix) < 0)
+		path = NULL;
+	return set(&s->path, path, err);
+}
+
+static int check_suits(const struct ovbd_transport_kind *kind, const struct ovbd_spec *s,
+                       uint64_t size, struct ovbd_error *err)
+{
+	const struct ovbd_transport_need need = {
+		.size = size,
+		.writable = s->writable,
+		.path = kind->suffix ? s->path : NULL, /* the kernel's own name is no wish */
+	};
+	const int r = ovbd_transport_kind_suits(kind, &need, err);
+
+	return r < 0 ? ovbd_fail_within(err, r, "transport %s", kind->name) : 0;
+}
+
+int devices_complete(const struct ovbd_devices *ds, struct ovbd_spec *s,
+                     const struct ovbd_transport_kind **ret_kind, struct ovbd_error *err)
+{
+	int r = ovbd_transport_kind_find(s->transport, ret_kind, err);
+
+	if (r == 0 && s->path && *ret_kind && !(*ret_kind)->suffix)
+		r = ovbd_fail(err, -EINVAL,
+		              "with the transport %s the kernel names the device, it cannot be at "
+		              "%s",
+		              s->transport, s->path);
+	if (r == 0 && *ret_kind)
+		r = check_suits(*ret_kind, s, OVBD_TRANSPORT_ANY_SIZE, err);
+	return r == 0 && *ret_kind ? give_path(ds, *ret_kind, s, err) : r;
+}
+
+int devices_choose_kind(struct served *s, uint64_t size, struct ovbd_error *err)
+{
+	OVBD_AUTO(ovbd_transport_verdicts_freep) struct ovbd_transport_verdict *list = NULL;
+	const struct ovbd_transport_need need = {
+		.size = size,
+		.writable = s->spec->writable,
+		.path = s->spec->path,
+	};
+	const struct ovbd_transport_verdict *last;
+	char text[OVBD_ERROR_SIZE];
+	int r;
+
+	if (s->kind)
+		return check_suits(s->kind, s->spec, size, err);
+	r = ovbd_transport_kind_choose(ovbd_transport_kinds, &need, &list, err);
+	if (r < 0)
+		return r;
+	for (last = list; last[1].kind; last++)
+		;
+	snprintf(text, sizeof(text), "transport ");
+	ovbd_transport_verdicts_text(list, text + strlen(text), sizeof(text) - strlen(text));
+	devices_tell(s->all, false, s->spec->id, text);
+	pthread_mutex_lock(&s->all->lock);
+	r = set(&s->spec->transport, strdup(last->kind->name), err);
+	if (r == 0)
+		r = give_path(s->all, last->kind, s->spec, err);
+	if (r == 0) {
+		s->kind = last->kind;
+		s->considered = OVBD_MOVE(list);
+	}
+	pthread_mutex_unlock(&s->all->lock);
+	return r;
+}
