@@ -4,17 +4,20 @@
 #
 #   stock_kernel, cloud_kernel   choose the guest's kernel; the test is skipped if there is none
 #   tree_image                   makes image, an ext4 file system of some files with their SHA256SUMS
+#   $with_fio                    run-vm's options for guest/fio-verify.sh
 #   guest SCRIPT OPTION...       runs tests/kernel/guest/SCRIPT there, with $ovbd, and with what is
 #                                in ./files in the guest's /; the options are run-vm's
 . "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
 . "$OVBD_SOURCE/tests/kernel/kernel.sh"
 
-for tool in qemu-system-x86_64 busybox modprobe cpio xz strip; do
+for tool in qemu-system-x86_64 busybox modprobe cpio xz strip fio; do
 	PATH=$PATH:/sbin:/usr/sbin command -v $tool >/dev/null || skip "$tool is not installed"
 done
 [ "$(uname -m)" = x86_64 ] || skip "the kernels are x86-64 ones, and so must be the programs"
 mkdir files
 # shellcheck disable=SC2034 # for the scripts
+with_fio="-b $(command -v fio || :) -r 1024" # its libraries are many
+# shellcheck disable=SC2034
 tcmu_modules="target_core_user tcm_loop sd_mod ext4"
 
 stock_kernel() {
