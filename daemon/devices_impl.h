@@ -41,6 +41,7 @@ struct ovbd_devices {
 	unsigned nworkers;
 	ovbd_devices_told_fn told;
 	void *arg;
+	_Atomic unsigned told_ignored; /* keys of image configurations: each is told once */
 
 	pthread_mutex_t lock; /* guards what follows, and of each device what its struct says */
 	pthread_cond_t changed;

@@ -16,6 +16,7 @@
 #include "base/auto.h"
 #include "daemon/devices_impl.h"
 #include "daemon/state_file.h"
+#include "image/config.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   30000
@@ -65,17 +66,37 @@ static struct ovbd_device *line_device(struct line *l)
 	return l->writable ? l->writable : &l->read_only;
 }
 
-static int open_blob(const struct ovbd_spec *spec, struct line *l, struct ovbd_error *err)
+/* What its configuration asks for in vain; once for all images, as they tend to be alike. */
+static void tell_ignored(struct served *s, unsigned ignored)
 {
+	const unsigned old = atomic_fetch_or(&s->all->told_ignored, ignored);
+
+	for (int key = 0; key < OVBD_CONFIG_NIGNORED; key++) {
+		struct ovbd_error say;
+
+		if (!(ignored & ~old & 1u << key))
+			continue;
+		ovbd_fail(&say, 0,
+		          "its image configuration: %s has no effect in this version (told once)",
+		          ovbd_config_ignored_name((enum ovbd_config_ignored)key));
+		devices_tell(s->all, false, s->spec->id, say.msg);
+	}
+}
+
+static int open_blob(struct served *s, struct line *l, struct ovbd_error *err)
+{
+	const struct ovbd_spec *spec = s->spec;
 	const struct ovbd_image_params image = {.format = spec->format};
 	int r;
 
 	if (spec->writable)
 		return ovbd_device_open_file(spec->images[0], &l->writable, err);
 	r = ovbd_image_open((const char *const *)spec->images, spec->nimages, &image, &l->img, err);
-	if (r == 0)
-		l->read_only.blob = l->img->blob;
-	return r;
+	if (r < 0)
+		return r;
+	l->read_only.blob = l->img->blob;
+	tell_ignored(s, l->img->ignored);
+	return 0;
 }
 
 /* What the kernel has named is written down with its name, so that the next daemon finds it. */
@@ -103,7 +124,7 @@ static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
 	int r;
 
 	*l = (struct line){0};
-	r = open_blob(s->spec, l, err);
+	r = open_blob(s, l, err);
 	if (r < 0)
 		return r;
 	p.device = line_device(l);

@@ -30,6 +30,18 @@ static const char *type_name(const json_t *j)
 	return names[json_typeof(j)];
 }
 
+const char *ovbd_config_ignored_name(enum ovbd_config_ignored key)
+{
+	static const char *const names[] = {
+		[OVBD_CONFIG_ACCELERATION] = "accelerationLayer",
+		[OVBD_CONFIG_RECORD_TRACE] = "recordTracePath",
+		[OVBD_CONFIG_DOWNLOAD] = "download",
+		[OVBD_CONFIG_UPPER] = "upper (without index or data)",
+	};
+
+	return names[key];
+}
+
 static int wrong_type(const struct place *at, const char *key, const char *want, const json_t *have)
 {
 	return ovbd_fail(at->err, -EBADMSG, "%s: %s%s must be %s, not %s", at->name, at->path, key,
@@ -74,16 +86,32 @@ static int get_bool(const struct place *at, const json_t *obj, const char *key, 
 	return 0;
 }
 
-/* Keys that mean something we must not ignore: the device would have the wrong bytes. */
-static int refuse(const struct place *at, const json_t *obj, const char *key, const char *what)
+/* Notes that key means nothing yet. */
+static void ignore(struct ovbd_config *c, enum ovbd_config_ignored key)
+{
+	c->ignored |= 1u << key;
+}
+
+/* 1 if the string at key is there and not empty. */
+static int has_text(const struct place *at, const json_t *obj, const char *key)
 {
 	AUTO_FREE char *v = NULL;
 	const int r = get_string(at, obj, key, &v);
 
-	if (r < 0 || v[0] == '\0')
+	return r < 0 ? r : v[0] != '\0';
+}
+
+/* A layer that only names files of another one: without it the device would have wrong bytes. */
+static int refuse_turbo(const struct place *at, const json_t *obj, const char *key)
+{
+	const int r = has_text(at, obj, key);
+
+	if (r <= 0)
 		return r;
-	return ovbd_fail(at->err, -ENOTSUP, "%s: %s%s: %s cannot be opened by this version",
-	                 at->name, at->path, key, what);
+	return ovbd_fail(at->err, -ENOTSUP,
+	                 "%s: %s%s: a turboOCI layer cannot be opened by this version; use the "
+	                 "image's overlaybd variant, or convert it to one",
+	                 at->name, at->path, key);
 }
 
 static int parse_lower(const struct place *at, const json_t *obj, struct ovbd_layer_ref *l)
@@ -100,10 +128,12 @@ static int parse_lower(const struct place *at, const json_t *obj, struct ovbd_la
 	if (r == 0)
 		r = get_size(at, obj, "size", &l->size);
 	if (r == 0)
-		r = refuse(at, obj, "targetFile", "a turboOCI layer");
+		r = refuse_turbo(at, obj, "targetFile");
 	if (r == 0)
-		r = refuse(at, obj, "targetDigest", "a turboOCI layer");
-	return r;
+		r = refuse_turbo(at, obj, "targetDigest");
+	if (r == 0)
+		r = has_text(at, obj, "gzipIndex"); /* without a target it has no meaning */
+	return r < 0 ? r : 0;
 }
 
 static int parse_lowers(struct place *at, const json_t *root, struct ovbd_config *c)
@@ -139,21 +169,81 @@ static int parse_lowers(struct place *at, const json_t *root, struct ovbd_config
 	return r;
 }
 
-static int parse_upper(struct place *at, const json_t *root)
+/* As overlaybd has it: writable only with both files. */
+static int parse_upper(struct place *at, const json_t *root, struct ovbd_config *c)
 {
 	const json_t *upper = json_object_get(root, "upper");
-	int r;
+	int index, data, r;
 
 	if (!upper || json_is_null(upper))
 		return 0;
 	if (!json_is_object(upper))
 		return wrong_type(at, "upper", "an object", upper);
 	snprintf(at->path, sizeof(at->path), "upper.");
-	r = refuse(at, upper, "index", "a writable layer");
-	if (r == 0)
-		r = refuse(at, upper, "data", "a writable layer");
+	index = has_text(at, upper, "index");
+	data = index < 0 ? index : has_text(at, upper, "data");
+	r = data < 0 ? data : refuse_turbo(at, upper, "target");
 	at->path[0] = '\0';
+	if (r < 0)
+		return r;
+	if (index && data)
+		return ovbd_fail(
+			at->err, -ENOTSUP,
+			"%s: upper: writable layered images cannot be opened by this "
+			"version; attach the image read-only, with an empty upper, and put "
+			"overlayfs above it",
+			at->name);
+	if (index || data)
+		ignore(c, OVBD_CONFIG_UPPER);
+	return 0;
+}
+
+/* What the daemon is to fetch in the background. */
+static int parse_download(struct place *at, const json_t *root, struct ovbd_config *c)
+{
+	static const char *const numbers[] = {"delay", "delayExtra", "maxMBps", "tryCnt",
+	                                      "blockSize"};
+	const json_t *download = json_object_get(root, "download");
+	bool enabled = false;
+	uint64_t n;
+	int r;
+
+	if (!download || json_is_null(download))
+		return 0;
+	if (!json_is_object(download))
+		return wrong_type(at, "download", "an object", download);
+	snprintf(at->path, sizeof(at->path), "download.");
+	r = get_bool(at, download, "enable", &enabled);
+	for (size_t i = 0; r == 0 && i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		r = get_size(at, download, numbers[i], &n);
+	at->path[0] = '\0';
+	if (enabled)
+		ignore(c, OVBD_CONFIG_DOWNLOAD);
 	return r;
+}
+
+/* Keys that change nothing of what is read. */
+static int parse_hints(struct place *at, const json_t *root, struct ovbd_config *c)
+{
+	const int recorded = has_text(at, root, "recordTracePath");
+
+	if (recorded < 0)
+		return recorded;
+	if (recorded)
+		ignore(c, OVBD_CONFIG_RECORD_TRACE);
+	return parse_download(at, root, c);
+}
+
+/* The last one holds a trace, not blocks. */
+static void drop_last_lower(struct ovbd_config *c)
+{
+	struct ovbd_layer_ref *last = &c->lowers[--c->nlowers];
+
+	free(last->file);
+	free(last->dir);
+	free(last->url);
+	free(last->digest);
+	ignore(c, OVBD_CONFIG_ACCELERATION);
 }
 
 static int parse_root(struct place *at, const json_t *root, struct ovbd_config *c)
@@ -167,19 +257,15 @@ static int parse_root(struct place *at, const json_t *root, struct ovbd_config *
 	if (r == 0)
 		r = parse_lowers(at, root, c);
 	if (r == 0)
-		r = parse_upper(at, root);
+		r = parse_upper(at, root, c);
+	if (r == 0)
+		r = parse_hints(at, root, c);
 	if (r == 0)
 		r = get_bool(at, root, "accelerationLayer", &accelerated);
 	if (r < 0)
 		return r;
-	if (accelerated) { /* the last one holds a trace, not blocks */
-		struct ovbd_layer_ref *last = &c->lowers[--c->nlowers];
-
-		free(last->file);
-		free(last->dir);
-		free(last->url);
-		free(last->digest);
-	}
+	if (accelerated)
+		drop_last_lower(c);
 	if (c->nlowers == 0)
 		return ovbd_fail(at->err, -EBADMSG, "%s: lowers names no layer of blocks",
 		                 at->name);

@@ -24,11 +24,24 @@ struct ovbd_layer_ref {
 	uint64_t size; /* bytes of the file or object; 0: not given */
 };
 
+/* What a configuration may ask for that has no effect yet; the bytes read are the same. */
+enum ovbd_config_ignored {
+	OVBD_CONFIG_ACCELERATION,
+	OVBD_CONFIG_RECORD_TRACE,
+	OVBD_CONFIG_DOWNLOAD,
+	OVBD_CONFIG_UPPER,
+	OVBD_CONFIG_NIGNORED,
+};
+
+/* The key, for a message. */
+const char *ovbd_config_ignored_name(enum ovbd_config_ignored key);
+
 struct ovbd_config {
 	char *repo_blob_url;
 	char *result_file;
 	struct ovbd_layer_ref *lowers; /* bottom first */
 	size_t nlowers;
+	unsigned ignored; /* bits 1 << OVBD_CONFIG_... of what was asked for */
 };
 
 /* Parses len bytes of JSON; name is for messages. -EBADMSG: no JSON, or wrong types; -ENOTSUP: says

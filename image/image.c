@@ -176,6 +176,7 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (refs.n > OVBD_LAYERS_MAX)
 		return ovbd_fail(err, -E2BIG, "%zu layers; a stack has at most %u", refs.n,
 		                 OVBD_LAYERS_MAX);
+	img->ignored = refs.ignored;
 	if (o.params.format == OVBD_FORMAT_IMAGE)
 		o.params.format = OVBD_FORMAT_AUTO;
 	r = open_all(&o, refs.n == 1 && !refs.configured, err);

@@ -48,6 +48,7 @@ struct ovbd_image {
 	bool stack;     /* blob comes from ovbd_stack_open() */
 	size_t nlayers; /* bottom first */
 	struct ovbd_image_layer *layers;
+	unsigned ignored; /* what its configurations ask for in vain: see image/config.h */
 };
 
 struct ovbd_image_params {

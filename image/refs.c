@@ -46,6 +46,12 @@ static char *resolve(const char *config, const char *path)
 	return join(config, (size_t)(slash - config) + 1, "", path);
 }
 
+/* Not there; what is there but cannot be reached is, and opening it will say why. */
+static bool is_missing(const char *path)
+{
+	return access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 /* The downloaded layer in dir, if there is one: the names overlaybd's daemon looks for. NULL: none. */
 static char *find_in_dir(const char *config, const char *dir)
 {
@@ -55,28 +61,62 @@ static char *find_in_dir(const char *config, const char *dir)
 	for (size_t i = 0; base && i < sizeof(names) / sizeof(names[0]); i++) {
 		char *path = join(base, strlen(base), "/", names[i]);
 
-		if (!path || access(path, F_OK) == 0)
+		if (!path || !is_missing(path))
 			return path;
 		free(path);
 	}
 	return NULL;
 }
 
-static int add_remote(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
-                      const struct ovbd_layer_ref *l, struct ovbd_error *err)
+/* Of what a digest is made: it becomes a part of a URL. */
+static int check_digest(const char *config, size_t number, const char *digest,
+                        struct ovbd_error *err)
+{
+	static const char hex[] = "0123456789abcdef";
+	const char *colon = strchr(digest, ':');
+	const size_t len = colon ? strspn(colon + 1, hex) : 0;
+	const bool sha256 = strncmp(digest, "sha256:", 7) == 0;
+
+	if (len < 32 || colon[1 + len] || (sha256 && len != 64) || colon == digest)
+		return ovbd_fail(err, -EBADMSG,
+		                 "%s: lowers[%zu].digest: '%.100s' is no digest: sha256: and 64 "
+		                 "digits and letters a to f",
+		                 config, number, digest);
+	for (const char *c = digest; c < colon; c++)
+		if (!(*c >= 'a' && *c <= 'z') && !(*c >= '0' && *c <= '9') && !strchr("+._-", *c))
+			return ovbd_fail(err, -EBADMSG,
+			                 "%s: lowers[%zu].digest: '%.100s' is no digest", config,
+			                 number, digest);
+	return 0;
+}
+
+/* The URL of a blob. The registry of docker.io has another name than its images. */
+static char *blob_url(const char *repo, const char *digest)
+{
+	static const char *const hub[] = {"https://docker.io/", "http://docker.io/"};
+	const size_t len = strlen(repo), slash = len > 0 && repo[len - 1] == '/';
+	char *url;
+
+	for (size_t i = 0; i < 2; i++) {
+		const size_t n = strlen(hub[i]), scheme = n - strlen("docker.io/");
+
+		if (strncmp(repo, hub[i], n) == 0)
+			return asprintf(&url, "%.*sregistry-1.docker.io/%.*s/%s", (int)scheme, repo,
+			                (int)(len - slash - n), repo + n, digest) < 0
+			               ? NULL
+			               : url;
+	}
+	return join(repo, len - slash, "/", digest);
+}
+
+static int add_blob(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
+                    const struct ovbd_layer_ref *l, struct ovbd_error *err)
 {
 	const size_t number = (size_t)(l - c->lowers);
+	const int r = check_digest(config, number, l->digest, err);
 
-	if (l->url[0] != '\0' && !ovbd_http_is_url(l->url))
-		return ovbd_fail(err, -ENOTSUP, "%s: lowers[%zu].url: %s is no http or https URL",
-		                 config, number, l->url);
-	if (l->url[0] != '\0')
-		return add_ref(refs, strdup(l->url), l->size, err);
-	if (l->digest[0] == '\0')
-		return ovbd_fail(err, l->file[0] ? -ENOENT : -EBADMSG,
-		                 "%s: lowers[%zu]: %s%s, and neither url nor digest is given",
-		                 config, number, l->file[0] ? l->file : "no file",
-		                 l->file[0] ? " does not exist" : "");
+	if (r < 0)
+		return r;
 	if (c->repo_blob_url[0] == '\0')
 		return ovbd_fail(err, -EBADMSG,
 		                 "%s: lowers[%zu] has a digest, but repoBlobUrl is not given",
@@ -84,8 +124,29 @@ static int add_remote(struct ovbd_refs *refs, const char *config, const struct o
 	if (!ovbd_http_is_url(c->repo_blob_url))
 		return ovbd_fail(err, -ENOTSUP, "%s: repoBlobUrl: %s is no http or https URL",
 		                 config, c->repo_blob_url);
-	return add_ref(refs, join(c->repo_blob_url, strlen(c->repo_blob_url), "/", l->digest),
-	               l->size, err);
+	return add_ref(refs, blob_url(c->repo_blob_url, l->digest), l->size, err);
+}
+
+static int add_remote(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
+                      const struct ovbd_layer_ref *l, struct ovbd_error *err)
+{
+	const size_t number = (size_t)(l - c->lowers);
+	const char *place = l->file[0] ? l->file : l->dir;
+
+	if (l->url[0] != '\0' && !ovbd_http_is_url(l->url))
+		return ovbd_fail(err, -ENOTSUP, "%s: lowers[%zu].url: %s is no http or https URL",
+		                 config, number, l->url);
+	if (l->url[0] != '\0')
+		return add_ref(refs, strdup(l->url), l->size, err);
+	if (l->digest[0] != '\0')
+		return add_blob(refs, config, c, l, err);
+	if (place[0] == '\0')
+		return ovbd_fail(err, -EBADMSG,
+		                 "%s: lowers[%zu]: none of file, dir, url and digest is given",
+		                 config, number);
+	return ovbd_fail(err, -ENOENT,
+	                 "%s: lowers[%zu]: %s %s, and neither url nor digest is given", config,
+	                 number, place, l->file[0] ? "does not exist" : "holds no layer");
 }
 
 /* Where a layer of a configuration is: file, then dir, then the network. */
@@ -95,7 +156,7 @@ static int add_lower(struct ovbd_refs *refs, const char *config, const struct ov
 	if (l->file[0] != '\0') {
 		AUTO_FREE char *path = resolve(config, l->file);
 
-		if (!path || access(path, F_OK) == 0)
+		if (!path || !is_missing(path))
 			return add_ref(refs, OVBD_MOVE(path), 0, err);
 	}
 	if (l->dir[0] != '\0') {
@@ -159,6 +220,8 @@ static int expand(struct ovbd_refs *refs, const char *name, const struct ovbd_im
 		return add_ref(refs, strdup(name), 0, err);
 	refs->configured = true;
 	r = ovbd_config_parse(text, len, name, &c, err);
+	if (r == 0)
+		refs->ignored |= c->ignored;
 	for (size_t i = 0; r == 0 && i < c->nlowers; i++)
 		r = add_lower(refs, name, c, &c->lowers[i], err);
 	return r;

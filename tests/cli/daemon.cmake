@@ -1,3 +1,3 @@
-foreach(story attach many nbd restart)
+foreach(story attach config many nbd restart)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()

@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "image/config.h"
 #include "tests/lib/fault.h"
@@ -15,7 +16,8 @@ static void test_snapshotter(void **state)
 {
 	static const char text[] =
 		"{\"repoBlobUrl\":\"https://r/v2/a/b/blobs\",\"lowers\":[{\"digest\":\"sha256:12\","
-		"\"size\":4739584,\"dir\":\"/x/fs\"},{\"file\":\"/y,z/\\u00e4\",\"gzipIndex\":3}],"
+		"\"size\":4739584,\"dir\":\"/x/fs\"},{\"file\":\"/y,z/"
+		"\\u00e4\",\"gzipIndex\":\"\"}],"
 		"\"upper\":{\"index\":\"\",\"vsize\":64},\"resultFile\":\"/tmp/"
 		"r\",\"unknown\":[1]}";
 	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
@@ -31,6 +33,7 @@ static void test_snapshotter(void **state)
 	assert_string_equal(c->lowers[0].dir, "/x/fs");
 	assert_string_equal(c->lowers[0].file, "");
 	assert_string_equal(c->lowers[1].file, "/y,z/\xc3\xa4");
+	assert_int_equal(c->ignored, 0);
 }
 
 static void test_refused(void **state)
@@ -57,9 +60,24 @@ static void test_refused(void **state)
 		{"{\"lowers\": [{}], \"accelerationLayer\": 1}", -EBADMSG, "true or false"},
 		{"{\"lowers\": [{}], \"accelerationLayer\": true}", -EBADMSG, "no layer of blocks"},
 		{"{\"lowers\": [{}], \"upper\": {\"index\": \"/i\", \"data\": \"/d\"}}", -ENOTSUP,
-	         "upper.index: a writable layer"},
+	         "upper: writable layered images cannot be opened by this version; attach"},
+		{"{\"lowers\": [{}], \"upper\": {\"index\": 3}}", -EBADMSG,
+	         "upper.index must be a string"},
+		{"{\"lowers\": [{}], \"upper\": {\"data\": []}}", -EBADMSG,
+	         "upper.data must be a string"},
+		{"{\"lowers\": [{}], \"upper\": {\"target\": \"/t\"}}", -ENOTSUP,
+	         "upper.target: a turboOCI"},
 		{"{\"lowers\": [{\"targetFile\": \"/t\"}]}", -ENOTSUP,
 	         "lowers[0].targetFile: a turboOCI"},
+		{"{\"lowers\": [{}, {\"file\": \"a\", \"targetDigest\": \"sha256:1\"}]}", -ENOTSUP,
+	         "lowers[1].targetDigest: a turboOCI"},
+		{"{\"lowers\": [{\"gzipIndex\": 3}]}", -EBADMSG, "lowers[0].gzipIndex must be"},
+		{"{\"lowers\": [{}], \"recordTracePath\": 3}", -EBADMSG, "recordTracePath must be"},
+		{"{\"lowers\": [{}], \"download\": true}", -EBADMSG, "download must be an object"},
+		{"{\"lowers\": [{}], \"download\": {\"enable\": \"yes\"}}", -EBADMSG,
+	         "download.enable must be true or false, not a string"},
+		{"{\"lowers\": [{}], \"download\": {\"blockSize\": \"1M\"}}", -EBADMSG,
+	         "download.blockSize must be an integer"},
 		{"{\"lowers\": [], \"lowers\": []}", -EBADMSG, "duplicate"},
 	};
 
@@ -83,6 +101,41 @@ static void test_acceleration_layer(void **state)
 	                &c, &err),
 	          err);
 	assert_int_equal(c->nlowers, 1);
+	assert_int_equal(c->ignored, 1u << OVBD_CONFIG_ACCELERATION);
+}
+
+/* Accepted, and noted as far as something was asked for. */
+static void test_ignored(void **state)
+{
+	static const struct {
+		const char *keys;
+		unsigned ignored;
+	} cases[] = {
+		{"\"upper\": {}", 0},
+		{"\"upper\": null, \"download\": null, \"recordTracePath\": \"\"", 0},
+		{"\"upper\": {\"index\": \"\", \"data\": \"\", \"vsize\": 64}", 0},
+		{"\"upper\": {\"index\": \"\", \"data\": \"/d\"}", 1u << OVBD_CONFIG_UPPER},
+		{"\"upper\": {\"index\": \"/i\"}", 1u << OVBD_CONFIG_UPPER},
+		{"\"recordTracePath\": \"/t\"", 1u << OVBD_CONFIG_RECORD_TRACE},
+		{"\"download\": {\"enable\": false, \"delay\": 600}", 0},
+		{"\"download\": {\"enable\": true, \"delay\": 600, \"delayExtra\": 30, "
+	         "\"maxMBps\": 100, \"tryCnt\": 5, \"blockSize\": 262144}",
+	         1u << OVBD_CONFIG_DOWNLOAD},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
+		char text[512];
+		struct ovbd_error err;
+
+		snprintf(text, sizeof(text), "{\"lowers\": [{\"file\": \"a\"}], %s}",
+		         cases[i].keys);
+		assert_ok(parse(text, &c, &err), err);
+		assert_int_equal(c->ignored, cases[i].ignored);
+	}
+	for (int key = 0; key < OVBD_CONFIG_NIGNORED; key++)
+		assert_non_null(ovbd_config_ignored_name((enum ovbd_config_ignored)key));
 }
 
 static void test_probe(void **state)
@@ -119,7 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_snapshotter),        cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_acceleration_layer), cmocka_unit_test(test_probe),
-		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_no_memory),          cmocka_unit_test(test_ignored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
