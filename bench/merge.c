@@ -44,7 +44,7 @@ static void merge_ours(void *arg)
 {
 	const struct merge *m = arg;
 	struct ovbd_index *merged = NULL;
-	int r = ovbd_index_merge((const struct ovbd_index *const *)m->layers, m->nlayers, m->end,
+	int r = ovbd_index_merge((const struct ovbd_index *const *)m->layers, m->nlayers, m->end, 0,
 	                         &merged, NULL);
 
 	if (r < 0)

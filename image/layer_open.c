@@ -93,7 +93,7 @@ static int open_steps(struct ovbd_image_layer *l, enum ovbd_format want, struct 
 	if (r == 0 && want != OVBD_FORMAT_ZFILE)
 		r = ovbd_layer_probe(b, err);
 	if (r == 1)
-		r = ovbd_layer_open(OVBD_MOVE(b), &layer, err);
+		r = ovbd_layer_open(OVBD_MOVE(b), l->stored_size, &layer, err);
 	if (r < 0)
 		return r;
 	l->layer = layer;

@@ -26,6 +26,7 @@ struct ovbd_index_builder {
 	struct ovbd_index_bounds bounds;
 	struct ovbd_segment last; /* not stored yet; len = 0: none */
 	uint64_t capacity;        /* of keys and entries */
+	uint64_t capacity_max;    /* what bounds.memory_max has room for */
 };
 
 static uint64_t key_size(const struct ovbd_index *ix)
@@ -40,6 +41,12 @@ static int out_of_memory(uint64_t n, struct ovbd_error *err)
 
 /* ---- storing ---- */
 
+/* A key, an entry, and the key's share of the tree (its 15th or 7th part, rounded up). */
+static uint64_t capacity_in(const struct ovbd_index *ix, uint64_t memory)
+{
+	return memory / (key_size(ix) + sizeof(uint64_t) + (ix->wide ? 2 : 1));
+}
+
 static int reserve(struct ovbd_index_builder *b, uint64_t n, struct ovbd_error *err)
 {
 	struct ovbd_index *ix = b->ix;
@@ -47,7 +54,13 @@ static int reserve(struct ovbd_index_builder *b, uint64_t n, struct ovbd_error *
 
 	if (n <= b->capacity)
 		return 0;
-	capacity = n + b->capacity / 2;
+	if (n > b->capacity_max)
+		return ovbd_fail(err, -E2BIG,
+		                 "an index of more than %" PRIu64
+		                 " segments would take more than %" PRIu64
+		                 " bytes of memory, too much for what is stored",
+		                 b->capacity_max, b->bounds.memory_max);
+	capacity = ovbd_min(n + b->capacity / 2, b->capacity_max);
 	if (ovbd_lines_resize(&ix->keys, capacity * key_size(ix)) < 0 ||
 	    ovbd_lines_resize(&ix->entries, capacity * sizeof(uint64_t)) < 0)
 		return out_of_memory(capacity, err);
@@ -183,7 +196,8 @@ int ovbd_index_builder_create(const struct ovbd_index_bounds *bounds,
 	if (!b->ix)
 		return out_of_memory(0, err);
 	b->ix->wide = bounds->end > INDEX_NARROW_END || bounds->src_end > INDEX_NARROW_SRC_END;
-	r = reserve(b, ovbd_min(bounds->nsegments, GUESS_MAX) + 1, err);
+	b->capacity_max = bounds->memory_max ? capacity_in(b->ix, bounds->memory_max) : UINT64_MAX;
+	r = reserve(b, ovbd_min(ovbd_min(bounds->nsegments, GUESS_MAX) + 1, b->capacity_max), err);
 	if (r < 0)
 		return r;
 	store(b->ix, &(struct ovbd_segment){.kind = OVBD_RUN_ZERO});

@@ -26,9 +26,10 @@ struct ovbd_index_builder;
 
 /* What is known of the segments before the first is added; it chooses how they are stored. */
 struct ovbd_index_bounds {
-	uint64_t end;       /* no segment of the device ends beyond; <= OVBD_INDEX_END_MAX */
-	uint64_t src_end;   /* no source ends beyond; <= OVBD_INDEX_SRC_MAX */
-	uint64_t nsegments; /* a guess that saves growing; may come from a file, unchecked */
+	uint64_t end;        /* no segment of the device ends beyond; <= OVBD_INDEX_END_MAX */
+	uint64_t src_end;    /* no source ends beyond; <= OVBD_INDEX_SRC_MAX */
+	uint64_t nsegments;  /* a guess that saves growing; may come from a file, unchecked */
+	uint64_t memory_max; /* bytes the index may take, growing included; 0: no such limit */
 };
 
 int ovbd_index_builder_create(const struct ovbd_index_bounds *bounds,
@@ -37,7 +38,8 @@ int ovbd_index_builder_create(const struct ovbd_index_bounds *bounds,
 /* Adds a DATA or ZERO segment behind those already added: off, len and src in bytes, multiples of
  * 512, within the bounds; layer < OVBD_LAYERS_MAX. A segment of any length is fine. One that
  * continues its predecessor (device, layer, kind, and source if DATA) is joined to it.
- * -EINVAL if a rule is broken, -E2BIG, -ENOMEM; then only close may follow. */
+ * -EINVAL if a rule is broken, -E2BIG if there are more than any index or this one's memory_max
+ * takes, -ENOMEM; then only close may follow. */
 int ovbd_index_builder_add(struct ovbd_index_builder *b, const struct ovbd_segment *s,
                            struct ovbd_error *err);
 
@@ -54,9 +56,9 @@ static inline void ovbd_index_builder_closep(struct ovbd_index_builder **b)
 
 /* One index of n, layers[0] at the bottom: what lies higher hides what lies lower, zeroed segments
  * too. The segments' layer becomes the position in layers; nothing at or beyond end (bytes) is
- * kept. n = 1 .. OVBD_LAYERS_MAX. */
+ * kept. n = 1 .. OVBD_LAYERS_MAX. memory_max is that of the new index, as in its bounds. */
 int ovbd_index_merge(const struct ovbd_index *const *layers, size_t n, uint64_t end,
-                     struct ovbd_index **ret, struct ovbd_error *err);
+                     uint64_t memory_max, struct ovbd_index **ret, struct ovbd_error *err);
 
 /* The i-th segment as it is stored, i < ovbd_index_count(); the src of a ZERO means nothing. */
 struct ovbd_segment ovbd_index_get(const struct ovbd_index *ix, uint64_t i);

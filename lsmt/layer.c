@@ -144,6 +144,7 @@ static int read_index(struct ovbd_layer *l, const struct lsmt_header *t, uint64_
 		.end = end,
 		.src_end = t->index_off,
 		.nsegments = t->nentries,
+		.memory_max = l->memory_max,
 	};
 	OVBD_AUTO(ovbd_index_builder_closep) struct ovbd_index_builder *builder = NULL;
 	struct index_reader x = {.blob = l->blob, .index_off = t->index_off, .end = end};
@@ -184,7 +185,8 @@ static int open_index(struct ovbd_layer *l, const struct lsmt_header *t, struct 
 	return r;
 }
 
-int ovbd_layer_open(struct ovbd_blob *take_b, struct ovbd_layer **ret, struct ovbd_error *err)
+int ovbd_layer_open(struct ovbd_blob *take_b, uint64_t stored_size, struct ovbd_layer **ret,
+                    struct ovbd_error *err)
 {
 	AUTO_BLOB *b = take_b;
 	OVBD_AUTO(ovbd_layer_closep) struct ovbd_layer *l = NULL;
@@ -202,6 +204,7 @@ int ovbd_layer_open(struct ovbd_blob *take_b, struct ovbd_layer **ret, struct ov
 	if (!l)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	l->blob = OVBD_MOVE(b);
+	l->memory_max = stored_size / 2 + OVBD_SEGMENTS_ALWAYS * UINT64_C(18);
 	l->info.virtual_size = trailer.virtual_size;
 	l->info.version = trailer.version;
 	l->info.sealed_header = (header.flags & LSMT_FLAG_SEALED) != 0;
@@ -229,6 +232,11 @@ const struct ovbd_index *ovbd_layer_index(const struct ovbd_layer *l)
 struct ovbd_index *ovbd_layer_take_index(struct ovbd_layer *l)
 {
 	return OVBD_MOVE(l->index);
+}
+
+uint64_t ovbd_layer_memory_max(const struct ovbd_layer *l)
+{
+	return l->memory_max;
 }
 
 struct ovbd_blob *ovbd_layer_blob(struct ovbd_layer *l)

@@ -14,10 +14,11 @@
 #include "base/progress.h"
 #include "base/sink.h"
 
-#define OVBD_LAYERS_MAX        255u    /* in a stack; the original's limit */
-#define OVBD_SEGMENTS_ORIGINAL 999936u /* in a layer: with more the original cannot open it */
-#define OVBD_UUID_SIZE         37      /* text, with its NUL */
-#define OVBD_TAG_SIZE          257     /* commit message, with a NUL */
+#define OVBD_LAYERS_MAX        255u     /* in a stack; the original's limit */
+#define OVBD_SEGMENTS_ORIGINAL 999936u  /* in a layer: with more the original cannot open it */
+#define OVBD_SEGMENTS_ALWAYS   1000000u /* in a layer: so many are opened, however it is stored */
+#define OVBD_UUID_SIZE         37       /* text, with its NUL */
+#define OVBD_TAG_SIZE          257      /* commit message, with a NUL */
 
 /* ---- the index (index.h has how it is stored) ---- */
 
@@ -61,8 +62,15 @@ struct ovbd_layer_info {
 int ovbd_layer_probe(struct ovbd_blob *b, struct ovbd_error *err);
 
 /* Opens a read-only (committed or sealed) layer: validates all of its index. Segments beyond the
- * virtual size are kept (the device was made smaller); a stack cuts them off at its own size. */
-int ovbd_layer_open(struct ovbd_blob *take_b, struct ovbd_layer **ret, struct ovbd_error *err);
+ * virtual size are kept (the device was made smaller); a stack cuts them off at its own size.
+ *
+ * stored_size: the bytes that are really stored of take_b, less than its size if it is compressed.
+ * It bounds the memory of the index, as a short file may claim many segments: half as many bytes,
+ * and 18 for each of OVBD_SEGMENTS_ALWAYS. More is -E2BIG. For a stack the bounds are added up. So
+ * whatever a layer claims, to open it, to put it into a stack and to copy it to another stays within
+ * twice the bytes stored plus 64 MiB. */
+int ovbd_layer_open(struct ovbd_blob *take_b, uint64_t stored_size, struct ovbd_layer **ret,
+                    struct ovbd_error *err);
 const struct ovbd_layer_info *ovbd_layer_info(const struct ovbd_layer *l);
 
 /* The layer's own index; NULL once it is part of a stack, which needs only the merged one. */
@@ -106,7 +114,7 @@ struct ovbd_layer_params {
 struct ovbd_layer_writer;
 
 /* The layer is written to take_out (which may be a ZFile's sink): data as they come, then the
- * index. Memory: 24 bytes a segment (up to 48 while its array grows), and during finish 52 if
+ * index. Memory: 24 bytes a segment (up to 30 while its array grows), and during finish 52 if
  * they did not come in ascending order. After an error only close may follow. */
 int ovbd_layer_create(struct ovbd_sink *take_out, const struct ovbd_layer_params *p,
                       struct ovbd_layer_writer **ret, struct ovbd_error *err);

@@ -201,7 +201,7 @@ static struct ovbd_index_bounds bounds_of(const struct ovbd_index *const *layers
 }
 
 int ovbd_index_merge(const struct ovbd_index *const *layers, size_t n, uint64_t end,
-                     struct ovbd_index **ret, struct ovbd_error *err)
+                     uint64_t memory_max, struct ovbd_index **ret, struct ovbd_error *err)
 {
 	OVBD_AUTO(ovbd_index_builder_closep) struct ovbd_index_builder *out = NULL;
 	AUTO_FREE struct sweep *sw = NULL;
@@ -211,6 +211,7 @@ int ovbd_index_merge(const struct ovbd_index *const *layers, size_t n, uint64_t 
 	assert(n > 0 && n <= OVBD_LAYERS_MAX);
 	end = ovbd_align_up(ovbd_min(end, OVBD_INDEX_END_MAX), SECTOR);
 	bounds = bounds_of(layers, n, end);
+	bounds.memory_max = memory_max;
 	r = ovbd_index_builder_create(&bounds, &out, err);
 	if (r < 0)
 		return r;

@@ -28,9 +28,10 @@
 #define CAP_MIN   256u
 #define RUN_WIDTH 16u /* sorted by insertion before merging begins */
 
+/* By a quarter only: arrays that are large enough for this to matter grow by moving pages. */
 static int grow(struct lsmt_puts *p, struct ovbd_error *err)
 {
-	const size_t cap = (size_t)ovbd_min(p->cap ? p->cap * 2 : CAP_MIN, OVBD_SEGMENTS_MAX);
+	const size_t cap = (size_t)ovbd_min(p->cap + p->cap / 4 + CAP_MIN, OVBD_SEGMENTS_MAX);
 	struct lsmt_put *v;
 
 	if (p->n == OVBD_SEGMENTS_MAX)

@@ -98,15 +98,18 @@ static uint64_t size_of(const struct stack_blob *st)
 static int merge(struct stack_blob *st, struct ovbd_error *err)
 {
 	const struct ovbd_index *indexes[OVBD_LAYERS_MAX];
+	uint64_t memory_max = 0;
 	int r;
 
-	for (size_t i = 0; i < st->nlayers; i++)
+	for (size_t i = 0; i < st->nlayers; i++) {
 		indexes[i] = ovbd_layer_index(st->layers[i]);
+		memory_max += ovbd_layer_memory_max(st->layers[i]);
+	}
 	if (st->nlayers == 1 && ovbd_index_end(indexes[0]) <= st->blob.size) {
 		st->index = ovbd_layer_take_index(st->layers[0]);
 		return 0;
 	}
-	r = ovbd_index_merge(indexes, st->nlayers, st->blob.size, &st->index, err);
+	r = ovbd_index_merge(indexes, st->nlayers, st->blob.size, memory_max, &st->index, err);
 	for (size_t i = 0; r == 0 && i < st->nlayers; i++)
 		ovbd_index_free(ovbd_layer_take_index(st->layers[i]));
 	return r;

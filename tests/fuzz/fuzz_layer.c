@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (ovbd_layer_probe(b, NULL) < 0)
 		abort();
-	if (ovbd_layer_open(b, &l, &err) < 0)
+	if (ovbd_layer_open(b, size, &l, &err) < 0)
 		return 0;
 	walk(l, size);
 	ovbd_layer_check(l, NULL, NULL, &err);

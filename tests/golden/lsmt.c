@@ -103,13 +103,17 @@ static struct ovbd_blob *open_blob(const char *name)
 	return b;
 }
 
+static int open_whole(struct ovbd_blob *take_b, struct ovbd_layer **ret, struct ovbd_error *err)
+{
+	return ovbd_layer_open(take_b, take_b->size, ret, err);
+}
+
 static struct ovbd_layer *open_layer(const char *name)
 {
 	struct ovbd_layer *l = NULL;
 	struct ovbd_error err;
 
-	if (ovbd_layer_open(open_blob(name), &l, &err) < 0 ||
-	    ovbd_layer_check(l, NULL, NULL, &err) < 0)
+	if (open_whole(open_blob(name), &l, &err) < 0 || ovbd_layer_check(l, NULL, NULL, &err) < 0)
 		fail_msg("%s: %s", name, err.msg);
 	return l;
 }
@@ -222,7 +226,7 @@ static void test_refused(void **state)
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		struct ovbd_layer *l = NULL;
 		struct ovbd_error err = {""};
-		const int r = ovbd_layer_open(open_blob(refused[i].name), &l, &err);
+		const int r = open_whole(open_blob(refused[i].name), &l, &err);
 
 		if (r != refused[i].code || !strstr(err.msg, refused[i].text))
 			fail_msg("%s: %d: %s", refused[i].name, r, err.msg);

@@ -77,7 +77,7 @@ int test_layer_open(const struct test_layer *l, struct ovbd_layer **ret, struct 
 	struct ovbd_blob *b;
 	const int r = ovbd_blob_open_mem(l->p, l->len, &b, err);
 
-	return r < 0 ? r : ovbd_layer_open(b, ret, err);
+	return r < 0 ? r : ovbd_layer_open(b, b->size, ret, err);
 }
 
 int test_layer_read(struct ovbd_layer *l, void *buf, size_t len, uint64_t off,

@@ -138,7 +138,7 @@ static void run_round(struct round *rd, uint64_t seed, size_t layers_max)
 		make_layer(rd, i);
 	end = (rd->base + rd->clip) * SECTOR;
 	end -= end > 0 ? below(rd, SECTOR) : 0; /* within its last sector: the same */
-	assert_ok(ovbd_index_merge((const struct ovbd_index *const *)rd->layer, rd->nlayers, end,
+	assert_ok(ovbd_index_merge((const struct ovbd_index *const *)rd->layer, rd->nlayers, end, 0,
 	                           &merged, &err),
 	          err);
 	check(rd, merged);
@@ -204,8 +204,8 @@ static void test_picture(void **state)
 		}
 		assert_ok(ovbd_index_builder_finish(b, &layer[l], &err), err);
 	}
-	assert_ok(ovbd_index_merge((const struct ovbd_index *const *)layer, 3, 28 * SECTOR, &merged,
-	                           &err),
+	assert_ok(ovbd_index_merge((const struct ovbd_index *const *)layer, 3, 28 * SECTOR, 0,
+	                           &merged, &err),
 	          err);
 	for (uint64_t i = 0; want[i]; i++) {
 		const struct ovbd_segment s = ovbd_index_at(merged, i * SECTOR, SECTOR);

@@ -361,6 +361,43 @@ static void test_refuses(void **state)
 	}
 }
 
+/* The memory that bounds name is never exceeded, growing included, and is worth using. */
+static void test_memory_max(void **state)
+{
+	static const uint64_t ends[] = {TiB, 64 * TiB};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		const struct ovbd_index_bounds bounds = {.end = ends[i], .memory_max = 1 << 20};
+		const uint64_t fits = (UINT64_C(1) << 20) / (i ? 18 : 13) - 2;
+
+		for (uint64_t n = fits; n <= fits + 2; n += 2) {
+			struct ovbd_index_builder *b;
+			struct ovbd_index *ix = NULL;
+			struct ovbd_error err;
+			int r;
+
+			assert_ok(ovbd_index_builder_create(&bounds, &b, &err), err);
+			for (uint64_t j = 0; j < n; j++) {
+				const struct ovbd_segment s = {.off = j * 8192,
+				                               .len = 4096,
+				                               .kind = OVBD_RUN_ZERO};
+
+				r = ovbd_index_builder_add(b, &s, &err);
+				assert_true(r == 0 || (n > fits && j + 2 >= n));
+			}
+			r = ovbd_index_builder_finish(b, &ix, &err);
+			if (n > fits) {
+				assert_fails(r, -E2BIG, err, "1048576 bytes of memory");
+				continue;
+			}
+			assert_ok(r, err);
+			assert_true(ovbd_index_memory(ix) <= 1 << 20);
+			ovbd_index_free(ix);
+		}
+	}
+}
+
 static void test_limits(void **state)
 {
 	struct ovbd_index_bounds bounds = {.end = OVBD_INDEX_END_MAX + 1};
@@ -426,7 +463,8 @@ int main(void)
 		cmocka_unit_test(test_width),       cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_get),         cmocka_unit_test(test_joins),
 		cmocka_unit_test(test_cuts),        cmocka_unit_test(test_refuses),
-		cmocka_unit_test(test_limits),      cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_memory_max),  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_memory),
 	};
 
 	printf("search:");

@@ -368,7 +368,7 @@ static int open_faulty(struct ovbd_blob *take_b)
 	uint8_t buf[4096];
 	int r;
 
-	r = ovbd_layer_open(take_b, &l, NULL);
+	r = ovbd_layer_open(take_b, take_b->size, &l, NULL);
 	if (r == 0)
 		r = ovbd_layer_check(l, NULL, NULL, NULL);
 	return r < 0 ? r : test_layer_read(l, buf, sizeof(buf), 0, NULL);

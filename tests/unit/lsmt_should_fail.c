@@ -16,7 +16,7 @@ static int open_layer(const char *path, struct ovbd_layer **ret, struct ovbd_err
 	struct ovbd_blob *b;
 	const int r = ovbd_blob_open_file(path, &b, err);
 
-	return r < 0 ? r : ovbd_layer_open(b, ret, err);
+	return r < 0 ? r : ovbd_layer_open(b, b->size, ret, err);
 }
 
 static void read_sentence(const char *bin, char *sentence, int size)

@@ -220,7 +220,8 @@ static void test_names_layer(void **state)
 
 		images[i] = draw(pictures[i], 0);
 		assert_ok(ovbd_blob_open_mem(images[i].p, images[i].len, &mem, &err), err);
-		assert_ok(ovbd_layer_open(test_blob_faulty(mem), &layers[i], &err), err);
+		assert_ok(ovbd_layer_open(test_blob_faulty(mem), images[i].len, &layers[i], &err),
+		          err);
 	}
 	assert_ok(ovbd_stack_open(layers, 3, &b, &err), err);
 	for (unsigned n = 1; n <= 3; n++) {
@@ -269,7 +270,7 @@ static void test_malloc_index(void **state)
 	assert_ok(build(3000, &ix[1], &err), err);
 	for (long n = 1;; n++) {
 		test_fault_set(n);
-		r = ovbd_index_merge((const struct ovbd_index *const *)ix, 2, 1 << 30, &merged,
+		r = ovbd_index_merge((const struct ovbd_index *const *)ix, 2, 1 << 30, 0, &merged,
 		                     &err);
 		if (!test_fault_hit())
 			break;

@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A short file that claims many segments costs no more memory than twice its size plus 64 MiB: it is
+# refused. What the limit lets through can be copied within it too.
+. "${OVBD_SOURCE:?}/tests/lib/cli.sh"
+
+# make N: a layer of N zeroed segments of 4 KiB, each followed by as much of nothing: N.lsmt
+make() {
+	python3 - "$1" "$OVBD_SOURCE/tests/lib" >"$1.lsmt" <<'PYTHON'
+import array, struct, sys
+n = int(sys.argv[1])
+sys.path.insert(0, sys.argv[2])
+from lsmt_facts import MAGIC, SPACE
+null = b"00000000-0000-0000-0000-000000000000\0"
+def part(flags, offset, count):
+    return struct.pack("<24sIIQQQ37s37sHBB256s", MAGIC, 390, flags, offset, count, n * 8192,
+                       null, null, 0, 1, 1, b"").ljust(SPACE, b"\0")
+entries = array.array("Q", [8 | 1 << 55]) * (2 * n)
+entries[::2] = array.array("Q", range(8 << 50, n * 16 + (8 << 50), 16))
+if sys.byteorder == "big":
+    entries.byteswap()
+out = sys.stdout.buffer
+out.write(part(7, 0, 0) + entries.tobytes() + part(6, SPACE, n))
+PYTHON
+}
+
+# compress N: the same as a ZFile, N.ovbd
+compress() {
+	"$ovbd" convert -q -f raw -O zfile -c zstd:9 --block-size 64K "$1.lsmt" "$1.ovbd"
+}
+
+# within FILE COMMAND...: its exit status; fails if its peak of memory is above twice the file's size
+# plus 64 MiB
+within() {
+	file=$1
+	shift
+	set +e
+	python3 -c '
+import os, resource, subprocess, sys
+status = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=open("peak", "w"))
+sys.exit(status)' "$@" >said 2>&1
+	status=$?
+	set -e
+	at_most=$(($(stat -c %s "$file") / 512 + 65536))
+	case $OVBD_BUILD in
+	*asan* | *tsan*) ;; # their own memory is not ours
+	*) [ "$(cat peak)" -le $at_most ] || fail "$*: $(cat peak) KiB, more than $at_most" ;;
+	esac
+	return $status
+}
+
+refused() {
+	within 6000000.ovbd "$ovbd" "$@" && fail "$*: takes 6,000,000 segments"
+	grep -q "6000000.ovbd: an index of more than [0-9]* segments would take more than" said ||
+		fail "$*: $(cat said)"
+}
+
+make 6000000
+compress 6000000
+rm 6000000.lsmt
+many=6000000.ovbd
+refused info $many
+refused check $many
+refused map $many
+refused compare $many $many
+refused convert $many out.ovbd
+[ ! -e out.ovbd ] || fail "a refused layer has left an output"
+
+# what is let through: as many as always, and nearly as many as this size may have
+for n in 1000000 1420000; do
+	make $n
+	compress $n
+	for verb in info check map; do
+		within $n.ovbd "$ovbd" $verb $n.ovbd || fail "$n segments: $verb: $(cat said)"
+	done
+	within $n.ovbd "$ovbd" convert -q $n.ovbd $n.again || fail "$n segments: convert: $(cat said)"
+	"$ovbd" compare -q $n.again $n.lsmt || fail "$n segments: other bytes"
+	rm $n.*
+done
+
+# uncompressed there is more stored, and more is read
+make 3000000
+within 3000000.lsmt "$ovbd" info 3000000.lsmt || fail "3000000 segments: $(cat said)"
+compress 3000000
+"$ovbd" info 3000000.ovbd >said 2>&1 && fail "takes 3,000,000 segments in a short file"
+ok "memory of many segments"
