@@ -39,85 +39,105 @@ static size_t take_answer(char *data, size_t one, size_t n, void *arg)
 	return n;
 }
 
-static int refused(struct ovbd_cli *c, const char *socket, CURLcode code, long os_errno)
+static int refused(const char *socket, CURLcode code, int os_errno, struct ovbd_error *err)
 {
 	if (os_errno == ENOENT || os_errno == ECONNREFUSED)
-		ovbd_cli_error(c,
-		               "%s: nobody listens: is ovbdd running? (systemctl start ovbdd, or "
-		               "--socket PATH)",
-		               socket);
-	else if (os_errno == EACCES)
-		ovbd_cli_error(c, "%s: only root and the group ovbd may use it", socket);
-	else
-		ovbd_cli_error(c, "%s: %s", socket,
-		               os_errno ? strerror((int)os_errno) : curl_easy_strerror(code));
-	return OVBD_EXIT_UNAVAILABLE;
+		return ovbd_fail(err, -os_errno,
+		                 "%s: nobody listens: is ovbdd running? (systemctl start ovbdd, or "
+		                 "--socket PATH)",
+		                 socket);
+	if (os_errno == EACCES)
+		return ovbd_fail(err, -EACCES, "%s: only root and the group ovbd may use it",
+		                 socket);
+	if (code == CURLE_OPERATION_TIMEDOUT)
+		return ovbd_fail(err, -ETIMEDOUT, "%s: ovbdd does not answer", socket);
+	if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
+		return ovbd_fail(err, -EIO,
+		                 "%s: ovbdd has ended before it answered: ask again when it is "
+		                 "back ('systemctl status ovbdd')",
+		                 socket);
+	return ovbd_fail(err, os_errno ? -os_errno : -EIO, "%s: %s", socket,
+	                 os_errno ? strerror(os_errno) : curl_easy_strerror(code));
 }
 
 /* What the daemon says went wrong: {"error": {"code", "message"}}. */
-static int failed(struct ovbd_cli *c, const char *socket, long http, const json_t *answer)
+static int failed(const char *socket, long http, const json_t *answer, struct ovbd_error *err)
 {
 	const json_t *error = json_object_get(answer, "error");
 	const char *message = json_string_value(json_object_get(error, "message"));
 
 	if (message)
-		ovbd_cli_error(c, "%s", message);
-	else
-		ovbd_cli_error(c, "%s: an answer that is not ovbdd's (status %ld)", socket, http);
-	return OVBD_EXIT_FAILURE;
+		return ovbd_fail(err, -EREMOTEIO, "%s", message);
+	return ovbd_fail(err, -EREMOTEIO, "%s: an answer that is not ovbdd's (status %ld)", socket,
+	                 http);
 }
 
-static void set_options(CURL *curl, const char *socket, const char *method, const char *url,
+static void set_options(CURL *curl, const struct ovbd_control_request *q, const char *url,
                         const char *body, struct answer *a)
 {
-	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, ovbd_control_socket(q->socket));
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)q->timeout_ms);
 	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* none, whatever the environment says */
 	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-	if (strcmp(method, "POST") == 0)
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, q->method);
+	if (strcmp(q->method, "POST") == 0)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body : "");
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, a);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 }
 
-int ovbd_control_ask(struct ovbd_cli *c, const char *socket, const char *method, const char *path,
-                     const json_t *body, json_t **ret, int *ret_status)
+const char *ovbd_control_socket(const char *socket)
+{
+	if (!socket)
+		socket = getenv("OVBD_SOCKET");
+	return socket && socket[0] ? socket : SOCKET_DEFAULT;
+}
+
+int ovbd_control_call(const struct ovbd_control_request *q, json_t **ret, struct ovbd_error *err)
 {
 	OVBD_AUTO(easy_freep) CURL *curl = curl_easy_init();
-	AUTO_FREE char *url = NULL, *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	OVBD_AUTO(ovbd_control_releasep) json_t *answer = NULL;
+	AUTO_FREE char *url = NULL, *text = q->body ? json_dumps(q->body, JSON_COMPACT) : NULL;
+	const char *socket = ovbd_control_socket(q->socket);
 	struct answer a = {0};
-	json_t *answer;
 	long http = 0, os_errno = 0;
 	CURLcode code;
 
-	if (!socket)
-		socket = getenv("OVBD_SOCKET");
-	if (!socket || !socket[0])
-		socket = SOCKET_DEFAULT;
-	*ret_status = OVBD_EXIT_FAILURE;
-	if (!curl || (body && !text) || asprintf(&url, "http://ovbdd%s", path) < 0) {
-		ovbd_cli_error(c, "out of memory");
-		return -ENOMEM;
-	}
-	set_options(curl, socket, method, url, text, &a);
+	if (!curl || (q->body && !text) || asprintf(&url, "http://ovbdd%s", q->path) < 0)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	set_options(curl, q, url, text, &a);
 	code = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
 	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
 	answer = a.text ? json_loadb(a.text, a.len, 0, NULL) : NULL;
 	free(a.text);
 	if (code != CURLE_OK)
-		*ret_status = refused(c, socket, code, os_errno);
-	else if (http >= 300 || !json_is_object(answer))
-		*ret_status = failed(c, socket, http, answer);
-	else
-		*ret_status = OVBD_EXIT_OK;
-	if (*ret_status != OVBD_EXIT_OK) {
-		json_decref(answer);
-		return -EIO;
-	}
-	*ret = answer;
+		return refused(socket, code, (int)os_errno, err);
+	if (http >= 300 || !json_is_object(answer))
+		return failed(socket, http, answer, err);
+	*ret = OVBD_MOVE(answer);
 	return 0;
+}
+
+int ovbd_control_ask(struct ovbd_cli *c, const char *socket, const char *method, const char *path,
+                     const json_t *body, json_t **ret, int *ret_status)
+{
+	const struct ovbd_control_request q = {
+		.socket = socket,
+		.method = method,
+		.path = path,
+		.body = body,
+	};
+	struct ovbd_error err;
+	const int r = ovbd_control_call(&q, ret, &err);
+
+	*ret_status = OVBD_EXIT_OK;
+	if (r == 0)
+		return 0;
+	ovbd_cli_error(c, "%s", err.msg);
+	*ret_status = r == -EREMOTEIO || r == -ENOMEM ? OVBD_EXIT_FAILURE : OVBD_EXIT_UNAVAILABLE;
+	return -EIO;
 }
 
 char *ovbd_control_path(const char *path, const char *id, bool lazy, bool force)

@@ -6,6 +6,21 @@
 #include "tools/cli.h"
 #include "tools/json.h"
 
+/* The socket that is meant: socket, or if it is NULL $OVBD_SOCKET, or the default. */
+const char *ovbd_control_socket(const char *socket);
+
+struct ovbd_control_request {
+	const char *socket; /* as ovbd_control_socket() */
+	const char *method; /* "GET", "POST" or "DELETE" */
+	const char *path;
+	const json_t *body;  /* may be NULL */
+	unsigned timeout_ms; /* for the answer; 0: none, an attach takes what the image takes */
+};
+
+/* 0: *ret is the answer, to be released. -ENOENT, -ECONNREFUSED: nobody listens; -EACCES: may not;
+ * -ETIMEDOUT: no answer; -EREMOTEIO: the daemon says in err what went wrong; others: err says it. */
+int ovbd_control_call(const struct ovbd_control_request *q, json_t **ret, struct ovbd_error *err);
+
 /* Asks the daemon that listens on socket (NULL: the default). method: "GET", "POST" or "DELETE";
  * body may be NULL. 0: *ret is what it answered, to be released; else the failure has been told, and
  * *ret_status is the exit status. */

@@ -13,6 +13,7 @@ extern const struct ovbd_verb ovbd_verb_compare;
 extern const struct ovbd_verb ovbd_verb_serve; /* verb_serve.c, or verb_serve_none.c */
 extern const struct ovbd_verb ovbd_verb_attach;
 extern const struct ovbd_verb ovbd_verb_detach;
+extern const struct ovbd_verb ovbd_verb_doctor;
 extern const struct ovbd_verb ovbd_verb_list;
 extern const struct ovbd_verb ovbd_verb_status;
 extern const struct ovbd_verb ovbd_verb_drain;
