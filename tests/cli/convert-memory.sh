@@ -84,4 +84,8 @@ make 3000000
 within 3000000.lsmt "$ovbd" info 3000000.lsmt || fail "3000000 segments: $(cat said)"
 compress 3000000
 "$ovbd" info 3000000.ovbd >said 2>&1 && fail "takes 3,000,000 segments in a short file"
+# a configuration too
+python3 -c "n = 1 << 19; print('{\"x\": [' + '{},' * (n // 3 - 20) + '1], \"lowers\": []}')" >c.json
+within c.json "$ovbd" info c.json && fail "takes a configuration of nothing"
+grep -q "c.json: lowers names no layer" said || fail "c.json: $(cat said)"
 ok "memory of many segments"
