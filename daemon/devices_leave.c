@@ -57,13 +57,22 @@ static int take_away(struct served *s, enum ovbd_detach how, struct ovbd_error *
 	return r;
 }
 
+/* Where its users have it, also while it is not served but the kernel keeps it; NULL: nowhere. */
+static const char *place_of(const struct served *s)
+{
+	if (s->state == OVBD_DEVICE_SERVING)
+		return s->path;
+	return s->kind && s->kind->survives && !s->kind->suffix ? s->spec->path : NULL;
+}
+
 /* Lock held. */
 static int leave(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
 {
-	AUTO_FREE char *path = s->path ? strdup(s->path) : NULL;
+	const char *place = how == OVBD_DETACH_UNUSED ? place_of(s) : NULL;
+	AUTO_FREE char *path = place ? strdup(place) : NULL;
 	int r = 0;
 
-	if (how == OVBD_DETACH_UNUSED && s->state == OVBD_DEVICE_SERVING) {
+	if (path) {
 		pthread_mutex_unlock(&s->all->lock);
 		r = check_unused(s->spec->id, path, err);
 		pthread_mutex_lock(&s->all->lock);

@@ -117,6 +117,7 @@ static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
 {
 	struct ovbd_transport_open p = {
 		.id = s->spec->id,
+		.manager = s->all->files_dir,
 		.nworkers = s->all->nworkers,
 		.ready = became_ready,
 		.arg = s,
@@ -277,6 +278,25 @@ static void bury(struct served *s)
 	pthread_mutex_unlock(&ds->lock);
 }
 
+/* What a dead server of this device may have left in the kernel, and this daemon did not get to
+ * open, is not for the next one either. */
+static void abandon(struct served *s)
+{
+	const struct ovbd_transport_open p = {
+		.id = s->spec->id,
+		.manager = s->all->files_dir,
+		.path = s->spec->path,
+	};
+	struct ovbd_error err;
+	bool wanted;
+
+	pthread_mutex_lock(&s->all->lock);
+	wanted = s->leave && s->kind && s->kind->abandon;
+	pthread_mutex_unlock(&s->all->lock);
+	if (wanted && s->kind->abandon(&p, &err) < 0)
+		devices_tell(s->all, true, s->spec->id, err.msg);
+}
+
 static void *live(void *arg)
 {
 	struct served *s = arg;
@@ -298,6 +318,7 @@ static void *live(void *arg)
 			break;
 		wait_ms = wait_ms < RETRY_MAX_MS / 2 ? wait_ms * 2 : RETRY_MAX_MS;
 	}
+	abandon(s);
 	devices_tell(s->all, false, s->spec->id, "ended");
 	bury(s);
 	return NULL;

@@ -188,8 +188,10 @@ int genl_ask(struct genl *g, struct genl_message *m, struct genl_attributes *ret
 			memcpy(&code, e.attributes.p, sizeof(code));
 			return code;
 		}
-		if (ret)
-			*ret = e.attributes;
+		if (ret && e.attributes.n <= sizeof(m->raw)) {
+			memcpy(m->raw, e.attributes.p, e.attributes.n);
+			*ret = (struct genl_attributes){.p = m->raw, .n = e.attributes.n};
+		}
 	}
 	return r;
 }

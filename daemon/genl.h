@@ -27,7 +27,7 @@ struct genl_attributes {
 
 /* A message being put together: its attributes are the caller's to keep few. */
 struct genl_message {
-	uint8_t raw[1024];
+	uint8_t raw[2048];
 	size_t n;
 };
 
@@ -53,7 +53,7 @@ void genl_nest_end(struct genl_message *m, size_t nest);
 int genl_send(const struct genl *g, struct genl_message *m);
 
 /* Sends, and waits for what the kernel says of it: 0 or -errno; of a message that came with that,
- * the attributes are in *ret (NULL: of no interest). For a socket of no group. */
+ * the attributes are in *ret (NULL: of no interest), and in m's memory. For a socket of no group. */
 int genl_ask(struct genl *g, struct genl_message *m, struct genl_attributes *ret);
 
 /* The next message: 1, in *ret; 0: none now (only with MSG_DONTWAIT in flags). One thread at a

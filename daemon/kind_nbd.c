@@ -1,47 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
-/* NBD as a transport of the daemon: a server on a unix socket; the device's path is its URI. */
+/* The kernel's NBD client as a transport of the daemon: the device is a disk, /dev/nbdN. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/auto.h"
-#include "daemon/nbd.h"
+#include "daemon/nbd_kernel.h"
 #include "daemon/transports.h"
 
-static int available(struct ovbd_error *err)
+static char *backend_of(const struct ovbd_transport_open *p)
 {
-	(void)err;
-	return 0;
+	char *text;
+
+	return asprintf(&text, "ovbd:%s:%s", p->manager, p->id) < 0 ? NULL : text;
 }
 
 static int open_nbd(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
                     char **ret_path, struct ovbd_error *err)
 {
-	const struct ovbd_nbd_params nbd = {
-		.address = p->path,
-		.export = p->id,
+	AUTO_FREE char *backend = backend_of(p);
+	AUTO_FREE char *path = malloc(OVBD_NBD_KERNEL_PATH_SIZE);
+	const struct ovbd_nbd_kernel_params k = {
+		.backend = backend,
 		.device = p->device,
 		.nworkers = p->nworkers,
 	};
-	struct ovbd_transport *t;
-	char *path;
-	int r = ovbd_nbd_open(&nbd, &t, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	path = strdup(ovbd_nbd_uri(t));
-	if (!path) {
-		t->ops->close(t);
-		return ovbd_fail(err, -ENOMEM, "%s: out of memory", p->path);
-	}
-	*ret = t;
-	*ret_path = path;
-	return 0;
+	if (!backend || !path)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	r = ovbd_nbd_kernel_open(&k, path, ret, err);
+	if (r == 0)
+		*ret_path = OVBD_MOVE(path);
+	return r;
+}
+
+static int abandon_nbd(const struct ovbd_transport_open *p, struct ovbd_error *err)
+{
+	AUTO_FREE char *backend = backend_of(p);
+
+	return backend ? ovbd_nbd_kernel_abandon(backend, err)
+	               : ovbd_fail(err, -ENOMEM, "out of memory");
 }
 
 const struct ovbd_transport_kind ovbd_transport_kind_nbd = {
 	.name = "nbd",
-	.suffix = ".nbd",
 	.writable = true,
-	.only_by_name = "is for NBD clients, and no device of this host",
-	.available = available,
+	.block_size = NBD_BLOCK_SIZE,
+	.survives = true,
+	.available = nbd_netlink_available,
 	.open = open_nbd,
+	.abandon = abandon_nbd,
 };

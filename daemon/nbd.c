@@ -244,6 +244,7 @@ static int watch(const struct nbd_transport *n, int fd, uint32_t events, uint64_
 static int prepare(const struct ovbd_nbd_params *p, struct nbd_transport **ret)
 {
 	OVBD_AUTO(close_half_built) struct nbd_transport *n = NULL;
+	const char *address = p->address ? p->address : "nbd";
 	const size_t name_size = strlen(p->export) + 1;
 	char *name;
 	int r;
@@ -266,11 +267,11 @@ static int prepare(const struct ovbd_nbd_params *p, struct nbd_transport **ret)
 	n->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (n->epoll_fd < 0 || n->stop_fd < 0 || n->timer_fd < 0)
 		return -errno;
-	n->name = malloc(strlen(p->address) + 1 + name_size); /* and the export's */
+	n->name = malloc(strlen(address) + 1 + name_size); /* and the export's */
 	if (!n->name)
 		return -ENOMEM;
-	strcpy(n->name, p->address);
-	name = n->name + strlen(p->address) + 1;
+	strcpy(n->name, address);
+	name = n->name + strlen(address) + 1;
 	memcpy(name, p->export, name_size);
 	n->export = (struct nbd_export){
 		.name = name,
@@ -285,29 +286,55 @@ static int prepare(const struct ovbd_nbd_params *p, struct nbd_transport **ret)
 	return r;
 }
 
+static int start_listening(struct nbd_transport *n, const struct ovbd_nbd_params *p,
+                           struct ovbd_error *err)
+{
+	int r = nbd_listen(p->address, p->export, &n->listener, err);
+
+	if (r < 0)
+		return r;
+	r = watch(n, n->listener.fd, EPOLLIN | EPOLLONESHOT, NBD_EVENT_LISTEN);
+	return r < 0 ? ovbd_fail_errno(err, r, "%s: waiting for clients", p->address) : 0;
+}
+
 int ovbd_nbd_open(const struct ovbd_nbd_params *p, struct ovbd_transport **ret,
                   struct ovbd_error *err)
 {
 	OVBD_AUTO(close_half_built) struct nbd_transport *n = NULL;
+	const char *name = p->address ? p->address : "nbd";
 	int r;
 
 	if (p->nworkers == 0)
-		return ovbd_fail(err, -EINVAL, "%s: a server without workers", p->address);
+		return ovbd_fail(err, -EINVAL, "%s: a server without workers", name);
 	if (strlen(p->export) > NBD_STRING_MAX)
 		return ovbd_fail(err, -ENAMETOOLONG,
-		                 "%s: the export's name has %zu bytes, more than %d", p->address,
+		                 "%s: the export's name has %zu bytes, more than %d", name,
 		                 strlen(p->export), NBD_STRING_MAX);
 	r = prepare(p, &n);
 	if (r < 0)
-		return ovbd_fail_errno(err, r, "%s: preparing %u workers", p->address, p->nworkers);
-	r = nbd_listen(p->address, p->export, &n->listener, err);
+		return ovbd_fail_errno(err, r, "%s: preparing %u workers", name, p->nworkers);
+	if (p->address)
+		r = start_listening(n, p, err);
+	else
+		n->detached = true;
 	if (r < 0)
 		return r;
-	r = watch(n, n->listener.fd, EPOLLIN | EPOLLONESHOT, NBD_EVENT_LISTEN);
-	if (r < 0)
-		return ovbd_fail_errno(err, r, "%s: waiting for clients", p->address);
 	*ret = &OVBD_MOVE(n)->transport;
 	return 0;
+}
+
+void ovbd_nbd_adopt(struct ovbd_transport *t, int take_fd)
+{
+	struct nbd_transport *n = nbd_of(t);
+	struct nbd_conn *c;
+
+	pthread_mutex_lock(&n->lock);
+	c = nbd_slot_take(n);
+	pthread_mutex_unlock(&n->lock);
+	if (c)
+		nbd_conn_start(n, c, take_fd, true);
+	else
+		close(take_fd);
 }
 
 const char *ovbd_nbd_uri(struct ovbd_transport *t)

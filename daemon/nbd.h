@@ -12,8 +12,10 @@
 #define OVBD_NBD_MAX_CONNS 1024 /* more wait until one ends */
 
 struct ovbd_nbd_params {
-	const char *address; /* a path, or HOST:PORT: nbd_listen.h says what is which */
-	const char *export;  /* its name, at most 4096 bytes; clients may also ask for "" */
+	/* A path, or HOST:PORT: nbd_listen.h says what is which. NULL: nobody can connect, there are
+	 * the connections that ovbd_nbd_adopt() gives it, and next() ends with the last. */
+	const char *address;
+	const char *export; /* its name, at most 4096 bytes; clients may also ask for "" */
 	struct ovbd_device
 		*device; /* for its size, and what of it is zeros; outlives the transport */
 	unsigned nworkers;
@@ -22,6 +24,10 @@ struct ovbd_nbd_params {
 /* Clients can connect when it returns, and are answered once there are workers. */
 int ovbd_nbd_open(const struct ovbd_nbd_params *p, struct ovbd_transport **ret,
                   struct ovbd_error *err);
+
+/* A client that is connected already, and whose handshake is over: it gets simple replies. A failure
+ * is as if the client had gone. */
+void ovbd_nbd_adopt(struct ovbd_transport *t, int take_fd);
 
 /* By which a client reaches it: nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH. Valid
  * until t is closed. */

@@ -55,6 +55,14 @@ static void wait_for_more(struct nbd_transport *n)
 	epoll_ctl(n->epoll_fd, EPOLL_CTL_MOD, n->listener.fd, &ev);
 }
 
+struct nbd_conn *nbd_slot_take(struct nbd_transport *n)
+{
+	if (n->nfree == 0)
+		return NULL;
+	n->nconns++;
+	return &n->conns[n->free_slots[--n->nfree]];
+}
+
 void nbd_slot_release(struct nbd_transport *n, struct nbd_conn *c)
 {
 	bool last;
@@ -137,8 +145,7 @@ void nbd_accept(struct nbd_transport *n)
 		fd = accept4(n->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		full = fd < 0 && is_shortage(errno);
 		if (fd >= 0) {
-			c = &n->conns[n->free_slots[--n->nfree]];
-			n->nconns++;
+			c = nbd_slot_take(n);
 			full = n->nfree == 0;
 		}
 		if (!full) {
@@ -151,7 +158,7 @@ void nbd_accept(struct nbd_transport *n)
 	}
 	pthread_mutex_unlock(&n->lock);
 	if (c) {
-		nbd_conn_start(n, c, fd);
+		nbd_conn_start(n, c, fd, false);
 		fd = -1;
 	}
 	if (full)

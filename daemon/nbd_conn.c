@@ -360,9 +360,17 @@ void nbd_conn_reply(struct nbd_transport *n, struct nbd_worker *w, size_t nbody)
 	nbd_feed_starved(n);
 }
 
-void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd)
+/* c is locked. */
+static int watch(const struct nbd_transport *n, const struct nbd_conn *c)
 {
 	struct epoll_event ev = {.events = EPOLLONESHOT};
+
+	ev.data.u64 = nbd_event_of(n, c);
+	return epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
+}
+
+void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd, bool shaken)
+{
 	const int on = 1;
 
 	/* For TCP; what a Unix socket makes of them is of no account. */
@@ -371,11 +379,11 @@ void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd)
 	pthread_mutex_lock(&c->lock);
 	c->fd = take_fd;
 	c->pending_end = &c->pending;
-	c->handshake = malloc(sizeof(*c->handshake));
-	ev.data.u64 = nbd_event_of(n, c);
-	if (!c->handshake || epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, take_fd, &ev) < 0) {
+	c->session = (struct nbd_session){0};
+	c->handshake = shaken ? NULL : malloc(sizeof(*c->handshake));
+	if ((!shaken && !c->handshake) || watch(n, c) < 0) {
 		nbd_conn_break(c);
-	} else {
+	} else if (!shaken) {
 		nbd_set_deadline(n, c, nbd_now_ms() + NBD_HANDSHAKE_MS);
 		nbd_handshake_init(c->handshake, &n->export);
 		transmit_answer(n, c);

@@ -118,8 +118,8 @@ void nbd_buffer_release(struct nbd_worker *w, struct nbd_buffer *b);
 
 /* nbd_conn.c */
 
-/* The slot's new connection; sends the greeting. */
-void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd);
+/* The slot's new connection: its handshake begins, or is over already. */
+void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd, bool shaken);
 /* An event. 1: w has a job now. 0: nothing to do. */
 int nbd_conn_event(struct nbd_transport *n, struct nbd_conn *c, uint32_t generation,
                    struct nbd_worker *w);
@@ -136,6 +136,8 @@ void nbd_conn_arm(const struct nbd_transport *n, struct nbd_conn *c, uint32_t ev
 /* nbd_accept.c */
 
 void nbd_accept(struct nbd_transport *n);
+/* A free slot, which is taken; NULL: there is none. n is locked. */
+struct nbd_conn *nbd_slot_take(struct nbd_transport *n);
 /* A second has passed. */
 void nbd_tick(struct nbd_transport *n);
 /* c's deadline, or none (0). c is locked. */

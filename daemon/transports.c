@@ -15,10 +15,11 @@
 
 /* Best first. What a build does not have, CMake leaves out. */
 const struct ovbd_transport_kind *const ovbd_transport_kinds[] = {
+	&ovbd_transport_kind_nbd,
 #ifdef OVBD_HAVE_FUSE
 	&ovbd_transport_kind_fuse,
 #endif
-	&ovbd_transport_kind_nbd,
+	&ovbd_transport_kind_nbd_socket,
 	NULL,
 };
 

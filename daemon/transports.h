@@ -10,6 +10,8 @@
 
 struct ovbd_transport_open {
 	const char *id; /* of the device */
+	/* The manager's directory: with the id it tells the device from all others of the host. */
+	const char *manager;
 	/* Where it shall appear, absolute. Of a device that the kernel names: where it has been, by
 	 * what an earlier open() returned, or NULL. */
 	const char *path;
@@ -40,6 +42,9 @@ struct ovbd_transport_kind {
 	 * device is. */
 	int (*open)(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
 	            char **ret_path, struct ovbd_error *err);
+	/* Optional, for what survives: takes away what a dead server of this id has left and nobody
+	 * is to open again; its users get errors. p is without a device. 0 also if there is nothing. */
+	int (*abandon)(const struct ovbd_transport_open *p, struct ovbd_error *err);
 };
 
 /* The one at place i, best first; NULL after the last. */
@@ -90,5 +95,6 @@ void ovbd_transport_verdicts_text(const struct ovbd_transport_verdict *list, cha
 /* Each in its kind_NAME.c. */
 extern const struct ovbd_transport_kind ovbd_transport_kind_fuse;
 extern const struct ovbd_transport_kind ovbd_transport_kind_nbd;
+extern const struct ovbd_transport_kind ovbd_transport_kind_nbd_socket;
 
 #endif

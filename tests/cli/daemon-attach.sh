@@ -22,7 +22,7 @@ grep -q "device a: transport .*fuse: taken" "$log" || fail "log: $(cat "$log")"
 "$ovbd" status a | grep -q "^  fuse: taken" || fail "$("$ovbd" status a)"
 api /v1/devices/a | tr -d ' \n' | grep -q '{"transport":"fuse","taken":true}' || fail "$(api /v1/devices/a)"
 expect 1 "no transport for it ('ovbd doctor' says more): " "$ovbd" attach --rw --path "$tmp/here" image
-grep -q "nbd: is for NBD clients" .stderr || fail "$(cat .stderr)"
+grep -q "nbd-socket: is for NBD clients" .stderr || fail "$(cat .stderr)"
 ok "auto"
 
 cp image other

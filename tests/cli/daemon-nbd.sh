@@ -7,7 +7,7 @@ command -v qemu-io >/dev/null || skip "qemu-io is not installed"
 random 1000000 base
 head -c 1048576 /dev/zero >disk
 start_daemon
-uri=$("$ovbd" attach --id r -f raw -t nbd base)
+uri=$("$ovbd" attach --id r -f raw -t nbd-socket base)
 case $uri in
 nbd+unix://*"$tmp/state/r.nbd") ok "$uri" ;;
 *) fail "$uri" ;;
@@ -15,10 +15,10 @@ esac
 qemu-img convert -f raw -O raw "$uri" out
 cmp -n 1000000 out base || fail "wrong bytes"
 
-uri=$("$ovbd" attach --id w -f raw -t nbd --rw disk)
+uri=$("$ovbd" attach --id w -f raw -t nbd-socket --rw disk)
 qemu-io -f raw -c 'write -P 7 4096 8192' -c flush "$uri" >/dev/null
 [ "$(tr -d '\000' <disk | wc -c)" = 8192 ] || fail "not written"
-expect 1 "id w in use" "$ovbd" attach --id w -f raw -t nbd disk
+expect 1 "id w in use" "$ovbd" attach --id w -f raw -t nbd-socket disk
 stop_daemon KILL
 start_daemon
 qemu-io -f raw -c 'read -P 7 4096 8192' "$uri" | grep -q "read 8192/8192" || fail "after SIGKILL"

@@ -129,6 +129,7 @@ static void *server_main(void *arg)
 	return NULL;
 }
 
+/* Without a name it has no socket. */
 static void start(struct server *s, const char *name)
 {
 	struct ovbd_nbd_params p = {.export = "", .nworkers = 4};
@@ -137,8 +138,9 @@ static void start(struct server *s, const char *name)
 	memset(s, 0, sizeof(*s));
 	s->toy.blob = (struct ovbd_blob){.ops = &blob_ops, .size = SIZE};
 	s->toy.device = (struct ovbd_device){.blob = &s->toy.blob, .ops = &device_ops};
-	snprintf(s->path, sizeof(s->path), "/tmp/ovbd-nbd-%d-%s", (int)getpid(), name);
-	p.address = s->path;
+	if (name)
+		snprintf(s->path, sizeof(s->path), "/tmp/ovbd-nbd-%d-%s", (int)getpid(), name);
+	p.address = name ? s->path : NULL;
 	p.device = &s->toy.device;
 	assert_ok(ovbd_nbd_open(&p, &s->t, &err), err);
 	assert_int_equal(pthread_create(&s->thread, NULL, server_main, s), 0);
@@ -414,12 +416,40 @@ static void test_full(void **state)
 	finish(&s);
 }
 
+/* Connections that others have made, as the kernel's client has: no handshake; the last one's end is
+ * the server's. */
+static void test_adopt(void **state)
+{
+	struct server s;
+	int one[2], two[2];
+	uint64_t cookie;
+
+	(void)state;
+	start(&s, NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, one), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, two), 0);
+	ovbd_nbd_adopt(s.t, one[0]);
+	ovbd_nbd_adopt(s.t, two[0]);
+	for (unsigned i = 0; i < 12; i++) {
+		assert_true(ask(one[1], 0, NBD_CMD_READ, i * BLOCK, 2 * BLOCK));
+		assert_true(ask(two[1], 0, NBD_CMD_FLUSH, 0, 0));
+		assert_int_equal(answer(two[1], &cookie), 0);
+	}
+	assert_int_equal(s.toy.nflushes, 12);
+	assert_true(ask(two[1], 0, NBD_CMD_DISC, 0, 0));
+	for (unsigned i = 0; i < 12; i++)
+		assert_true(read_and_compare(one[1], 2 * BLOCK));
+	close(one[1]);
+	finish(&s);
+	close(two[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_many), cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_slow), cmocka_unit_test(test_detach),
-		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_full), cmocka_unit_test(test_adopt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/* An NBD server as a transport of the daemon: a unix socket for qemu and others; the device's path is
+ * its URI. */
+#include <errno.h>
+
+#include "base/auto.h"
+#include "daemon/nbd.h"
+#include "daemon/transports.h"
+
+static int available(struct ovbd_error *err)
+{
+	(void)err;
+	return 0;
+}
+
+static int open_nbd(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
+                    char **ret_path, struct ovbd_error *err)
+{
+	const struct ovbd_nbd_params nbd = {
+		.address = p->path,
+		.export = p->id,
+		.device = p->device,
+		.nworkers = p->nworkers,
+	};
+	struct ovbd_transport *t;
+	char *path;
+	int r = ovbd_nbd_open(&nbd, &t, err);
+
+	if (r < 0)
+		return r;
+	path = strdup(ovbd_nbd_uri(t));
+	if (!path) {
+		t->ops->close(t);
+		return ovbd_fail(err, -ENOMEM, "%s: out of memory", p->path);
+	}
+	*ret = t;
+	*ret_path = path;
+	return 0;
+}
+
+const struct ovbd_transport_kind ovbd_transport_kind_nbd_socket = {
+	.name = "nbd-socket",
+	.suffix = ".nbd",
+	.writable = true,
+	.only_by_name = "is for NBD clients, and no device of this host",
+	.available = available,
+	.open = open_nbd,
+};

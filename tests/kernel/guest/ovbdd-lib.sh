@@ -1,0 +1,33 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+# For scripts in a guest that has ovbdd: lib.sh, and
+#
+#   start_daemon PROGRAM   starts it (default ovbdd); returns when it is ready; $daemon
+#   kill_daemon SIGNAL     ends it by the signal, and waits for its end
+#   logged WORDS           whether its log has them
+. /lib.sh
+
+ready_times() {
+	grep -c 'ready: listening' $log || :
+}
+
+is_ready_again() {
+	kill -0 "$daemon" 2>/dev/null || fail "the daemon is gone"
+	[ "$(ready_times)" -gt "$ready_before" ]
+}
+
+start_daemon() {
+	ready_before=$(ready_times)
+	"${1:-ovbdd}" >>$log 2>&1 &
+	daemon=$!
+	wait_for is_ready_again
+}
+
+kill_daemon() {
+	kill "-$1" "$daemon"
+	wait "$daemon" 2>/dev/null || :
+}
+
+logged() {
+	grep -q -F -e "$1" $log
+}
