@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # For scripts in a guest that has ovbdd: lib.sh, and
 #
-#   start_daemon PROGRAM   starts it (default ovbdd); returns when it is ready; $daemon
-#   kill_daemon SIGNAL     ends it by the signal, and waits for its end
-#   logged WORDS           whether its log has them
+#   start_daemon         starts $ovbdd; returns when it is ready; $daemon
+#   kill_daemon SIGNAL   ends it by the signal, and waits for its end
 . /lib.sh
+
+ovbdd=ovbdd
 
 ready_times() {
 	grep -c 'ready: listening' $log || :
@@ -18,7 +19,7 @@ is_ready_again() {
 
 start_daemon() {
 	ready_before=$(ready_times)
-	"${1:-ovbdd}" >>$log 2>&1 &
+	$ovbdd >>$log 2>&1 &
 	daemon=$!
 	wait_for is_ready_again
 }
@@ -26,8 +27,4 @@ start_daemon() {
 kill_daemon() {
 	kill "-$1" "$daemon"
 	wait "$daemon" 2>/dev/null || :
-}
-
-logged() {
-	grep -q -F -e "$1" $log
 }
