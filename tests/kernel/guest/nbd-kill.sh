@@ -29,7 +29,7 @@ upgrades=0
 while kill -0 $fio 2>/dev/null; do
 	sleep 2
 	kill_daemon TERM
-	if [ $((upgrades % 2)) = 0 ]; then ovbdd=ovbdd-new; else ovbdd=ovbdd; fi
+	if [ $((upgrades % 2)) = 0 ]; then ovbdd="ovbdd-new"; else ovbdd=ovbdd; fi
 	start_daemon
 	upgrades=$((upgrades + 1))
 done
