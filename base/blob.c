@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/bytes.h"
 
@@ -42,6 +43,18 @@ int ovbd_blob_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovb
 	r = b->ops->run_at(b, off, len, ret, err);
 	assert(r < 0 || (r == 0 && ret->len > 0 && ret->len <= len));
 	return r;
+}
+
+int ovbd_blob_key(struct ovbd_blob *b, char **ret, struct ovbd_error *err)
+{
+	char *key = b->ops->key ? b->ops->key(b) : NULL;
+
+	if (b->ops->key && !key)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	*ret = key && key[0] ? key : NULL;
+	if (!*ret)
+		free(key);
+	return 0;
 }
 
 void ovbd_blob_close(struct ovbd_blob *take_b)

@@ -40,6 +40,8 @@ struct ovbd_blob_ops {
 	 * find, of at most len bytes. off + len <= size and len > 0 hold already. */
 	int (*run_at)(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_run *ret,
 	              struct ovbd_error *err);
+	/* Optional. A text for ovbd_blob_key(), to be freed: "" for none; NULL: no memory. */
+	char *(*key)(struct ovbd_blob *b);
 	/* Required. Closes what the blob owns, and frees it. */
 	void (*close)(struct ovbd_blob *b);
 };
@@ -57,6 +59,10 @@ int ovbd_blob_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 /* The run at off, cut to len bytes; -EINVAL beyond the end or for len = 0. */
 int ovbd_blob_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_run *ret,
                      struct ovbd_error *err);
+
+/* *ret, to be freed: a text that two blobs share only if they have the same content, as far as its
+ * keeper (a file system, a server) tells. NULL: nothing tells that. 0 or -ENOMEM. */
+int ovbd_blob_key(struct ovbd_blob *b, char **ret, struct ovbd_error *err);
 
 /* NULL is fine. */
 void ovbd_blob_close(struct ovbd_blob *take_b);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -84,6 +85,22 @@ static int file_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct o
 	return 0;
 }
 
+/* A regular file is what its inode is, since its times were last changed. */
+static char *file_key(struct ovbd_blob *b)
+{
+	const struct file_blob *f = file_of(b);
+	struct stat st;
+	char *key;
+
+	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return strdup("");
+	if (asprintf(&key, "file %jx %jx %jd %jd.%ld %jd.%ld", (uintmax_t)st.st_dev,
+	             (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec,
+	             st.st_mtim.tv_nsec, (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec) < 0)
+		return NULL;
+	return key;
+}
+
 static void file_close(struct ovbd_blob *b)
 {
 	struct file_blob *f = file_of(b);
@@ -96,6 +113,7 @@ static const struct ovbd_blob_ops file_ops = {
 	.name = "file",
 	.pread = file_pread,
 	.run_at = file_run_at,
+	.key = file_key,
 	.close = file_close,
 };
 

@@ -156,6 +156,8 @@ int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices *
 	pthread_cond_init(&ds->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	r = take_dir(ds, p->state_dir, err);
+	if (r == 0)
+		r = ovbd_shared_create(&ds->shared, err);
 	if (r < 0) {
 		ovbd_devices_close(ds);
 		return r;
@@ -203,6 +205,7 @@ void ovbd_devices_close(struct ovbd_devices *take_ds)
 	}
 	if (take_ds->lock_fd >= 0)
 		close(take_ds->lock_fd);
+	ovbd_shared_close(take_ds->shared);
 	pthread_cond_destroy(&take_ds->changed);
 	pthread_mutex_destroy(&take_ds->lock);
 	free(take_ds->state_dir);

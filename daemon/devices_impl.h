@@ -9,6 +9,7 @@
 #include "daemon/devices.h"
 #include "daemon/transports.h"
 #include "image/image.h"
+#include "image/shared.h"
 
 struct served {
 	struct ovbd_devices *all;
@@ -35,9 +36,10 @@ struct served {
 };
 
 struct ovbd_devices {
-	char *files_dir; /* where devices that are files appear */
-	char *state_dir; /* of the state files */
-	int lock_fd;     /* of the directory: one process */
+	char *files_dir;            /* where devices that are files appear */
+	char *state_dir;            /* of the state files */
+	int lock_fd;                /* of the directory: one process */
+	struct ovbd_shared *shared; /* the devices' layers */
 	unsigned nworkers;
 	ovbd_devices_told_fn told;
 	void *arg;

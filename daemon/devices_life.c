@@ -86,7 +86,7 @@ static void tell_ignored(struct served *s, unsigned ignored)
 static int open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 {
 	const struct ovbd_spec *spec = s->spec;
-	const struct ovbd_image_params image = {.format = spec->format};
+	const struct ovbd_image_params image = {.format = spec->format, .shared = s->all->shared};
 	int r;
 
 	if (spec->writable)

@@ -51,9 +51,12 @@ struct ovbd_image {
 	unsigned ignored; /* what its configurations ask for in vain: see image/config.h */
 };
 
+struct ovbd_shared;
+
 struct ovbd_image_params {
 	enum ovbd_format format;             /* of every name; AUTO detects */
 	const struct ovbd_http_params *http; /* NULL: defaults */
+	struct ovbd_shared *shared;          /* image/shared.h; NULL: nothing is shared */
 };
 
 /* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, or a

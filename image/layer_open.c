@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "image/blob_named.h"
+#include "image/shared.h"
 #include "image/tar.h"
 
 int ovbd_bytes_open(const char *name, const struct ovbd_http_params *http, struct ovbd_blob **ret,
@@ -26,41 +27,51 @@ int ovbd_bytes_open(const char *name, const struct ovbd_http_params *http, struc
 	return r;
 }
 
-/* If take_b is a tar, its first member. */
-static int unwrap_tar(struct ovbd_blob *take_b, bool *ret_tar, struct ovbd_blob **ret,
-                      struct ovbd_error *err)
+/* If x->blob is a tar, its first member. */
+static int unwrap_tar(struct ovbd_bytes *x, struct ovbd_error *err)
 {
-	AUTO_BLOB *b = take_b;
 	uint64_t off, len;
-	const int r = ovbd_tar_member(b, &off, &len, err);
+	const int r = ovbd_tar_member(x->blob, &off, &len, err);
 
-	if (r < 0)
+	if (r <= 0)
 		return r;
-	*ret_tar = r == 1;
-	if (r == 1)
-		return ovbd_blob_open_slice(OVBD_MOVE(b), off, len, ret, err);
-	*ret = OVBD_MOVE(b);
-	return 0;
+	x->tar = true;
+	return ovbd_blob_open_slice(OVBD_MOVE(x->blob), off, len, &x->blob, err);
 }
 
-/* If take_b is a ZFile, what it holds. l->zfile says which. */
-static int unwrap_zfile(struct ovbd_blob *take_b, struct ovbd_image_layer *l,
-                        struct ovbd_blob **ret, struct ovbd_error *err)
+/* If x->blob is a ZFile, what it holds. */
+static int unwrap_zfile(struct ovbd_bytes *x, struct ovbd_error *err)
 {
-	AUTO_BLOB *b = take_b;
-	AUTO_BLOB *z = NULL;
-	int r;
+	int r = ovbd_zfile_probe(x->blob, err);
 
-	r = ovbd_zfile_probe(b, err);
-	if (r <= 0) {
-		*ret = r == 0 ? OVBD_MOVE(b) : NULL;
+	if (r <= 0)
 		return r;
+	r = ovbd_zfile_open(OVBD_MOVE(x->blob), &x->blob, err);
+	x->zfile = x->blob;
+	return r;
+}
+
+/* Takes the wrapping off x, or finds that somebody has done so. On failure there is no x->blob. */
+static int unwrap(struct ovbd_bytes *x, struct ovbd_shared *shared, struct ovbd_error *err)
+{
+	AUTO_BLOB *opened = x->blob;
+	AUTO_FREE char *key = NULL;
+	int r = shared ? ovbd_blob_key(opened, &key, err) : 0;
+
+	x->blob = NULL;
+	if (r < 0 || (key && ovbd_shared_get(shared, key, x)))
+		return r;
+	x->blob = OVBD_MOVE(opened);
+	r = unwrap_tar(x, err);
+	if (r == 0)
+		r = unwrap_zfile(x, err);
+	if (r == 0 && key)
+		return ovbd_shared_put(shared, key, x, err);
+	if (r < 0) {
+		ovbd_blob_close(x->blob);
+		x->blob = NULL;
 	}
-	r = ovbd_zfile_open(OVBD_MOVE(b), &z, err);
-	if (r < 0)
-		return r;
-	l->zfile = z;
-	return ovbd_blob_open_named(OVBD_MOVE(z), l->shown, ret, err);
+	return r;
 }
 
 /* What the steps have led to, and whether that is what was asked for. */
@@ -80,16 +91,16 @@ static int settle(struct ovbd_image_layer *l, enum ovbd_format want, struct ovbd
 	return 0;
 }
 
-static int open_steps(struct ovbd_image_layer *l, enum ovbd_format want, struct ovbd_blob *take_b,
+/* What take_b may be besides bytes. */
+static int open_layer(struct ovbd_image_layer *l, enum ovbd_format want, struct ovbd_blob *take_b,
                       struct ovbd_blob **ret_blob, struct ovbd_error *err)
 {
 	AUTO_BLOB *b = take_b;
 	OVBD_AUTO(ovbd_layer_closep) struct ovbd_layer *layer = NULL;
-	int r;
+	int r = 0;
 
-	r = unwrap_tar(OVBD_MOVE(b), &l->tar, &b, err);
-	if (r == 0)
-		r = unwrap_zfile(OVBD_MOVE(b), l, &b, err);
+	if (l->zfile)
+		r = ovbd_blob_open_named(OVBD_MOVE(b), l->shown, &b, err);
 	if (r == 0 && want != OVBD_FORMAT_ZFILE)
 		r = ovbd_layer_probe(b, err);
 	if (r == 1)
@@ -109,18 +120,24 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, const struct ovbd_image_pa
                         struct ovbd_blob **ret_blob, struct ovbd_error *err)
 {
 	struct ovbd_image_layer l = {.name = ret->name, .shown = ret->shown};
-	AUTO_BLOB *b = NULL;
+	struct ovbd_bytes x = {0};
 	int r;
 
-	r = ovbd_bytes_open(l.name, p->http, &b, &l.http, err);
+	r = ovbd_bytes_open(l.name, p->http, &x.blob, &x.http, err);
 	if (r < 0)
 		return r;
-	l.stored_size = b->size;
+	l.stored_size = x.blob->size;
 	if (p->format == OVBD_FORMAT_RAW) {
 		l.format = OVBD_FORMAT_RAW;
-		*ret_blob = OVBD_MOVE(b);
+		l.http = x.http;
+		*ret_blob = x.blob;
 	} else {
-		r = open_steps(&l, p->format, OVBD_MOVE(b), ret_blob, err);
+		r = unwrap(&x, p->shared, err);
+		l.http = x.http;
+		l.zfile = x.zfile;
+		l.tar = x.tar;
+		if (r == 0)
+			r = open_layer(&l, p->format, x.blob, ret_blob, err);
 		if (r < 0)
 			return ovbd_fail_named(err, r, l.shown);
 	}

@@ -173,9 +173,23 @@ static void http_close(struct ovbd_blob *b)
 	free(h);
 }
 
+static char *http_key(struct ovbd_blob *b)
+{
+	const struct http_blob *h = http_of(b);
+	char *key;
+
+	if (!h->pin.etag[0] && !h->pin.last_modified[0])
+		return strdup("");
+	if (asprintf(&key, "%s %" PRIu64 " %s %s", h->url, h->pin.size, h->pin.etag,
+	             h->pin.last_modified) < 0)
+		return NULL;
+	return key;
+}
+
 static const struct ovbd_blob_ops http_ops = {
 	.name = "http object",
 	.pread = http_pread,
+	.key = http_key,
 	.close = http_close,
 };
 

@@ -3,19 +3,21 @@
 #include "tests/unit/test.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "image/image.h"
+#include "image/shared.h"
 #include "image/tar.h"
 #include "tests/lib/fault.h"
 
 #define SIZE 65536u
 
 static char dir[] = "/tmp/ovbd-test-XXXXXX";
-static char path[8][128];
-enum { RAW, LSMT, OVBD, TAR, ZFILE, CONFIG, BROKEN, PLAIN_TAR };
+static char path[9][128];
+enum { RAW, LSMT, OVBD, TAR, ZFILE, CONFIG, BROKEN, PLAIN_TAR, LINK };
 
 static uint8_t content[SIZE];
 
@@ -103,10 +105,12 @@ static int remove_files(void **state)
 	return rmdir(dir);
 }
 
+static struct ovbd_shared *shared; /* NULL: nothing is */
+
 static int open_as(enum ovbd_format f, const int *files, size_t n, struct ovbd_image **ret,
                    struct ovbd_error *err)
 {
-	const struct ovbd_image_params p = {.format = f};
+	const struct ovbd_image_params p = {.format = f, .shared = shared};
 	const char *names[8];
 
 	for (size_t i = 0; i < n; i++)
@@ -198,11 +202,10 @@ static void test_bad(void **state)
 }
 
 /* The N-th allocation fails, for every N: an error, and nothing is leaked (ASan). */
-static void test_no_memory(void **state)
+static void no_memory(void)
 {
 	const int files[] = {CONFIG, TAR};
 
-	(void)state;
 	for (long n = 1;; n++) {
 		OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
 		struct ovbd_error err;
@@ -217,6 +220,85 @@ static void test_no_memory(void **state)
 		}
 		assert_fails(r, -ENOMEM, err, "out of memory");
 	}
+}
+
+static void test_no_memory(void **state)
+{
+	(void)state;
+	no_memory();
+	assert_int_equal(ovbd_shared_create(&shared, NULL), 0);
+	no_memory();
+	ovbd_shared_close(shared);
+	shared = NULL;
+}
+
+static struct ovbd_image *open_one(int file)
+{
+	struct ovbd_image *img = NULL;
+	struct ovbd_error err;
+
+	assert_ok(open_as(OVBD_FORMAT_AUTO, &file, 1, &img, &err), err);
+	return img;
+}
+
+/* What is the same is opened once, whatever it is called; what is not is told apart. */
+static void test_shared(void **state)
+{
+	struct ovbd_image *a, *b, *c;
+
+	(void)state;
+	assert_int_equal(ovbd_shared_create(&shared, NULL), 0);
+	snprintf(path[LINK], sizeof(path[LINK]), "%s/%d", dir, LINK);
+	assert_int_equal(link(path[OVBD], path[LINK]), 0);
+	a = open_one(OVBD);
+	b = open_one(LINK);
+	c = open_one(CONFIG); /* LSMT and OVBD */
+	assert_int_equal(ovbd_shared_count(shared), 2);
+	assert_ptr_equal(a->layers[0].zfile, b->layers[0].zfile);
+	assert_ptr_equal(a->layers[0].zfile, c->layers[1].zfile);
+	ovbd_image_close(a);
+	check(b, 0, 'b', OVBD_FORMAT_OVBD, false);
+	check(c, 'a', 'b', OVBD_FORMAT_OVBD, false);
+	ovbd_image_close(c);
+	assert_int_equal(ovbd_shared_count(shared), 1);
+	/* another file of the same name: who has the old one keeps it */
+	assert_int_equal(unlink(path[LINK]), 0);
+	finish_layer(compress(create(LINK)), 'd', 0);
+	a = open_one(LINK);
+	assert_int_equal(ovbd_shared_count(shared), 2);
+	check(a, 'd', 0, OVBD_FORMAT_OVBD, false);
+	check(b, 0, 'b', OVBD_FORMAT_OVBD, false);
+	ovbd_image_close(a);
+	ovbd_image_close(b);
+	assert_int_equal(ovbd_shared_count(shared), 0);
+	ovbd_shared_close(shared);
+	shared = NULL;
+}
+
+static void *open_and_close(void *arg)
+{
+	for (unsigned i = 0; i < 200; i++) {
+		struct ovbd_image *img = open_one(i % 3 == 0 ? CONFIG : OVBD);
+
+		check(img, i % 3 == 0 ? 'a' : 0, 'b', OVBD_FORMAT_OVBD, false);
+		ovbd_image_close(img);
+	}
+	return arg;
+}
+
+static void test_shared_threads(void **state)
+{
+	pthread_t threads[8];
+
+	(void)state;
+	assert_int_equal(ovbd_shared_create(&shared, NULL), 0);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, NULL), 0);
+	for (size_t i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(ovbd_shared_count(shared), 0);
+	ovbd_shared_close(shared);
+	shared = NULL;
 }
 
 static void test_too_many(void **state)
@@ -238,10 +320,9 @@ static void test_too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_good),      cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_shared),    cmocka_unit_test(test_shared_threads),
 	};
 
 	return cmocka_run_group_tests(tests, make_files, remove_files);
