@@ -190,10 +190,11 @@ static void status(const struct call *c, struct answer *a)
 	for (int s = 0; s < OVBD_DEVICE_GONE; s++)
 		json_object_set_new(devices, ovbd_device_state_name((enum ovbd_device_state)s),
 		                    json_integer((json_int_t)n[s]));
-	a->json = json_pack("{ss, ss, si, sI, so, so}", "schema", "ovbd.status.v1", "version",
+	a->json = json_pack("{ss, ss, si, sI, so, so, so}", "schema", "ovbd.status.v1", "version",
 	                    c->api->version, "pid", (int)getpid(), "uptime",
 	                    (json_int_t)(now.tv_sec - c->api->started), "devices", devices,
-	                    "transports", ovbd_api_json_transports());
+	                    "transports", ovbd_api_json_transports(), "confinement",
+	                    ovbd_api_json_confinement());
 }
 
 static void metrics(const struct call *c, struct answer *a)

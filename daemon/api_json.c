@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/confine.h"
 #include "daemon/transports.h"
 
 static json_int_t as_int(uint64_t v)
@@ -105,6 +106,26 @@ json_t *ovbd_api_json_transports(void)
 		                                      r < 0 ? why.msg : NULL));
 	}
 	return list;
+}
+
+json_t *ovbd_api_json_confinement(void)
+{
+	json_t *caps = json_array(), *all;
+	struct ovbd_confinement now;
+	const char *first;
+	const uint64_t nrefused = ovbd_confine_refused(&first);
+
+	if (ovbd_confinement_read(&now, NULL) < 0) {
+		json_decref(caps);
+		return json_object();
+	}
+	for (unsigned cap = 0; cap < 64; cap++)
+		if ((now.caps >> cap & 1) != 0 && ovbd_confine_cap_name(cap))
+			json_array_append_new(caps, json_string(ovbd_confine_cap_name(cap)));
+	all = json_pack("{so, sb, sb, sI, s:s*}", "capabilities", caps, "no-new-privileges",
+	                now.no_new_privs, "system-call-filter", now.filtered, "refused-calls",
+	                as_int(nrefused), "first-refused-call", first);
+	return all;
 }
 
 unsigned ovbd_api_http_status(int code)

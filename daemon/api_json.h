@@ -9,6 +9,9 @@ json_t *ovbd_api_json_device(const struct ovbd_device_view *v);
 json_t *ovbd_api_json_error(int code, const char *message);
 json_t *ovbd_api_json_transports(void);
 
+/* What the process has given up. */
+json_t *ovbd_api_json_confinement(void);
+
 /* The status of HTTP for a negative errno. */
 unsigned ovbd_api_http_status(int code);
 

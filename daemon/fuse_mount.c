@@ -184,6 +184,11 @@ static int mount_anyhow(const char *path, bool allow_other, int *ret_fd, struct 
 	}
 	if (errno != EPERM)
 		return ovbd_fail_errno(err, -errno, "%s: mount", path);
+	if (geteuid() == 0) /* the helper could no more */
+		return ovbd_fail(err, -EPERM,
+		                 "%s: mount: root may not mount here: give the container the right "
+		                 "to (--cap-add SYS_ADMIN)",
+		                 path);
 	r = mount_by_helper(path, allow_other, ret_fd, err);
 	return r < 0 ? ovbd_fail_within(err, r, "%s: mount", path) : 0;
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* FUSE as a transport of the daemon: the device is a read-only file. */
 #include <errno.h>
+#include <linux/capability.h>
 
 #include "base/auto.h"
+#include "daemon/confine.h"
 #include "daemon/fuse.h"
 #include "daemon/transports.h"
 
@@ -38,6 +40,8 @@ static int open_fuse(const struct ovbd_transport_open *p, struct ovbd_transport 
 const struct ovbd_transport_kind ovbd_transport_kind_fuse = {
 	.name = "fuse",
 	.suffix = ".raw",
+	.caps = OVBD_CAP(SYS_ADMIN),
+	.calls = OVBD_CALLS_MOUNT,
 	.available = available,
 	.open = open_fuse,
 };

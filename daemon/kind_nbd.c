@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The kernel's NBD client as a transport of the daemon: the device is a disk, /dev/nbdN. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 
 #include "base/auto.h"
+#include "daemon/confine.h"
 #include "daemon/nbd_kernel.h"
 #include "daemon/transports.h"
 
@@ -47,6 +49,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_nbd = {
 	.writable = true,
 	.block_size = NBD_BLOCK_SIZE,
 	.survives = true,
+	.caps = OVBD_CAP(SYS_ADMIN) | OVBD_CAP(NET_ADMIN),
 	.available = nbd_netlink_available,
 	.open = open_nbd,
 	.abandon = abandon_nbd,

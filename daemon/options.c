@@ -10,7 +10,7 @@
 
 #define WORKERS_MAX 1024
 
-enum { SOCKET = 256, STATE_DIR, CONFIG, CHECK, DRAIN, LEVEL, FOREGROUND };
+enum { SOCKET = 256, STATE_DIR, CONFIG, CHECK, DRAIN, LEVEL, FOREGROUND, NO_SECCOMP };
 
 static const struct option longs[] = {
 	{"socket", required_argument, NULL, SOCKET},
@@ -20,6 +20,7 @@ static const struct option longs[] = {
 	{"drain-on-exit", no_argument, NULL, DRAIN},
 	{"log-level", required_argument, NULL, LEVEL},
 	{"foreground", no_argument, NULL, FOREGROUND},
+	{"no-seccomp", no_argument, NULL, NO_SECCOMP},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{0},
@@ -36,6 +37,7 @@ const char ovbd_options_help[] =
 	"                          attached again when ovbdd is started again.\n"
 	"      --log-level LEVEL   error, warning, info (default) or debug.\n"
 	"      --foreground        Stay in the foreground (the default, and the only way).\n"
+	"      --no-seccomp        Do not filter system calls.\n"
 	"  -h, --help              Show this help.\n"
 	"  -V, --version           Show the version.\n\n"
 	"See also: ovbdd(8), ovbd-attach(1)\n";
@@ -68,6 +70,9 @@ static int parse_option(int id, struct ovbd_options *o, struct ovbd_error *err)
 		return 0;
 	case LEVEL:
 		return set_level(o, optarg, err);
+	case NO_SECCOMP:
+		o->no_seccomp = true;
+		return 0;
 	case FOREGROUND:
 		return 0;
 	case 'h':

@@ -13,6 +13,7 @@ struct ovbd_options {
 	const char *state_dir;
 	const char *config; /* NULL: none */
 	bool drain_on_exit;
+	bool no_seccomp;
 	bool check, help, version;
 	enum ovbd_log_level level;
 	unsigned nworkers; /* of a device; 0: default */

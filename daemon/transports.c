@@ -28,6 +28,16 @@ const struct ovbd_transport_kind *ovbd_transport_kind_at(unsigned i)
 	return ovbd_transport_kinds[i];
 }
 
+void ovbd_transport_kinds_needs(uint64_t *ret_caps, unsigned *ret_calls)
+{
+	*ret_caps = 0;
+	*ret_calls = 0;
+	for (unsigned i = 0; ovbd_transport_kinds[i]; i++) {
+		*ret_caps |= ovbd_transport_kinds[i]->caps;
+		*ret_calls |= ovbd_transport_kinds[i]->calls;
+	}
+}
+
 int ovbd_transport_kind_find(const char *name, const struct ovbd_transport_kind **ret,
                              struct ovbd_error *err)
 {

@@ -36,6 +36,10 @@ struct ovbd_transport_kind {
 	/* The kernel keeps the device and the requests of its users while there is no server, and
 	 * open() of the same id finds it again. Such a device is left as it is when the daemon ends. */
 	bool survives;
+	/* Of confine.h: what open(), serving and what it takes to look at the host need, beyond what
+	 * every device needs. */
+	uint64_t caps;
+	unsigned calls;
 	/* 0, or -errno and what the host lacks. */
 	int (*available)(struct ovbd_error *err);
 	/* Also over what a dead server of the same id has left. *ret_path, to be freed: where the
@@ -49,6 +53,9 @@ struct ovbd_transport_kind {
 
 /* The one at place i, best first; NULL after the last. */
 const struct ovbd_transport_kind *ovbd_transport_kind_at(unsigned i);
+
+/* What all kinds of this build need of caps and calls. */
+void ovbd_transport_kinds_needs(uint64_t *ret_caps, unsigned *ret_calls);
 
 /* By name; "auto": NULL, it is to be chosen. -EINVAL: there is none of that name. */
 int ovbd_transport_kind_find(const char *name, const struct ovbd_transport_kind **ret,

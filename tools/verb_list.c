@@ -126,6 +126,23 @@ static void print_device(const json_t *d)
 	print_numbers(json_object_get(d, "stats"));
 }
 
+static void print_confinement(const json_t *c)
+{
+	const json_t *caps = json_object_get(c, "capabilities");
+	const uint64_t refused = number(c, "refused-calls");
+	AUTO_FREE char *first = ovbd_control_text(c, "first-refused-call");
+
+	printf("confinement\n  %-14s", "capabilities");
+	for (size_t i = 0; i < json_array_size(caps); i++)
+		printf(" %s", json_string_value(json_array_get(caps, i)));
+	printf("\n  %-14s %s\n", "privileges",
+	       json_is_true(json_object_get(c, "no-new-privileges")) ? "no new ones" : "as ever");
+	printf("  %-14s %s\n", "system calls",
+	       json_is_true(json_object_get(c, "system-call-filter")) ? "filtered" : "all");
+	if (refused > 0 && first)
+		printf("  %-14s %" PRIu64 " (%s first)\n", "refused", refused, first);
+}
+
 static void print_daemon(const json_t *answer)
 {
 	const json_t *list = json_object_get(answer, "transports");
@@ -145,6 +162,8 @@ static void print_daemon(const json_t *answer)
 		if (name && reason)
 			printf("  %-14s %s\n", name, there ? "available" : reason);
 	}
+	if (json_object_get(answer, "confinement"))
+		print_confinement(json_object_get(answer, "confinement"));
 }
 
 static int run_status(struct ovbd_cli *c)

@@ -2,9 +2,16 @@ foreach(
   story
   attach
   config
+  confine
   doctor
   many
   nbd
   restart)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
+
+# What an intruder would try, for daemon-confine.sh; a sanitizer wants to be the first that is loaded.
+if(NOT OVBD_SANITIZE)
+  add_library(confine_probe MODULE ${CMAKE_CURRENT_SOURCE_DIR}/../lib/confine_probe.c)
+  target_link_libraries(confine_probe PRIVATE ovbd_flags)
+endif()

@@ -33,6 +33,7 @@ stop_daemon() {
 	wait_for not is_running "$daemon"
 	s=0
 	wait "$daemon" || s=$?
+	! said "is not allowed" || [ -n "${CONFINE_PROBE-}" ] || fail "it may not what it must: $(cat "$log")"
 	[ "$1" = KILL ] || [ $s = 0 ] || fail "ovbdd ended with $s: $(cat "$log")"
 }
 

@@ -22,9 +22,11 @@ start_daemon() {
 	$ovbdd >>$log 2>&1 &
 	daemon=$!
 	wait_for is_ready_again
+	grep -q "^NoNewPrivs:.1$" "/proc/$daemon/status" || fail "ovbdd is not confined"
 }
 
 kill_daemon() {
 	kill "-$1" "$daemon"
 	wait "$daemon" 2>/dev/null || :
+	! grep "is not allowed" $log || fail "ovbdd may not what it must"
 }
