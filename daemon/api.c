@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "base/auto.h"
@@ -91,7 +92,18 @@ static int parse_body(const struct call *c, json_t **ret, struct ovbd_error *err
 	return 0;
 }
 
-static void attach(const struct call *c, struct answer *a)
+/* Whether the client is there to hear the answer. */
+static bool is_connected(void *arg)
+{
+	const struct call *c = arg;
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	char byte;
+
+	return !info || recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
+}
+
+static void attach(struct call *c, struct answer *a)
 {
 	struct ovbd_spec *spec;
 	struct ovbd_error err;
@@ -103,14 +115,14 @@ static void attach(const struct call *c, struct answer *a)
 		r = ovbd_spec_decode(body, &spec, &err);
 	json_decref(body);
 	if (r == 0)
-		r = ovbd_devices_attach(c->api->devices, spec, id, &err);
+		r = ovbd_devices_attach_while(c->api->devices, spec, is_connected, c, id, &err);
 	if (r < 0)
 		fail(a, r, err.msg);
 	else
 		answer_device(c, id, MHD_HTTP_OK, a);
 }
 
-static void list(const struct call *c, struct answer *a)
+static void list(struct call *c, struct answer *a)
 {
 	json_t *devices = json_array();
 
@@ -118,7 +130,7 @@ static void list(const struct call *c, struct answer *a)
 	a->json = json_pack("{ss, so}", "schema", "ovbd.devices.v1", "devices", devices);
 }
 
-static void show(const struct call *c, struct answer *a)
+static void show(struct call *c, struct answer *a)
 {
 	answer_device(c, c->id, MHD_HTTP_OK, a);
 }
@@ -137,7 +149,7 @@ static enum ovbd_detach detach_how(const struct call *c)
 	return is_set(c, "lazy") ? OVBD_DETACH_LAZY : OVBD_DETACH_UNUSED;
 }
 
-static void detach(const struct call *c, struct answer *a)
+static void detach(struct call *c, struct answer *a)
 {
 	struct ovbd_error err;
 	const int r = ovbd_devices_detach(c->api->devices, c->id, detach_how(c), &err);
@@ -150,7 +162,7 @@ static void detach(const struct call *c, struct answer *a)
 	a->json = json_pack("{ss, ss}", "id", c->id, "state", r == 0 ? "gone" : "leaving");
 }
 
-static void drain(const struct call *c, struct answer *a)
+static void drain(struct call *c, struct answer *a)
 {
 	struct ovbd_error err = {0};
 	const int left = ovbd_devices_drain(c->api->devices, detach_how(c), &err);
@@ -164,7 +176,7 @@ static void drain(const struct call *c, struct answer *a)
 	}
 }
 
-static void reload(const struct call *c, struct answer *a)
+static void reload(struct call *c, struct answer *a)
 {
 	if (c->api->reload)
 		c->api->reload(c->api->arg);
@@ -179,7 +191,7 @@ static void count_states(void *arg, const struct ovbd_device_view *v)
 	n[v->state]++;
 }
 
-static void status(const struct call *c, struct answer *a)
+static void status(struct call *c, struct answer *a)
 {
 	size_t n[OVBD_DEVICE_GONE + 1] = {0};
 	json_t *devices = json_object();
@@ -197,7 +209,7 @@ static void status(const struct call *c, struct answer *a)
 	                    ovbd_api_json_confinement());
 }
 
-static void metrics(const struct call *c, struct answer *a)
+static void metrics(struct call *c, struct answer *a)
 {
 	if (ovbd_metrics_write(c->api->devices, &a->text, &a->len) < 0)
 		fail(a, -ENOMEM, "out of memory");
@@ -210,7 +222,7 @@ static void metrics(const struct call *c, struct answer *a)
 static const struct route {
 	const char *method, *path;
 	bool with_id; /* PATH/ID */
-	void (*handle)(const struct call *c, struct answer *a);
+	void (*handle)(struct call *c, struct answer *a);
 } routes[] = {
 	{"POST", DEVICES, false, attach},     {"GET", DEVICES, false, list},
 	{"GET", DEVICES, true, show},         {"DELETE", DEVICES, true, detach},

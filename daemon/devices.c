@@ -19,6 +19,7 @@
 
 #define NWORKERS_DEFAULT 16
 #define FREE_IDS         1000000
+#define LOOK_MS          500 /* how often who waits is asked whether it still does */
 
 const char *ovbd_device_state_name(enum ovbd_device_state s)
 {
@@ -172,7 +173,7 @@ static bool is_awaited(const struct ovbd_devices *ds)
 	for (const struct served *s = ds->list; s; s = s->next)
 		if (!s->t || !s->kind->survives)
 			return true;
-	return false;
+	return ds->norphans > 0;
 }
 
 size_t ovbd_devices_stop(struct ovbd_devices *ds, unsigned timeout_ms)
@@ -300,10 +301,44 @@ static int find_or_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec, 
 	return r < 0 ? ovbd_fail_errno(err, r, "starting a device") : 0;
 }
 
-int ovbd_devices_attach(struct ovbd_devices *ds, struct ovbd_spec *take_s,
-                        char ret_id[OVBD_SPEC_ID_MAX + 1], struct ovbd_error *err)
+/* Until the device is no longer opening; false if it is not wanted any more. Lock held. */
+static bool wait_opening(struct served *s, bool (*still_wanted)(void *arg), void *arg)
+{
+	struct ovbd_devices *ds = s->all;
+	struct timespec look = devices_deadline(LOOK_MS);
+
+	while (s->state == OVBD_DEVICE_OPENING && !ds->stopping) {
+		if (devices_wait(ds, still_wanted ? &look : NULL) || !still_wanted)
+			continue;
+		if (!still_wanted(arg))
+			return false;
+		look = devices_deadline(LOOK_MS);
+	}
+	return true;
+}
+
+/* How an attach ended, of which s is the device. Lock held. */
+static int attach_result(const struct served *s, bool wanted, struct ovbd_error *err)
+{
+	const char *id = s->spec->id;
+
+	if (!wanted)
+		return ovbd_fail(err, -ECANCELED, "device %s: who asked for it has gone", id);
+	if (s->state == OVBD_DEVICE_SERVING)
+		return 0;
+	if (s->state == OVBD_DEVICE_OPENING)
+		return ovbd_fail(err, -ESHUTDOWN, "device %s: the daemon is ending", id);
+	if (s->code < 0 && !s->leave)
+		return ovbd_fail(err, s->code, "device %s: %s", id, s->why.msg);
+	return ovbd_fail(err, -ECANCELED, "device %s: was detached", id);
+}
+
+int ovbd_devices_attach_while(struct ovbd_devices *ds, struct ovbd_spec *take_s,
+                              bool (*still_wanted)(void *arg), void *arg,
+                              char ret_id[OVBD_SPEC_ID_MAX + 1], struct ovbd_error *err)
 {
 	struct served *s = NULL;
+	bool wanted;
 	int r = devices_resolve_path(take_s, err);
 
 	if (r < 0) {
@@ -314,18 +349,20 @@ int ovbd_devices_attach(struct ovbd_devices *ds, struct ovbd_spec *take_s,
 	r = find_or_enlist(ds, take_s, &s, err);
 	if (r == 0) {
 		snprintf(ret_id, OVBD_SPEC_ID_MAX + 1, "%s", s->spec->id);
-		while (s->state == OVBD_DEVICE_OPENING && !ds->stopping)
-			devices_wait(ds, NULL);
-		if (s->state == OVBD_DEVICE_OPENING)
-			r = ovbd_fail(err, -ESHUTDOWN, "device %s: the daemon is ending", ret_id);
-		else if (s->state != OVBD_DEVICE_SERVING)
-			r = s->code < 0
-			            ? ovbd_fail(err, s->code, "device %s: %s", ret_id, s->why.msg)
-			            : ovbd_fail(err, -ECANCELED, "device %s: was detached", ret_id);
+		wanted = wait_opening(s, still_wanted, arg);
+		if (!wanted && !s->kept && s->nrefs == 2 && !devices_leave_opening(s))
+			s->leave = true;
+		r = attach_result(s, wanted, err);
 		devices_unref(s);
 	}
 	pthread_mutex_unlock(&ds->lock);
 	return r;
+}
+
+int ovbd_devices_attach(struct ovbd_devices *ds, struct ovbd_spec *take_s,
+                        char ret_id[OVBD_SPEC_ID_MAX + 1], struct ovbd_error *err)
+{
+	return ovbd_devices_attach_while(ds, take_s, NULL, NULL, ret_id, err);
 }
 
 /* --- recovery --- */

@@ -79,6 +79,13 @@ void ovbd_devices_settle(struct ovbd_devices *ds, unsigned timeout_ms);
 int ovbd_devices_attach(struct ovbd_devices *ds, struct ovbd_spec *take_s,
                         char ret_id[OVBD_SPEC_ID_MAX + 1], struct ovbd_error *err);
 
+/* The same for a caller that may lose interest: still_wanted(arg) is asked now and then while the
+ * device is opened. If it says no, and nobody else waits for the device, which is a new one, it is
+ * detached. -ECANCELED. */
+int ovbd_devices_attach_while(struct ovbd_devices *ds, struct ovbd_spec *take_s,
+                              bool (*still_wanted)(void *arg), void *arg,
+                              char ret_id[OVBD_SPEC_ID_MAX + 1], struct ovbd_error *err);
+
 /* 0: it is gone. 1: it will be when its last user has closed it. -ENOENT, -EBUSY: by whom. */
 int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,
                         struct ovbd_error *err);

@@ -23,6 +23,8 @@ struct served {
 	enum ovbd_device_state state;
 	bool kept;                /* a failure to open it does not end it */
 	bool leave;               /* detached: its end is the end */
+	bool entered;             /* its image is open: it is soon served, or has failed */
+	bool orphan;              /* detached before that; its thread is on its own */
 	bool retry;               /* now, not later */
 	unsigned npins;           /* callers within t */
 	struct ovbd_transport *t; /* while it is served */
@@ -49,6 +51,7 @@ struct ovbd_devices {
 	pthread_cond_t changed;
 	struct served *list;
 	size_t nthreads; /* that are not over yet */
+	size_t norphans; /* of them: of devices that are not listed any more */
 	bool stopping;
 };
 
@@ -74,6 +77,14 @@ int devices_choose_kind(struct served *s, uint64_t size, struct ovbd_error *err)
 
 /* The thread of a device: from its opening to its end. Lock held; s is listed and opening. */
 int devices_start(struct served *s);
+
+/* Detaches a device that is opening, without waiting for its image, which may take long: its id is
+ * free at the return. False if that is too late. The lock is held, and given up meanwhile. */
+bool devices_leave_opening(struct served *s);
+
+/* What a dead server of this device may have left in the kernel, and this daemon did not get to
+ * open, is not for the next one either. */
+void devices_abandon(struct served *s);
 
 struct timespec devices_deadline(unsigned ms);
 

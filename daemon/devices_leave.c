@@ -6,6 +6,7 @@
 #include "base/auto.h"
 #include "daemon/devices_impl.h"
 #include "daemon/holders.h"
+#include "daemon/state_file.h"
 
 #define HOLDERS_SIZE (OVBD_ERROR_SIZE - 128)
 
@@ -65,6 +66,25 @@ static const char *place_of(const struct served *s)
 	return s->kind && s->kind->survives && !s->kind->suffix ? s->spec->path : NULL;
 }
 
+bool devices_leave_opening(struct served *s)
+{
+	struct ovbd_devices *ds = s->all;
+	struct ovbd_error err;
+
+	if (s->state != OVBD_DEVICE_OPENING || s->entered || s->leave)
+		return false;
+	s->leave = s->orphan = true;
+	ds->norphans++;
+	pthread_mutex_unlock(&ds->lock);
+	devices_abandon(s);
+	if (ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
+		devices_tell(ds, true, s->spec->id, err.msg);
+	devices_tell(ds, false, s->spec->id, "detached while its image was being opened");
+	pthread_mutex_lock(&ds->lock);
+	devices_unlist(s); /* only now, so that none of this is done to another of its id */
+	return true;
+}
+
 /* Lock held. */
 static int leave(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
 {
@@ -79,6 +99,8 @@ static int leave(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
 	}
 	if (r < 0)
 		return r;
+	if (devices_leave_opening(s))
+		return 0;
 	if (s->t)
 		r = take_away(s, how, err);
 	else

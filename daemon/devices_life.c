@@ -113,6 +113,22 @@ static int keep_path(struct served *s, const char *path, struct ovbd_error *err)
 	return ovbd_state_file_write(s->all->state_dir, s->spec, err);
 }
 
+/* Lock held. */
+static bool is_over(const struct served *s)
+{
+	return s->leave || s->all->stopping;
+}
+
+/* From here on what this thread does is seen by others, and who detaches waits for it; false if that
+ * has been done already. */
+static bool enter(struct served *s)
+{
+	pthread_mutex_lock(&s->all->lock);
+	s->entered = !is_over(s);
+	pthread_mutex_unlock(&s->all->lock);
+	return s->entered;
+}
+
 static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
 {
 	struct ovbd_transport_open p = {
@@ -128,6 +144,10 @@ static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
 	r = open_blob(s, l, err);
 	if (r < 0)
 		return r;
+	if (!enter(s)) {
+		line_close(l);
+		return ovbd_fail(err, -ECANCELED, "was detached while its image was opened");
+	}
 	p.device = line_device(l);
 	r = devices_choose_kind(s, p.device->blob->size, err);
 	p.path = s->spec->path;
@@ -141,12 +161,6 @@ static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
 	if (r < 0)
 		line_close(l);
 	return r;
-}
-
-/* Lock held. */
-static bool is_over(const struct served *s)
-{
-	return s->leave || s->all->stopping;
 }
 
 /* Lets others call what is open, and announces it if it is there; false if it is not wanted any more. */
@@ -255,6 +269,7 @@ static bool try_again(struct served *s, int code, const struct ovbd_error *why, 
 		again = !is_over(s);
 		if (again)
 			s->state = OVBD_DEVICE_OPENING;
+		s->entered = false;
 	}
 	pthread_mutex_unlock(&s->all->lock);
 	return again;
@@ -268,19 +283,20 @@ static void bury(struct served *s)
 	bool forget;
 
 	pthread_mutex_lock(&ds->lock);
-	forget = s->leave || !ds->stopping || !s->kept;
+	forget = !s->orphan && (s->leave || !ds->stopping || !s->kept);
 	if (forget && ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
 		devices_tell(ds, true, s->spec->id, err.msg);
-	devices_unlist(s);
+	if (s->orphan)
+		ds->norphans--;
+	else
+		devices_unlist(s);
 	devices_unref(s);
 	ds->nthreads--;
 	pthread_cond_broadcast(&ds->changed);
 	pthread_mutex_unlock(&ds->lock);
 }
 
-/* What a dead server of this device may have left in the kernel, and this daemon did not get to
- * open, is not for the next one either. */
-static void abandon(struct served *s)
+void devices_abandon(struct served *s)
 {
 	const struct ovbd_transport_open p = {
 		.id = s->spec->id,
@@ -288,13 +304,25 @@ static void abandon(struct served *s)
 		.path = s->spec->path,
 	};
 	struct ovbd_error err;
-	bool wanted;
+
+	if (s->kind && s->kind->abandon && s->kind->abandon(&p, &err) < 0)
+		devices_tell(s->all, true, s->spec->id, err.msg);
+}
+
+/* What there is to be done before it is buried; of an orphan it has been done. */
+static void end(struct served *s)
+{
+	bool orphan, leave;
 
 	pthread_mutex_lock(&s->all->lock);
-	wanted = s->leave && s->kind && s->kind->abandon;
+	orphan = s->orphan;
+	leave = s->leave;
 	pthread_mutex_unlock(&s->all->lock);
-	if (wanted && s->kind->abandon(&p, &err) < 0)
-		devices_tell(s->all, true, s->spec->id, err.msg);
+	if (orphan)
+		return;
+	if (leave)
+		devices_abandon(s);
+	devices_tell(s->all, false, s->spec->id, "ended");
 }
 
 static void *live(void *arg)
@@ -309,7 +337,7 @@ static void *live(void *arg)
 
 		if (r == 0)
 			break;
-		if (strcmp(err.msg, last.msg) != 0) /* once, not at every try */
+		if (r != -ECANCELED && strcmp(err.msg, last.msg) != 0) /* once, not at every try */
 			devices_tell(s->all, true, s->spec->id, err.msg);
 		last = err;
 		if (atomic_load(&s->stats.reads) != reads)
@@ -318,8 +346,7 @@ static void *live(void *arg)
 			break;
 		wait_ms = wait_ms < RETRY_MAX_MS / 2 ? wait_ms * 2 : RETRY_MAX_MS;
 	}
-	abandon(s);
-	devices_tell(s->all, false, s->spec->id, "ended");
+	end(s);
 	bury(s);
 	return NULL;
 }

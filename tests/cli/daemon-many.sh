@@ -27,6 +27,32 @@ cmp "$("$ovbd" attach --id local local)" local || fail "a local image"
 waits || fail "the mute server has answered: $(cat err)"
 ok "a mute server delays no other device"
 
+# Who detaches it meanwhile does not wait for its server, and its id is free.
+"$ovbd" attach -f raw --id slow "$url/~mute/image" 2>err2 &
+slow=$!
+is_opening() {
+	is_in_state "$1" opening 2>/dev/null
+}
+is_listed() {
+	"$ovbd" list -q | grep -q "^$1 "
+}
+wait_for is_opening slow
+started=$(date +%s)
+"$ovbd" detach slow
+[ $(($(date +%s) - started)) -lt 5 ] || fail "a detach that waits for a mute server"
+! wait $slow || fail "attached though it was detached"
+grep -q "device slow: was detached" err2 || fail "$(cat err2)"
+cmp "$("$ovbd" attach --id slow local)" local || fail "its id is not free"
+"$ovbd" detach slow
+# Who asked for it has gone, and nobody else waits.
+"$ovbd" attach -f raw --id alone "$url/~mute/image" 2>/dev/null &
+alone=$!
+wait_for is_opening alone
+kill -KILL $alone
+wait_for not is_listed alone
+waits || fail "the mute server has answered: $(cat err)"
+ok "an attach is given up: by detach, and when its client has gone"
+
 now_ms() {
 	date +%s%3N
 }

@@ -3,10 +3,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/auto.h"
 #include "daemon/devices.h"
@@ -307,6 +312,112 @@ static void test_recovered_failure(void **arg)
 	ovbd_devices_close(ds);
 }
 
+/* A server that never answers: connections wait in its backlog. */
+static int mute_fd = -1;
+static char mute_url[64];
+
+static void start_mute(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(a);
+
+	mute_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(mute_fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(mute_fd, 64), 0);
+	assert_int_equal(getsockname(mute_fd, (struct sockaddr *)&a, &n), 0);
+	snprintf(mute_url, sizeof(mute_url), "http://127.0.0.1:%u/x", ntohs(a.sin_port));
+}
+
+static struct ovbd_spec *mute_spec(const char *id)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "{\"id\":\"%s\",\"images\":[\"%s\"]}", id, mute_url);
+	return spec_of(text);
+}
+
+struct slow {
+	struct ovbd_devices *ds;
+	const char *id;
+	_Atomic bool wanted;
+	_Atomic unsigned nasked;
+	int r;
+	pthread_t thread;
+};
+
+static bool still_wanted(void *arg)
+{
+	struct slow *s = arg;
+
+	s->nasked++;
+	return s->wanted;
+}
+
+static void *attach_slowly(void *arg)
+{
+	struct slow *s = arg;
+	char id[OVBD_SPEC_ID_MAX + 1];
+	struct ovbd_error err;
+
+	s->r = ovbd_devices_attach_while(s->ds, mute_spec(s->id), still_wanted, s, id, &err);
+	return NULL;
+}
+
+static void start_slow(struct slow *s, struct ovbd_devices *ds, const char *id)
+{
+	int is = -1;
+
+	*s = (struct slow){.ds = ds, .id = id, .wanted = true};
+	assert_int_equal(pthread_create(&s->thread, NULL, attach_slowly, s), 0);
+	while (ovbd_devices_show(ds, id, keep_state, &is) == 0 || is != OVBD_DEVICE_OPENING)
+		usleep(1000);
+}
+
+/* Who detaches a device that is opening does not wait for its server; nor does who has no interest
+ * any more leave it behind. The id is free for another at once. */
+static void test_cancel(void **arg)
+{
+	struct ovbd_devices *ds = open_manager();
+	char id[OVBD_SPEC_ID_MAX + 1];
+	struct slow a, b, c;
+	struct ovbd_error err;
+	struct found f = {0};
+	int is = -1;
+
+	(void)arg;
+	start_mute();
+	start_slow(&a, ds, "a");
+	start_slow(&b, ds, "b");
+	assert_int_equal(ovbd_devices_detach(ds, "a", OVBD_DETACH_UNUSED, &err), 0);
+	pthread_join(a.thread, NULL);
+	assert_int_equal(a.r, -ECANCELED);
+	assert_int_equal(ovbd_devices_attach(ds, spec_of("{\"id\":\"a\"," MISSING), id, &err),
+	                 -ENOENT);
+	start_slow(&a, ds, "a"); /* again, while the first one's thread still waits */
+	b.wanted = false;
+	pthread_join(b.thread, NULL);
+	assert_int_equal(b.r, -ECANCELED);
+	assert_int_equal(ovbd_devices_show(ds, "b", keep_state, &is), 0);
+	start_slow(&b, ds, "b");
+	start_slow(&c, ds, "b"); /* two wait for one device: one of them may go */
+	while (c.nasked == 0)
+		usleep(1000);
+	b.wanted = false;
+	pthread_join(b.thread, NULL);
+	assert_int_equal(b.r, -ECANCELED);
+	assert_int_equal(ovbd_devices_show(ds, "b", keep_state, &is), 1);
+	assert_int_equal(ovbd_devices_drain(ds, OVBD_DETACH_UNUSED, &err), 0);
+	pthread_join(a.thread, NULL);
+	pthread_join(c.thread, NULL);
+	assert_int_equal(c.r, -ECANCELED);
+	assert_int_equal(ovbd_devices_show(ds, NULL, keep_state, &is), 0);
+	assert_int_equal(ovbd_state_file_each(state, found, bad, &f, &err), 0);
+	assert_int_equal(f.nfound + f.nbad, 0);
+	close(mute_fd); /* which ends the threads that are left */
+	assert_int_equal(ovbd_devices_stop(ds, 60000), 0);
+	ovbd_devices_close(ds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +427,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_holders, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_attach_failure, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_recovered_failure, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_cancel, make_dir, remove_dir),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
