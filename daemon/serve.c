@@ -9,26 +9,37 @@
  *
  * There is deliberately no queue between transport and device. A slow read (HTTP) holds up its own
  * worker and no other, so the number of workers is the number of requests in flight.
+ *
+ * Most devices are idle most of the time, so a device begins with one worker: the one that takes a
+ * request and leaves nobody to wait for the next starts another, up to the number allowed. They stay.
  */
 #include "daemon/serve.h"
 
 #include <errno.h>
 #include <pthread.h>
 
-struct serve {
-	struct ovbd_transport *t;
-	struct ovbd_device *device;
-	const struct ovbd_serve_params *p;
-	pthread_mutex_t lock; /* guards code and why */
-	int code;             /* the first failure of the transport */
-	struct ovbd_error why;
-};
-
 struct worker {
 	struct serve *serve;
 	unsigned number;
 	pthread_t thread;
 };
+
+struct serve {
+	struct ovbd_transport *t;
+	struct ovbd_device *device;
+	const struct ovbd_serve_params *p;
+	struct worker *workers;
+	_Atomic unsigned nwaiting; /* workers without a request; counted until complete */
+	_Atomic bool complete;     /* all are started, or no more will be */
+
+	pthread_mutex_t lock; /* guards what follows */
+	unsigned nstarted;    /* workers; the caller of ovbd_serve() is the first */
+	bool over;            /* one has left */
+	int code;             /* the first failure of the transport */
+	struct ovbd_error why;
+};
+
+static void *worker_main(void *arg);
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
@@ -93,17 +104,58 @@ static int answer(struct ovbd_device *d, const struct ovbd_request *rq, struct o
 	return ovbd_fail(err, -ENOTSUP, "request of an unknown kind %d", (int)rq->op);
 }
 
+/* One worker more, if there may be. 1: there may be another, 0: not, -errno. */
+static int start_worker(struct serve *s)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (!s->over && s->nstarted < s->p->nworkers) {
+		struct worker *w = &s->workers[s->nstarted];
+
+		*w = (struct worker){.serve = s, .number = s->nstarted};
+		atomic_fetch_add(&s->nwaiting, 1);
+		r = -pthread_create(&w->thread, NULL, worker_main, w);
+		s->nstarted += r == 0;
+		if (r < 0)
+			atomic_fetch_sub(&s->nwaiting, 1);
+	}
+	if (r == 0)
+		r = !s->over && s->nstarted < s->p->nworkers;
+	if (r == 0)
+		atomic_store_explicit(&s->complete, true, memory_order_relaxed);
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+/* This worker waits for nothing now; somebody must, or will. */
+static void leave_wait(struct serve *s)
+{
+	if (!atomic_load_explicit(&s->complete, memory_order_relaxed) &&
+	    atomic_fetch_sub(&s->nwaiting, 1) == 1)
+		start_worker(s); /* no thread to be had: the others do what they can */
+}
+
+static void wait_again(struct serve *s)
+{
+	if (!atomic_load_explicit(&s->complete, memory_order_relaxed))
+		atomic_fetch_add(&s->nwaiting, 1);
+}
+
 /* The whole life of a worker; -ESHUTDOWN at the end of a good one. */
-static int serve_worker(const struct serve *s, unsigned worker, struct ovbd_error *err)
+static int serve_worker(struct serve *s, unsigned worker, struct ovbd_error *err)
 {
 	const struct ovbd_transport_ops *ops = s->t->ops;
 	struct ovbd_request rq;
 	int r;
 
 	while ((r = ops->next(s->t, worker, &rq, err)) == 0) {
-		const int status = answer(s->device, &rq, err);
+		int status;
 
+		leave_wait(s);
+		status = answer(s->device, &rq, err);
 		account(s->p, &rq, status, err);
+		wait_again(s);
 		r = ops->complete(s->t, worker, &rq, status);
 		if (r < 0)
 			return ovbd_fail_errno(err, r, "%s: answering a request failed", ops->name);
@@ -111,20 +163,25 @@ static int serve_worker(const struct serve *s, unsigned worker, struct ovbd_erro
 	return r;
 }
 
+/* A worker leaves with code r, and so do all. */
+static void end(struct serve *s, int r, const struct ovbd_error *why)
+{
+	pthread_mutex_lock(&s->lock);
+	s->over = true;
+	if (r != -ESHUTDOWN && s->code == 0) {
+		s->code = r;
+		s->why = *why;
+	}
+	pthread_mutex_unlock(&s->lock);
+	s->t->ops->stop(s->t);
+}
+
 static void run_worker(struct serve *s, unsigned worker)
 {
 	struct ovbd_error err = {0};
 	const int r = serve_worker(s, worker, &err);
 
-	if (r != -ESHUTDOWN) {
-		pthread_mutex_lock(&s->lock);
-		if (s->code == 0) {
-			s->code = r;
-			s->why = err;
-		}
-		pthread_mutex_unlock(&s->lock);
-	}
-	s->t->ops->stop(s->t);
+	end(s, r, &err);
 }
 
 static void *worker_main(void *arg)
@@ -138,32 +195,31 @@ static void *worker_main(void *arg)
 int ovbd_serve(struct ovbd_transport *t, struct ovbd_device *d, const struct ovbd_serve_params *p,
                struct ovbd_error *err)
 {
-	struct serve s = {.t = t, .device = d, .p = p, .lock = PTHREAD_MUTEX_INITIALIZER};
-	AUTO_FREE struct worker *workers = NULL;
-	unsigned nstarted = 1; /* this thread is worker 0 */
-	int r = 0;
+	AUTO_FREE struct worker *workers = calloc(p->nworkers, sizeof(*workers));
+	struct serve s = {.t = t,
+	                  .device = d,
+	                  .p = p,
+	                  .workers = workers,
+	                  .lock = PTHREAD_MUTEX_INITIALIZER,
+	                  .nwaiting = 1,
+	                  .nstarted = 1};
+	struct ovbd_error why;
+	int r;
 
 	if (p->nworkers == 0)
 		return ovbd_fail(err, -EINVAL, "a server without workers");
-	workers = calloc(p->nworkers, sizeof(*workers));
 	if (!workers)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	for (; r == 0 && nstarted < p->nworkers; nstarted += r == 0) {
-		struct worker *w = &workers[nstarted];
-
-		w->serve = &s;
-		w->number = nstarted;
-		r = -pthread_create(&w->thread, NULL, worker_main, w);
-	}
-	if (r == 0)
-		run_worker(&s, 0);
+	do
+		r = t->ops->own_queues ? start_worker(&s) : 0;
+	while (r > 0);
+	if (r < 0)
+		end(&s, ovbd_fail_errno(&why, r, "starting the workers"), &why);
 	else
-		t->ops->stop(t);
-	for (unsigned i = 1; i < nstarted; i++)
+		run_worker(&s, 0);
+	for (unsigned i = 1; i < s.nstarted; i++) /* as one is over, no more are started */
 		pthread_join(workers[i].thread, NULL);
 	pthread_mutex_destroy(&s.lock);
-	if (r < 0)
-		return ovbd_fail_errno(err, r, "starting worker %u", nstarted);
 	if (s.code < 0 && err)
 		*err = s.why;
 	return s.code;

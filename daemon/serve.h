@@ -23,7 +23,7 @@ struct ovbd_serve_stats {
 };
 
 struct ovbd_serve_params {
-	unsigned nworkers;              /* >= 1; the calling thread is one of them */
+	unsigned nworkers; /* at most, >= 1; the caller is one, others start when they are needed */
 	ovbd_serve_failed_fn failed;    /* may be NULL */
 	void *arg;                      /* for failed() */
 	struct ovbd_serve_stats *stats; /* may be NULL */

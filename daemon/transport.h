@@ -36,6 +36,9 @@ struct ovbd_request {
 struct ovbd_transport;
 struct ovbd_transport_ops {
 	const char *name;
+	/* Each worker has requests that no other can take, so all must run from the start. Otherwise
+	 * worker 0 does, and a higher one when those below it are all busy. */
+	bool own_queues;
 	/* Required. Blocks. The workers call it concurrently, each with its own number. 0: *ret is
 	 * filled, and within the device. -ESHUTDOWN: stop() was called or the other side has gone
 	 * away in good order. Any other: the device is dead. What is no request of the kinds

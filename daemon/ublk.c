@@ -216,6 +216,7 @@ static void ublk_close(struct ovbd_transport *t)
 
 static const struct ovbd_transport_ops ublk_ops = {
 	.name = "ublk",
+	.own_queues = true,
 	.next = ublk_next,
 	.complete = ublk_complete,
 	.detach = ublk_detach,

@@ -48,7 +48,7 @@ check_threads 1
 cmp "$(cat path)" www/image || fail "remote"
 "$ovbd" attach -f raw --id near --path "$tmp/near" www/image >/dev/null
 cmp near www/image || fail "local"
-check_threads 20
+check_threads 5
 # who uses a device is seen, whoever it is
 exec 5<near
 if command -v setpriv >/dev/null; then

@@ -6,7 +6,8 @@ foreach(
   doctor
   many
   nbd
-  restart)
+  restart
+  shared)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 

@@ -24,6 +24,8 @@ struct fake {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t wake;
 	bool stopped, endless;
+	bool serial;                    /* no request before the last is answered */
+	unsigned nbusy, nseen;          /* workers with a request; that have ever had one */
 	unsigned next_number;           /* of the request handed out next */
 	unsigned fail_next, fail_reply; /* the number at which to fail; 0: never */
 	bool busy[NWORKERS];            /* holds a request */
@@ -43,6 +45,9 @@ static int take(struct fake *f, unsigned worker, struct ovbd_request *ret, struc
 		f->nbroken++;
 		return -EINVAL;
 	}
+	f->nbusy++;
+	if (worker >= f->nseen)
+		f->nseen = worker + 1;
 	if (f->next_number == f->fail_next && f->fail_next > 0)
 		return ovbd_fail(err, -ENODEV, "the device has burnt down");
 	f->pieces[worker] = (struct iovec){.iov_base = f->bufs[worker], .iov_len = BLOCK};
@@ -64,7 +69,8 @@ static int fake_next(struct ovbd_transport *t, unsigned worker, struct ovbd_requ
 	int r = -ESHUTDOWN;
 
 	pthread_mutex_lock(&f->lock);
-	while (!f->stopped && f->next_number == NREQUESTS && f->endless)
+	while (!f->stopped &&
+	       ((f->next_number == NREQUESTS && f->endless) || (f->nbusy > 0 && f->serial)))
 		pthread_cond_wait(&f->wake, &f->lock);
 	if (!f->stopped && f->next_number < NREQUESTS)
 		r = take(f, worker, ret, err);
@@ -86,6 +92,9 @@ static int fake_complete(struct ovbd_transport *t, unsigned worker, const struct
 	if (!f->busy[worker] || !ok)
 		f->nbroken++;
 	f->busy[worker] = false;
+	f->nbusy--;
+	if (f->serial)
+		pthread_cond_broadcast(&f->wake);
 	f->nanswered++;
 	f->nerrors += status < 0;
 	if (f->fail_reply > 0 && f->nanswered >= f->fail_reply)
@@ -210,6 +219,68 @@ static void test_no_worker(void **state)
 	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, &err), -EINVAL);
 }
 
+/* As many workers as there are requests at a time, and one that waits. */
+static void test_workers_as_needed(void **state)
+{
+	struct fake *f = *state;
+	const struct ovbd_serve_params p = {.nworkers = NWORKERS};
+
+	f->serial = true;
+	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, NULL), 0);
+	assert_int_equal(f->nanswered, NREQUESTS);
+	assert_in_range(f->nseen, 1, 2);
+}
+
+/* Nobody is answered before all workers have a request; 20 seconds, and the test has failed. */
+static int crowd_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
+                       struct ovbd_error *err)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static pthread_cond_t all_here = PTHREAD_COND_INITIALIZER;
+	static unsigned nhere;
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	pthread_mutex_lock(&lock);
+	if (++nhere == NWORKERS)
+		pthread_cond_broadcast(&all_here);
+	while (nhere < NWORKERS && r == 0)
+		r = pthread_cond_timedwait(&all_here, &lock, &until);
+	pthread_mutex_unlock(&lock);
+	return r ? -r : numbers_pread(b, buf, len, off, err);
+}
+
+static void test_all_workers(void **state)
+{
+	static const struct ovbd_blob_ops ops = {.name = "crowd",
+	                                         .pread = crowd_pread,
+	                                         .close = numbers_close};
+	struct ovbd_blob crowd = {.ops = &ops, .size = numbers.size};
+	struct ovbd_device device = {.blob = &crowd};
+	struct fake *f = *state;
+	const struct ovbd_serve_params p = {.nworkers = NWORKERS};
+
+	assert_int_equal(ovbd_serve(&f->transport, &device, &p, NULL), 0);
+	assert_int_equal(f->nerrors, NREQUESTS / 10);
+	assert_int_equal(f->nseen, NWORKERS);
+}
+
+static void test_own_queues(void **state)
+{
+	struct ovbd_transport_ops ops = fake_ops;
+	struct fake *f = *state;
+	struct ovbd_serve_stats stats = {0};
+	const struct ovbd_serve_params p = {.nworkers = NWORKERS, .stats = &stats};
+
+	ops.own_queues = true;
+	f->transport.ops = &ops;
+	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, NULL), 0);
+	assert_int_equal(stats.reads, NREQUESTS);
+	f->transport.ops = &fake_ops;
+}
+
 static void *stop_main(void *arg)
 {
 	struct fake *f = arg;
@@ -269,9 +340,11 @@ static void test_complete_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SERVED(test_all_answered), SERVED(test_one_worker),
-		SERVED(test_no_worker),    SERVED(test_stop_from_outside),
-		SERVED(test_next_fails),   SERVED(test_complete_fails),
+		SERVED(test_all_answered),      SERVED(test_one_worker),
+		SERVED(test_no_worker),         SERVED(test_stop_from_outside),
+		SERVED(test_next_fails),        SERVED(test_complete_fails),
+		SERVED(test_workers_as_needed), SERVED(test_all_workers),
+		SERVED(test_own_queues),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
