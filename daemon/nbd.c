@@ -254,6 +254,7 @@ static int prepare(const struct ovbd_nbd_params *p, struct nbd_transport **ret)
 		return -ENOMEM;
 	n->transport.ops = &nbd_ops;
 	n->device = p->device;
+	n->tls = p->tls;
 	n->nworkers = p->nworkers;
 	n->listener.fd = -1;
 	pthread_mutex_init(&n->lock, NULL);
@@ -277,6 +278,9 @@ static int prepare(const struct ovbd_nbd_params *p, struct nbd_transport **ret)
 		.name = name,
 		.size = p->device->blob->size,
 		.writable = ovbd_device_is_writable(p->device),
+		.tls = !p->tls           ? NBD_TLS_NONE
+	               : p->tls_required ? NBD_TLS_REQUIRED
+	                                 : NBD_TLS_OFFERED,
 	};
 	r = watch(n, n->stop_fd, EPOLLIN, NBD_EVENT_STOP);
 	if (r == 0)
@@ -289,7 +293,7 @@ static int prepare(const struct ovbd_nbd_params *p, struct nbd_transport **ret)
 static int start_listening(struct nbd_transport *n, const struct ovbd_nbd_params *p,
                            struct ovbd_error *err)
 {
-	int r = nbd_listen(p->address, p->export, &n->listener, err);
+	int r = nbd_listen(p->address, p->export, p->tls && p->tls_required, &n->listener, err);
 
 	if (r < 0)
 		return r;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The transport of an NBD server: one export, on a Unix socket or a TCP port, for qemu, libnbd or a
- * kernel's client. There is no TLS: who can reach the socket can read, and write what is writable.
+ * kernel's client. Without TLS who can reach the socket can read, and write what is writable.
  */
 #ifndef OVBD_DAEMON_NBD_H
 #define OVBD_DAEMON_NBD_H
 
 #include "base/device.h"
+#include "daemon/nbd_tls.h"
 #include "daemon/transport.h"
 
 #define OVBD_NBD_MAX_CONNS 1024 /* more wait until one ends */
@@ -19,6 +20,8 @@ struct ovbd_nbd_params {
 	struct ovbd_device
 		*device; /* for its size, and what of it is zeros; outlives the transport */
 	unsigned nworkers;
+	const struct ovbd_nbd_tls *tls; /* NULL: none is offered; outlives the transport */
+	bool tls_required;
 };
 
 /* Clients can connect when it returns, and are answered once there are workers. */

@@ -73,6 +73,7 @@ void nbd_slot_release(struct nbd_transport *n, struct nbd_conn *c)
 		n->nstarved--;
 	free(c->job.data.mem);
 	free(c->handshake);
+	nbd_tls_end(OVBD_MOVE(c->tls));
 	epoll_ctl(n->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	close(c->fd);
 	c->fd = -1;
@@ -80,6 +81,7 @@ void nbd_slot_release(struct nbd_transport *n, struct nbd_conn *c)
 	c->finished = c->broken = c->starved = c->progressed = c->partial = false;
 	c->armed = 0;
 	c->handshake = NULL;
+	c->tls_writes = false;
 	c->phase = NBD_PHASE_HEAD;
 	c->nhead = c->ndata = c->nskip = 0;
 	c->job = (struct nbd_job){0};

@@ -66,6 +66,16 @@ static void watch_for_stall(struct nbd_transport *n, struct nbd_conn *c)
 	c->progressed = false;
 }
 
+/* For what a reader waits. What TLS has decrypted ahead is there at once. */
+static uint32_t wanted_of(const struct nbd_conn *c)
+{
+	if (!c->tls)
+		return EPOLLIN;
+	if (c->handshake && c->tls_writes)
+		return EPOLLOUT;
+	return EPOLLIN | (nbd_tls_has_more(c->tls) ? EPOLLOUT : 0u);
+}
+
 void nbd_conn_settle(struct nbd_transport *n, struct nbd_conn *c)
 {
 	uint32_t events;
@@ -77,7 +87,7 @@ void nbd_conn_settle(struct nbd_transport *n, struct nbd_conn *c)
 		return;
 	}
 	watch_for_stall(n, c);
-	events = (can_read(c) ? EPOLLIN : 0u) | (c->pending && !c->broken ? EPOLLOUT : 0u);
+	events = (can_read(c) ? wanted_of(c) : 0u) | (c->pending && !c->broken ? EPOLLOUT : 0u);
 	if ((events & ~c->armed) != 0)
 		nbd_conn_arm(n, c, events);
 }
@@ -88,23 +98,34 @@ void nbd_conn_break(struct nbd_conn *c)
 	shutdown(c->fd, SHUT_RDWR); /* a worker that reads finds the end */
 }
 
+/* Some of what is left of p: how many bytes, or -errno. */
+static ssize_t send_piece(const struct nbd_conn *c, struct nbd_pending *p)
+{
+	const size_t head = ovbd_min(p->nsent, p->nhead), body = p->nsent - head;
+	struct iovec iov[2] = {
+		{.iov_base = p->head + head, .iov_len = p->nhead - head},
+		{.iov_base = p->body.mem ? p->body.mem + body : NULL, .iov_len = p->nbody - body},
+	};
+	const struct msghdr m = {.msg_iov = iov, .msg_iovlen = p->nbody > 0 ? 2 : 1};
+	const struct iovec *first = &iov[head < p->nhead ? 0 : 1];
+	ssize_t r;
+
+	if (c->tls)
+		return nbd_tls_send(c->tls, first->iov_base, first->iov_len);
+	r = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return r < 0 ? -errno : r;
+}
+
 /* 0: all of it. -EAGAIN: the client has to take some first. Any other: it will not. */
 static int send_some(struct nbd_conn *c, struct nbd_pending *p)
 {
 	while (p->nsent < p->nhead + p->nbody) {
-		const size_t head = ovbd_min(p->nsent, p->nhead), body = p->nsent - head;
-		struct iovec iov[2] = {
-			{.iov_base = p->head + head, .iov_len = p->nhead - head},
-			{.iov_base = p->body.mem ? p->body.mem + body : NULL,
-		         .iov_len = p->nbody - body},
-		};
-		const struct msghdr m = {.msg_iov = iov, .msg_iovlen = p->nbody > 0 ? 2 : 1};
-		const ssize_t r = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		const ssize_t r = send_piece(c, p);
 
-		if (r < 0 && errno == EINTR)
+		if (r == -EINTR)
 			continue;
 		if (r < 0)
-			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+			return (int)r;
 		p->nsent += (size_t)r;
 		c->progressed = true;
 	}
@@ -149,16 +170,26 @@ static void transmit_pending(struct nbd_transport *n, struct nbd_conn *c, struct
 	}
 }
 
+static ssize_t receive_piece(const struct nbd_conn *c, uint8_t *to, size_t len)
+{
+	ssize_t r;
+
+	if (c->tls)
+		return nbd_tls_recv(c->tls, to, len);
+	r = recv(c->fd, to, len, MSG_DONTWAIT);
+	return r < 0 ? -errno : r;
+}
+
 /* All of len bytes, *done of which have come before. 0, -EAGAIN, or -errno: the client has gone. */
 static int receive(struct nbd_conn *c, uint8_t *to, size_t len, size_t *done)
 {
 	while (*done < len) {
-		const ssize_t r = recv(c->fd, to + *done, len - *done, MSG_DONTWAIT);
+		const ssize_t r = receive_piece(c, to + *done, len - *done);
 
-		if (r < 0 && errno == EINTR)
+		if (r == -EINTR)
 			continue;
 		if (r <= 0)
-			return r == 0 ? -ECONNRESET : errno == EWOULDBLOCK ? -EAGAIN : -errno;
+			return r == 0 ? -ECONNRESET : (int)r;
 		*done += (size_t)r;
 	}
 	return 0;
@@ -262,6 +293,24 @@ static void transmit_answer(struct nbd_transport *n, struct nbd_conn *c)
 	transmit(n, c, NULL, &p);
 }
 
+/* TLS's own handshake: 0 when it is over. */
+static int secure(const struct nbd_transport *n, struct nbd_conn *c)
+{
+	int r;
+
+	if (!c->tls) {
+		pthread_mutex_lock(&c->lock);
+		c->tls = nbd_tls_start(n->tls, c->fd);
+		pthread_mutex_unlock(&c->lock);
+		if (!c->tls)
+			return -ENOMEM;
+	}
+	r = nbd_tls_handshake(c->tls, &c->tls_writes);
+	if (r == 0)
+		nbd_handshake_secured(c->handshake);
+	return r;
+}
+
 /* As read_request(), but never 0. */
 static int shake_hands(struct nbd_transport *n, struct nbd_conn *c)
 {
@@ -270,10 +319,13 @@ static int shake_hands(struct nbd_transport *n, struct nbd_conn *c)
 
 	for (unsigned i = 0; go_on && i < OPTIONS_MAX; i++) {
 		uint8_t *to;
-		size_t done = 0;
-		const size_t want = nbd_handshake_want(h, &to);
-		const int r = receive(c, to, want, &done);
+		size_t want, done = 0;
+		int r = h->state == NBD_SHAKE_TLS ? secure(n, c) : 0;
 
+		if (r < 0)
+			return r;
+		want = nbd_handshake_want(h, &to);
+		r = receive(c, to, want, &done);
 		if (r < 0 && r != -EAGAIN)
 			return r;
 		nbd_handshake_step(h, done);

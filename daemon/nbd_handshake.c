@@ -7,7 +7,9 @@
  * Only what leaves no way on ends the connection: a wrong magic, a client that is not "fixed
  * newstyle" and asks what it cannot be refused.
  *
- * Only one export is served. TLS is refused.
+ * TLS, where it is offered, begins between two options; its handshake is the caller's affair.
+ *
+ * Only one export is served.
  */
 #include "daemon/nbd_handshake.h"
 
@@ -255,9 +257,36 @@ static void on_meta_context(struct nbd_handshake *h)
 	reply(h, NBD_REP_ACK, 0);
 }
 
+static void on_starttls(struct nbd_handshake *h)
+{
+	if (h->export->tls == NBD_TLS_NONE) {
+		refuse(h, NBD_REP_ERR_POLICY, "this server has no TLS");
+	} else if (h->option_size > 0) {
+		refuse(h, NBD_REP_ERR_INVALID, "this option takes no data");
+	} else if (h->secured) {
+		refuse(h, NBD_REP_ERR_INVALID, "TLS is on already");
+	} else {
+		reply(h, NBD_REP_ACK, 0);
+		h->state = NBD_SHAKE_TLS;
+	}
+}
+
+/* What may be asked in the clear of a server that requires TLS. */
+static bool is_for_all(uint32_t option)
+{
+	return option == NBD_OPT_STARTTLS || option == NBD_OPT_ABORT;
+}
+
 static void on_option(struct nbd_handshake *h)
 {
 	h->state = NBD_SHAKE_OPTION;
+	if (h->export->tls == NBD_TLS_REQUIRED && !h->secured && !is_for_all(h->option)) {
+		if (h->option == NBD_OPT_EXPORT_NAME) /* which has no refusal */
+			h->state = NBD_SHAKE_OVER;
+		else
+			refuse(h, NBD_REP_ERR_TLS_REQD, "this server requires TLS");
+		return;
+	}
 	switch (h->option) {
 	case NBD_OPT_EXPORT_NAME:
 		on_export_name(h);
@@ -270,7 +299,7 @@ static void on_option(struct nbd_handshake *h)
 		on_list(h);
 		break;
 	case NBD_OPT_STARTTLS:
-		refuse(h, NBD_REP_ERR_POLICY, "this server has no TLS");
+		on_starttls(h);
 		break;
 	case NBD_OPT_INFO:
 	case NBD_OPT_GO:
@@ -328,6 +357,7 @@ static size_t wanted(const struct nbd_handshake *h)
 		return h->option_size;
 	case NBD_SHAKE_SKIP:
 		return h->skip < sizeof(h->in) ? h->skip : sizeof(h->in);
+	case NBD_SHAKE_TLS:
 	case NBD_SHAKE_DONE:
 	case NBD_SHAKE_OVER:
 		break;
@@ -339,6 +369,14 @@ size_t nbd_handshake_want(struct nbd_handshake *h, uint8_t **ret_to)
 {
 	*ret_to = h->in + h->nin;
 	return wanted(h) - h->nin;
+}
+
+void nbd_handshake_secured(struct nbd_handshake *h)
+{
+	assert(h->state == NBD_SHAKE_TLS);
+	h->state = NBD_SHAKE_OPTION;
+	h->session = (struct nbd_session){0};
+	h->secured = true;
 }
 
 void nbd_handshake_step(struct nbd_handshake *h, size_t n)
@@ -371,7 +409,7 @@ void nbd_handshake_init(struct nbd_handshake *h, const struct nbd_export *e)
 	h->export = e;
 	h->session = (struct nbd_session){0};
 	h->state = NBD_SHAKE_CLIENT_FLAGS;
-	h->no_zeroes = false;
+	h->no_zeroes = h->secured = false;
 	h->skip = 0;
 	h->nin = h->nout = 0;
 	assert(strlen(e->name) <= NBD_STRING_MAX);

@@ -18,10 +18,17 @@
 #define NBD_BLOCK_SIZE_PREFERRED 4096u
 #define NBD_BLOCK_SIZE_MAX       (32u << 20) /* and of a request */
 
+enum nbd_tls_mode {
+	NBD_TLS_NONE,
+	NBD_TLS_OFFERED,
+	NBD_TLS_REQUIRED, /* without it a client learns nothing and gets nothing */
+};
+
 struct nbd_export {
 	const char *name; /* at most NBD_STRING_MAX bytes; the name "" leads here too */
 	uint64_t size;
 	bool writable;
+	enum nbd_tls_mode tls;
 };
 
 /* What the client has asked for. */
@@ -37,6 +44,7 @@ enum nbd_handshake_state {
 	NBD_SHAKE_OPTION, /* its head */
 	NBD_SHAKE_DATA,   /* its data */
 	NBD_SHAKE_SKIP,   /* data that nobody wants */
+	NBD_SHAKE_TLS,    /* out is the last answer in the clear: then TLS's own handshake */
 	NBD_SHAKE_DONE,   /* out is the last answer: requests follow */
 	NBD_SHAKE_OVER,   /* out is the last answer: then the connection is to be closed */
 };
@@ -46,6 +54,7 @@ struct nbd_handshake {
 	struct nbd_session session;
 	enum nbd_handshake_state state;
 	bool no_zeroes;
+	bool secured; /* by TLS */
 	uint32_t option, option_size, skip;
 	size_t nin, nout;
 	uint8_t in[NBD_OPTION_MAX];
@@ -57,6 +66,9 @@ void nbd_handshake_init(struct nbd_handshake *h, const struct nbd_export *e);
 
 /* Where the next bytes go, and how many at most: never more than belong to the handshake. */
 size_t nbd_handshake_want(struct nbd_handshake *h, uint8_t **ret_to);
+
+/* TLS's handshake is over: what was said before it counts for nothing. */
+void nbd_handshake_secured(struct nbd_handshake *h);
 
 /* n of them have come. What was in out is gone. */
 void nbd_handshake_step(struct nbd_handshake *h, size_t n);

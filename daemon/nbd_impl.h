@@ -15,6 +15,7 @@
 #include "daemon/nbd.h"
 #include "daemon/nbd_listen.h"
 #include "daemon/nbd_request.h"
+#include "daemon/nbd_tls.h"
 
 enum {
 	NBD_HANDSHAKE_MS = 10000, /* in all */
@@ -67,6 +68,8 @@ struct nbd_conn {
 	/* ---- of the worker that reads */
 	struct nbd_handshake *handshake; /* NULL: it is over; set with the lock held */
 	struct nbd_session session;      /* constant then */
+	struct nbd_tls *tls;             /* NULL: in the clear; constant then */
+	bool tls_writes;                 /* its handshake waits for room to write */
 	enum nbd_phase phase;
 	uint8_t head[NBD_REQUEST_SIZE];
 	size_t nhead, ndata, nskip; /* ndata: come into job.data; nskip: still to be thrown away */
@@ -86,6 +89,7 @@ struct nbd_transport {
 	struct ovbd_device *device;
 	char *name;
 	struct nbd_export export;
+	const struct ovbd_nbd_tls *tls;
 	int epoll_fd, stop_fd, timer_fd;
 	atomic_bool stopped;
 

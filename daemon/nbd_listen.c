@@ -108,7 +108,7 @@ static int describe_unix(struct nbd_listener *l, const char *path, const char *n
 		return -errno;
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
-	if (asprintf(&l->uri, "nbd+unix:///%s?socket=%s", name, where) < 0) {
+	if (asprintf(&l->uri, "%s+unix:///%s?socket=%s", l->scheme, name, where) < 0) {
 		l->uri = NULL;
 		return -ENOMEM;
 	}
@@ -162,8 +162,8 @@ static int describe_tcp(struct nbd_listener *l, const char *host, const char *na
 	if (!host[0])
 		shown = a.ss_family == AF_INET6 ? "::1" : "127.0.0.1";
 	six = strchr(shown, ':') != NULL;
-	if (asprintf(&l->uri, "nbd://%s%s%s:%s/%s", six ? "[" : "", shown, six ? "]" : "", port,
-	             name) < 0) {
+	if (asprintf(&l->uri, "%s://%s%s%s:%s/%s", l->scheme, six ? "[" : "", shown, six ? "]" : "",
+	             port, name) < 0) {
 		l->uri = NULL;
 		return -ENOMEM;
 	}
@@ -240,10 +240,11 @@ static bool is_tcp(const char *address)
 	       colon[1 + strspn(colon + 1, "0123456789")] == '\0';
 }
 
-int nbd_listen(const char *address, const char *export, struct nbd_listener *ret,
+int nbd_listen(const char *address, const char *export, bool secured, struct nbd_listener *ret,
                struct ovbd_error *err)
 {
-	OVBD_AUTO(nbd_listen_free) struct nbd_listener l = {.fd = -1};
+	OVBD_AUTO(nbd_listen_free)
+	struct nbd_listener l = {.fd = -1, .scheme = secured ? "nbds" : "nbd"};
 	AUTO_FREE char *name = escape(export);
 	int r;
 

@@ -13,13 +13,15 @@ struct nbd_listener {
 	char *path; /* of the Unix socket; NULL: TCP */
 	dev_t dev;  /* which file at path is ours */
 	ino_t ino;
-	char *uri; /* by which a client reaches the export */
+	const char *scheme; /* of uri */
+	char *uri;          /* by which a client reaches the export */
 };
 
-/* address: a HOST:PORT ([HOST]:PORT for IPv6; no HOST: every address; port 0: a free one) or else,
+/* secured: the URI's scheme says that it needs TLS.
+ * address: a HOST:PORT ([HOST]:PORT for IPv6; no HOST: every address; port 0: a free one) or else,
  * and whatever has a slash, the path of a socket that is made. What a dead server has left at the
  * path is cleared away, a live one is -EADDRINUSE. */
-int nbd_listen(const char *address, const char *export, struct nbd_listener *ret,
+int nbd_listen(const char *address, const char *export, bool secured, struct nbd_listener *ret,
                struct ovbd_error *err);
 
 /* Nobody new can connect, the socket's file is gone; uri stays. Also twice. */

@@ -58,19 +58,36 @@ static void allow_descriptors(void)
 	}
 }
 
-int ovbd_serving_open_nbd(struct ovbd_serving *s, const char *export, unsigned nworkers)
+static int open_tls(struct ovbd_serving *s, const struct ovbd_serving_nbd *a,
+                    struct ovbd_error *err)
 {
-	const struct ovbd_nbd_params p = {
+	const struct ovbd_nbd_tls_params p = {
+		.certificates = a->tls_certificates,
+		.psk = a->tls_psk,
+		.verify_peer = a->tls_verify_peer,
+	};
+
+	return p.certificates || p.psk ? ovbd_nbd_tls_open(&p, &s->tls, err) : 0;
+}
+
+int ovbd_serving_open_nbd(struct ovbd_serving *s, const struct ovbd_serving_nbd *a,
+                          unsigned nworkers)
+{
+	struct ovbd_nbd_params p = {
 		.address = s->path,
-		.export = export,
+		.export = a->export ? a->export : "",
 		.device = s->device,
 		.nworkers = nworkers,
+		.tls_required = !a->tls_optional,
 	};
 	struct ovbd_error err;
 	int r;
 
 	allow_descriptors();
-	r = ovbd_nbd_open(&p, &s->t, &err);
+	r = open_tls(s, a, &err);
+	p.tls = s->tls;
+	if (r == 0)
+		r = ovbd_nbd_open(&p, &s->t, &err);
 	if (r < 0)
 		return ovbd_cli_fail(s->c, r, false, &err);
 	s->uri = ovbd_nbd_uri(s->t);
@@ -81,6 +98,7 @@ void ovbd_serving_close(struct ovbd_serving *s)
 {
 	if (s->t)
 		s->t->ops->close(s->t);
+	ovbd_nbd_tls_close(s->tls);
 	ovbd_device_close(s->writable);
 	ovbd_image_close(s->img);
 }

@@ -12,9 +12,17 @@
 #include "image/image.h"
 #include "tools/cli.h"
 
+struct ovbd_nbd_tls;
 struct ovbd_serve_stats;
 struct ovbd_request;
 struct ovbd_transport;
+
+/* What is asked of an NBD server. */
+struct ovbd_serving_nbd {
+	const char *export;                     /* NULL: the empty name */
+	const char *tls_certificates, *tls_psk; /* one of them, or neither */
+	bool tls_optional, tls_verify_peer;
+};
 
 struct ovbd_serving {
 	const struct ovbd_cli *c;
@@ -32,6 +40,7 @@ struct ovbd_serving {
 	struct ovbd_device *device;   /* one of the following */
 	struct ovbd_device *writable; /* or NULL */
 	struct ovbd_device read_only; /* the image keeps its blob */
+	struct ovbd_nbd_tls *tls;     /* or NULL */
 	struct ovbd_image *img;       /* NULL: a device that is writable */
 
 	struct ovbd_serve_stats *stats;
@@ -56,7 +65,8 @@ struct ovbd_serving {
 /* Open what the operands name (writable: the one operand), and then a transport for it. 0, or the
  * exit status of a failure that has been told. */
 int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f);
-int ovbd_serving_open_nbd(struct ovbd_serving *s, const char *export, unsigned nworkers);
+int ovbd_serving_open_nbd(struct ovbd_serving *s, const struct ovbd_serving_nbd *a,
+                          unsigned nworkers);
 int ovbd_serving_open_fuse(struct ovbd_serving *s, bool allow_other, unsigned nworkers);
 
 /* id: -1 is any. begin(s) is called when the disk is there: not before ovbd_serve() runs, and in

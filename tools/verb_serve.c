@@ -26,6 +26,10 @@ enum {
 	OPTION_ID,
 	OPTION_EXPORT,
 	OPTION_RW,
+	OPTION_TLS,
+	OPTION_TLS_CERTIFICATES,
+	OPTION_TLS_PSK,
+	OPTION_TLS_VERIFY_PEER,
 	OPTION_ALLOW_OTHER,
 	OPTION_BACKGROUND,
 	OPTION_FOREGROUND,
@@ -51,6 +55,13 @@ static const struct ovbd_option options[] = {
 	{OPTION_RW, "rw", NULL,
          "Let NBD clients, or users of the ublk disk, write: SRC is one raw file or block device, "
          "written in place."},
+	{OPTION_TLS_CERTIFICATES, "tls-certificates", "DIR",
+         "Let NBD clients in by TLS only. DIR has server-cert.pem and server-key.pem."},
+	{OPTION_TLS_PSK, "tls-psk", "FILE",
+         "The same by shared keys: FILE has lines of username:hexkey, as psktool makes them."},
+	{OPTION_TLS_VERIFY_PEER, "tls-verify-peer", NULL,
+         "With --tls-certificates: only clients whose certificate DIR/ca-cert.pem has signed."},
+	{OPTION_TLS, "tls", "require|on", "'on' also lets clients in that use no TLS."},
 	OVBD_OPTION_FORMAT_ENTRY,
 	{'j', "threads", "N", "Requests that are worked on at a time (default 16)."},
 	{OPTION_ALLOW_OTHER, "allow-other", NULL,
@@ -76,6 +87,8 @@ static const struct ovbd_example examples[] = {
          "serve for as long as a command runs"},
 	{"ovbd serve --nbd disk.sock image.json", "serve it to qemu, as nbd:unix:disk.sock"},
 	{"ovbd serve --nbd [::1]:10809 --rw scratch.raw", "a raw file that clients may write"},
+	{"ovbd serve --nbd :10809 --tls-psk keys.psk image.json",
+         "to other hosts, whose users have a key"},
 	{"ovbd serve --ublk --id 3 --background image.json", "make it the disk /dev/ublkb3"},
 	{"umount disk.raw", "end a server, as SIGTERM does (not as root: fusermount3 -u disk.raw)"},
 	{NULL},
@@ -103,7 +116,7 @@ const struct ovbd_verb ovbd_verb_serve = {
 struct arguments {
 	const char *fuse;
 	const char *nbd;
-	const char *export;
+	struct ovbd_serving_nbd of_nbd;
 	const char *command;
 	enum ovbd_format format;
 	unsigned nthreads;
@@ -138,6 +151,30 @@ static int parse_id(struct ovbd_cli *c, int *ret)
 	return 0;
 }
 
+static int parse_nbd_option(struct ovbd_cli *c, int id, struct ovbd_serving_nbd *a)
+{
+	switch (id) {
+	case OPTION_EXPORT:
+		a->export = c->value;
+		return 0;
+	case OPTION_TLS_CERTIFICATES:
+		a->tls_certificates = c->value;
+		return 0;
+	case OPTION_TLS_PSK:
+		a->tls_psk = c->value;
+		return 0;
+	case OPTION_TLS_VERIFY_PEER:
+		a->tls_verify_peer = true;
+		return 0;
+	default:
+		a->tls_optional = strcmp(c->value, "on") == 0;
+		if (a->tls_optional || strcmp(c->value, "require") == 0)
+			return 0;
+		ovbd_cli_usage(c, "--tls %s: must be 'require' or 'on'", c->value);
+		return -1;
+	}
+}
+
 static int parse_option(struct ovbd_cli *c, int id, struct arguments *a)
 {
 	switch (id) {
@@ -153,8 +190,11 @@ static int parse_option(struct ovbd_cli *c, int id, struct arguments *a)
 	case OPTION_ID:
 		return parse_id(c, &a->id);
 	case OPTION_EXPORT:
-		a->export = c->value;
-		return 0;
+	case OPTION_TLS:
+	case OPTION_TLS_CERTIFICATES:
+	case OPTION_TLS_PSK:
+	case OPTION_TLS_VERIFY_PEER:
+		return parse_nbd_option(c, id, &a->of_nbd);
 	case OPTION_RW:
 		a->writable = true;
 		return 0;
@@ -184,8 +224,16 @@ static const char *contradiction(const struct arguments *a)
 		return "--fuse FILE, --nbd ADDRESS or --ublk is missing";
 	if ((a->fuse && a->nbd) || (a->fuse && a->ublk) || (a->nbd && a->ublk))
 		return "--fuse, --nbd and --ublk exclude each other";
-	if (a->export && !a->nbd)
+	if (a->of_nbd.export && !a->nbd)
 		return "--export goes with --nbd";
+	if ((a->of_nbd.tls_certificates || a->of_nbd.tls_psk) && !a->nbd)
+		return "--tls-certificates and --tls-psk go with --nbd";
+	if (a->of_nbd.tls_certificates && a->of_nbd.tls_psk)
+		return "--tls-certificates and --tls-psk exclude each other";
+	if (a->of_nbd.tls_verify_peer && !a->of_nbd.tls_certificates)
+		return "--tls-verify-peer goes with --tls-certificates";
+	if (a->of_nbd.tls_optional && !a->of_nbd.tls_certificates && !a->of_nbd.tls_psk)
+		return "--tls goes with --tls-certificates or --tls-psk";
 	if (a->id >= 0 && !a->ublk)
 		return "--id goes with --ublk";
 	if (a->writable && a->fuse)
@@ -307,7 +355,7 @@ static int open_and_serve(struct ovbd_cli *c, const struct arguments *a, int rea
 	else if (a->ublk)
 		status = ovbd_serving_open_ublk(&s, a->id, a->nthreads, begin_later);
 	else
-		status = ovbd_serving_open_nbd(&s, a->export ? a->export : "", a->nthreads);
+		status = ovbd_serving_open_nbd(&s, &a->of_nbd, a->nthreads);
 	return status != 0 ? status : serve(&s, a->nthreads);
 }
 

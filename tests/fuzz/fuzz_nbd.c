@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "daemon/nbd_request.h"
 
-static const struct nbd_export export = {.name = "disk", .size = 1 << 20, .writable = true};
+static struct nbd_export export = {.name = "disk", .size = 1 << 20, .writable = true};
 
 static void parse_requests(const struct nbd_session *s, const uint8_t *data, size_t size)
 {
@@ -34,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!h)
 		return 0;
+	export.tls = size > 0 && data[0] < 64 ? NBD_TLS_NONE : NBD_TLS_OFFERED;
 	nbd_handshake_init(h, &export);
 	while (size > 0 && h->state != NBD_SHAKE_DONE && h->state != NBD_SHAKE_OVER) {
 		size_t n = ovbd_min(ovbd_min(nbd_handshake_want(h, &to), size), piece);
@@ -44,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		nbd_handshake_step(h, n);
 		if (h->nout > sizeof(h->out))
 			abort();
+		if (h->state == NBD_SHAKE_TLS)
+			nbd_handshake_secured(h);
 		data += n;
 		size -= n;
 	}

@@ -8,7 +8,7 @@
 
 #define SIZE (1u << 30)
 
-static const struct nbd_export export = {.name = "disk", .size = SIZE, .writable = true};
+static struct nbd_export export = {.name = "disk", .size = SIZE, .writable = true};
 
 /* Bytes to send, and what has come back. */
 struct talk {
@@ -324,6 +324,55 @@ static void test_requests(void **state)
 	assert_int_equal(nbd_request_decode(head, &export, &plain, &rq), -EBADMSG);
 }
 
+/* TLS: what is answered before it, that it is asked for once, and that what was settled in the clear
+ * is forgotten. */
+static void test_tls(void **state)
+{
+	static const uint32_t refused[] = {
+		NBD_OPT_LIST,
+		NBD_OPT_INFO,
+		NBD_OPT_GO,
+		NBD_OPT_STRUCTURED_REPLY,
+		NBD_OPT_LIST_META_CONTEXT,
+		NBD_OPT_SET_META_CONTEXT,
+		99,
+	};
+	static struct talk t;
+
+	(void)state;
+	export.tls = NBD_TLS_REQUIRED;
+	begin(&t, 3);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		option(&t, refused[i], NULL, 0);
+		expect_only(&t, refused[i], NBD_REP_ERR_TLS_REQD);
+	}
+	option(&t, NBD_OPT_STARTTLS, "x", 1);
+	expect_only(&t, NBD_OPT_STARTTLS, NBD_REP_ERR_INVALID);
+	option(&t, NBD_OPT_STARTTLS, NULL, 0);
+	expect_only(&t, NBD_OPT_STARTTLS, NBD_REP_ACK);
+	assert_int_equal(t.h.state, NBD_SHAKE_TLS);
+	assert_int_equal(say(&t, "more", 4, 4), 0); /* nothing is taken in the clear */
+	nbd_handshake_secured(&t.h);
+	option(&t, NBD_OPT_STARTTLS, NULL, 0);
+	expect_only(&t, NBD_OPT_STARTTLS, NBD_REP_ERR_INVALID);
+	option(&t, NBD_OPT_EXPORT_NAME, "disk", 4);
+	assert_int_equal(t.h.state, NBD_SHAKE_DONE);
+
+	begin(&t, 3);
+	option(&t, NBD_OPT_EXPORT_NAME, "disk", 4);
+	assert_int_equal(t.h.state, NBD_SHAKE_OVER);
+	assert_int_equal(t.nanswer, 0);
+
+	export.tls = NBD_TLS_OFFERED;
+	begin(&t, 3);
+	option(&t, NBD_OPT_STRUCTURED_REPLY, NULL, 0);
+	expect_only(&t, NBD_OPT_STRUCTURED_REPLY, NBD_REP_ACK);
+	option(&t, NBD_OPT_STARTTLS, NULL, 0);
+	nbd_handshake_secured(&t.h);
+	assert_false(t.h.session.structured);
+	export.tls = NBD_TLS_NONE;
+}
+
 static void test_replies(void **state)
 {
 	const struct nbd_session s = {.structured = true}, plain = {0};
@@ -397,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_hopeless),
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_replies),
 		cmocka_unit_test(test_extents),
 	};
