@@ -15,13 +15,13 @@
 
 #include "base/auto.h"
 #include "daemon/api_json.h"
-#include "daemon/metrics.h"
 
 #define DEVICES "/v1/devices"
 
 struct ovbd_api {
 	struct MHD_Daemon *mhd;
 	struct ovbd_devices *devices;
+	struct ovbd_metrics *metrics;
 	const char *version;
 	void (*reload)(void *arg);
 	void *arg;
@@ -211,7 +211,7 @@ static void status(struct call *c, struct answer *a)
 
 static void metrics(struct call *c, struct answer *a)
 {
-	if (ovbd_metrics_write(c->api->devices, &a->text, &a->len) < 0)
+	if (ovbd_metrics_write(c->api->metrics, &a->text, &a->len) < 0)
 		fail(a, -ENOMEM, "out of memory");
 	else
 		a->type = OVBD_METRICS_TYPE;
@@ -359,6 +359,7 @@ int ovbd_api_start(const struct ovbd_api_params *p, struct ovbd_api **ret, struc
 	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	*api = (struct ovbd_api){.devices = p->devices,
+	                         .metrics = p->metrics,
 	                         .version = p->version,
 	                         .reload = p->reload,
 	                         .arg = p->arg,

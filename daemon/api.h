@@ -4,9 +4,11 @@
 #define OVBD_DAEMON_API_H
 
 #include "daemon/devices.h"
+#include "daemon/metrics.h"
 
 struct ovbd_api_params {
 	struct ovbd_devices *devices;
+	struct ovbd_metrics *metrics;
 	int take_fd; /* listens */
 	const char *version;
 	void (*reload)(void *arg); /* POST /v1/reload; any thread */

@@ -156,6 +156,8 @@ int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices *
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&ds->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	ds->user_agent = p->user_agent ? strdup(p->user_agent) : NULL;
+	ds->http.user_agent = ds->user_agent;
 	r = take_dir(ds, p->state_dir, err);
 	if (r == 0)
 		r = ovbd_shared_create(&ds->shared, err);
@@ -209,6 +211,7 @@ void ovbd_devices_close(struct ovbd_devices *take_ds)
 	ovbd_shared_close(take_ds->shared);
 	pthread_cond_destroy(&take_ds->changed);
 	pthread_mutex_destroy(&take_ds->lock);
+	free(take_ds->user_agent);
 	free(take_ds->state_dir);
 	free(take_ds->files_dir);
 	free(take_ds);

@@ -50,6 +50,7 @@ typedef void (*ovbd_devices_told_fn)(void *arg, bool error, const char *id, cons
 struct ovbd_devices_params {
 	const char *state_dir;     /* created if it is not there; DIR/devices has the state files */
 	unsigned nworkers;         /* of a device; 0: 16 */
+	const char *user_agent;    /* to servers of layers; NULL: default */
 	ovbd_devices_told_fn told; /* may be NULL */
 	void *arg;
 };
@@ -100,6 +101,10 @@ void ovbd_devices_retry(struct ovbd_devices *ds);
  * count of those shown. */
 size_t ovbd_devices_show(struct ovbd_devices *ds, const char *id,
                          void (*show)(void *arg, const struct ovbd_device_view *v), void *arg);
+
+/* Adds to *ret (0 before) what all devices have counted since the manager is there. anew: the
+ * slowest read is looked for anew from now on. */
+void ovbd_devices_totals(struct ovbd_devices *ds, bool anew, struct ovbd_serve_stats *ret);
 
 /* Ends service in order: attach() returns -ESHUTDOWN, the devices are closed but not forgotten;
  * those the kernel keeps for the next server are left as they are. Returns how many are still at

@@ -43,6 +43,8 @@ struct ovbd_devices {
 	int lock_fd;                /* of the directory: one process */
 	struct ovbd_shared *shared; /* the devices' layers */
 	unsigned nworkers;
+	struct ovbd_http_params http;
+	char *user_agent; /* http's */
 	ovbd_devices_told_fn told;
 	void *arg;
 	_Atomic unsigned told_ignored; /* keys of image configurations: each is told once */
@@ -53,6 +55,7 @@ struct ovbd_devices {
 	size_t nthreads; /* that are not over yet */
 	size_t norphans; /* of them: of devices that are not listed any more */
 	bool stopping;
+	struct ovbd_serve_stats retired; /* of devices that are gone */
 };
 
 void devices_tell(const struct ovbd_devices *ds, bool error, const char *id, const char *sentence);
@@ -74,6 +77,9 @@ int devices_complete(const struct ovbd_devices *ds, struct ovbd_spec *s,
 
 /* The rest: s has its kind and its path afterwards. Its own thread, without the lock. */
 int devices_choose_kind(struct served *s, uint64_t size, struct ovbd_error *err);
+
+/* Keeps what s has counted. Lock held; once, before it is unlisted. */
+void devices_retire(struct served *s);
 
 /* The thread of a device: from its opening to its end. Lock held; s is listed and opening. */
 int devices_start(struct served *s);

@@ -86,7 +86,11 @@ static void tell_ignored(struct served *s, unsigned ignored)
 static int open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 {
 	const struct ovbd_spec *spec = s->spec;
-	const struct ovbd_image_params image = {.format = spec->format, .shared = s->all->shared};
+	const struct ovbd_image_params image = {
+		.format = spec->format,
+		.http = &s->all->http,
+		.shared = s->all->shared,
+	};
 	int r;
 
 	if (spec->writable)
@@ -286,6 +290,7 @@ static void bury(struct served *s)
 	forget = !s->orphan && (s->leave || !ds->stopping || !s->kept);
 	if (forget && ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
 		devices_tell(ds, true, s->spec->id, err.msg);
+	devices_retire(s);
 	if (s->orphan)
 		ds->norphans--;
 	else

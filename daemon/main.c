@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ovbdd: the device manager and the control API, put together. All signals are blocked in all
- * threads and taken by this one, which otherwise only tells the watchdog that it lives.
+ * ovbdd: the device manager and the control API, put together; also as overlaybd-tcmu. All signals
+ * are blocked in all threads and taken by this one, which otherwise only tells the watchdog that it
+ * lives.
  *
  * Start: take the state directory (one daemon each), listen, give up what a server does not need,
  * begin to attach what the directory names, answer; ready once the old devices are there, or their
@@ -24,6 +25,7 @@
 #include "daemon/confine.h"
 #include "daemon/control_socket.h"
 #include "daemon/devices.h"
+#include "daemon/exporter.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
@@ -38,9 +40,12 @@
 #define CAPS_OF_ALL (OVBD_CAP(DAC_READ_SEARCH) | OVBD_CAP(DAC_OVERRIDE) | OVBD_CAP(SYS_PTRACE))
 
 struct ovbdd {
-	struct ovbd_options options;
+	struct ovbd_options said, options;
+	struct ovbd_log_file *log, *audit;
 	struct ovbd_devices *devices;
+	struct ovbd_metrics *metrics;
 	struct ovbd_api *api;
+	struct ovbd_exporter *exporter;
 	char *socket;
 	bool listens; /* on socket, which is ours to take away */
 };
@@ -48,6 +53,8 @@ struct ovbdd {
 static void told(void *arg, bool error, const char *id, const char *sentence)
 {
 	(void)arg;
+	if (id[0])
+		ovbd_log_audit(id, sentence);
 	if (id[0])
 		ovbd_log(error ? OVBD_LOG_WARNING : OVBD_LOG_INFO, "device %s: %s", id, sentence);
 	else
@@ -69,6 +76,70 @@ static void block_signals(sigset_t *ret)
 	sigaddset(ret, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, ret, NULL);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+/* A daemon without its log file serves all the same; it says so where it can. */
+static struct ovbd_log_file *open_log_file(const struct ovbd_options *o, const char *path)
+{
+	const struct ovbd_log_file_params p = {
+		.path = path,
+		.size_max = o->log_file_size,
+		.nold = (unsigned)o->nlog_files,
+	};
+	struct ovbd_log_file *f = NULL;
+	struct ovbd_error err;
+
+	if (path[0] && ovbd_log_file_open(&p, &f, &err) < 0)
+		ovbd_log(OVBD_LOG_WARNING, "%s; goes on without it", err.msg);
+	return f;
+}
+
+static void tell_configuration(const struct ovbd_options *o)
+{
+	if (o->config_missing)
+		ovbd_log(OVBD_LOG_WARNING, "%s is not there: the defaults hold", o->config);
+	if (o->ignored[0])
+		ovbd_log(OVBD_LOG_INFO, "%s: of no effect in this version: %s", o->config,
+		         o->ignored);
+}
+
+static void start_log(struct ovbdd *d)
+{
+	ovbd_log_set(d->options.level);
+	d->log = open_log_file(&d->options, d->options.log_file);
+	d->audit = open_log_file(&d->options, d->options.audit_file);
+	ovbd_log_files(d->log, d->audit);
+	tell_configuration(&d->options);
+}
+
+/* The metrics over TCP are for onlookers: nobody's disks wait for their port. */
+static int listen_metrics(const struct ovbd_options *o, int *ret_fd, struct ovbd_error *err)
+{
+	struct ovbd_error why;
+	int r;
+
+	if (!o->metrics[0])
+		return 0;
+	r = ovbd_exporter_listen(o->metrics, ret_fd, &why);
+	if (r == -EINVAL)
+		return ovbd_fail(err, r, "%s", why.msg);
+	if (r < 0)
+		ovbd_log(OVBD_LOG_ERROR, "%s; goes on without it", why.msg);
+	return 0;
+}
+
+static int start_metrics(struct ovbdd *d, int take_fd, struct ovbd_error *err)
+{
+	const struct ovbd_metrics_params p = {
+		.devices = d->devices,
+		.original = d->options.metrics_original,
+		.interval_ms = d->options.metrics_interval_ms,
+	};
+	const int r = ovbd_metrics_open(&p, &d->metrics, err);
+
+	if (r < 0 || take_fd < 0)
+		return r;
+	return ovbd_exporter_start(take_fd, d->options.metrics_path, d->metrics, &d->exporter, err);
 }
 
 /* In a signal handler. */
@@ -137,21 +208,27 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 {
 	const struct ovbd_devices_params p = {
 		.state_dir = d->options.state_dir,
-		.nworkers = d->options.nworkers,
+		.nworkers = (unsigned)d->options.nworkers,
+		.user_agent = d->options.user_agent,
 		.told = told,
 	};
 	struct ovbd_api_params api = {.version = OVBD_VERSION, .reload = ask_reload};
-	int r;
+	int metrics_fd = -1, r;
 
 	raise_limits();
 	r = ovbd_devices_open(&p, &d->devices, err);
 	if (r == 0)
 		r = listen_control(d, &api.take_fd, err);
+	if (r == 0)
+		r = listen_metrics(&d->options, &metrics_fd, err);
 	if (r == 0) /* there is no other thread yet, and no image has been read */
 		r = confine(&d->options, err);
 	if (r == 0)
 		r = ovbd_devices_recover(d->devices, err);
+	if (r == 0)
+		r = start_metrics(d, metrics_fd, err);
 	api.devices = d->devices;
+	api.metrics = d->metrics;
 	if (r == 0)
 		r = ovbd_api_start(&api, &d->api, err);
 	if (r < 0)
@@ -167,9 +244,13 @@ static void reload(struct ovbdd *d)
 	struct ovbd_error err;
 
 	ovbd_notify("RELOADING=1");
-	if (ovbd_options_load(&d->options, &err) < 0)
+	if (ovbd_options_load(&d->said, &d->options, &err) < 0)
 		ovbd_log(OVBD_LOG_ERROR, "%s; goes on as before", err.msg);
 	ovbd_log_set(d->options.level);
+	if (d->log && ovbd_log_file_reopen(d->log, &err) < 0)
+		ovbd_log(OVBD_LOG_ERROR, "%s; goes on with the old one", err.msg);
+	if (d->audit && ovbd_log_file_reopen(d->audit, &err) < 0)
+		ovbd_log(OVBD_LOG_ERROR, "%s; goes on with the old one", err.msg);
 	ovbd_devices_retry(d->devices);
 	ovbd_log(OVBD_LOG_INFO, "reloaded");
 	ovbd_notify("READY=1");
@@ -214,8 +295,25 @@ static void finish(struct ovbdd *d)
 		_exit(EXIT_SUCCESS);
 	}
 	ovbd_api_stop(d->api);
+	ovbd_exporter_stop(d->exporter);
+	ovbd_metrics_close(d->metrics);
 	ovbd_devices_close(d->devices);
 	free(d->socket);
+}
+
+/* Says what was asked for, and ends; -1: it was to serve. */
+static int say(const struct ovbd_options *o)
+{
+	const char *help = o->drop_in ? ovbd_options_help_drop_in : ovbd_options_help;
+
+	if (o->help || o->version) {
+		fputs(o->help ? help : "ovbdd " OVBD_VERSION "\n", stdout);
+		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	if (!o->check)
+		return -1;
+	tell_configuration(o);
+	return EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
@@ -223,19 +321,19 @@ int main(int argc, char **argv)
 	struct ovbdd d = {0};
 	struct ovbd_error err;
 	sigset_t signals;
-	int r = ovbd_options_parse(argc, argv, &d.options, &err);
+	int status, r = ovbd_options_parse(argc, argv, &d.said, &err);
 
+	d.options = d.said;
+	if (r == 0 && !d.said.help && !d.said.version)
+		r = ovbd_options_load(&d.said, &d.options, &err);
 	if (r < 0) {
 		ovbd_log(OVBD_LOG_ERROR, "%s", err.msg);
 		return EXIT_USAGE;
 	}
-	if (d.options.help || d.options.version) {
-		fputs(d.options.help ? ovbd_options_help : "ovbdd " OVBD_VERSION "\n", stdout);
-		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-	}
-	if (d.options.check)
-		return EXIT_SUCCESS;
-	ovbd_log_set(d.options.level);
+	status = say(&d.options);
+	if (status >= 0)
+		return status;
+	start_log(&d);
 	block_signals(&signals);
 	r = start(&d, &err);
 	if (r < 0)

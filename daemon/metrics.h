@@ -5,8 +5,22 @@
 
 #include "daemon/devices.h"
 
-/* *ret_text is to be freed. */
-int ovbd_metrics_write(struct ovbd_devices *ds, char **ret_text, size_t *ret_len);
+struct ovbd_metrics_params {
+	struct ovbd_devices *devices;
+	bool original;        /* also what overlaybd's daemon tells, by its names */
+	uint64_t interval_ms; /* of these: over how long rates are taken, at least */
+};
+
+struct ovbd_metrics;
+
+int ovbd_metrics_open(const struct ovbd_metrics_params *p, struct ovbd_metrics **ret,
+                      struct ovbd_error *err);
+
+/* *ret_text is to be freed. Any thread. */
+int ovbd_metrics_write(struct ovbd_metrics *m, char **ret_text, size_t *ret_len);
+
+/* NULL is fine. */
+void ovbd_metrics_close(struct ovbd_metrics *take_m);
 
 #define OVBD_METRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 

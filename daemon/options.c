@@ -3,14 +3,28 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/auto.h"
+#include "daemon/overlaybd_json.h"
 
 #define WORKERS_MAX 1024
+#define DROP_IN     "overlaybd-tcmu"
 
-enum { SOCKET = 256, STATE_DIR, CONFIG, CHECK, DRAIN, LEVEL, FOREGROUND, NO_SECCOMP };
+enum {
+	SOCKET = 256,
+	STATE_DIR,
+	CONFIG,
+	CHECK,
+	DRAIN,
+	LEVEL,
+	METRICS,
+	ORIGINAL,
+	FOREGROUND,
+	NO_SECCOMP,
+};
 
 static const struct option longs[] = {
 	{"socket", required_argument, NULL, SOCKET},
@@ -19,6 +33,8 @@ static const struct option longs[] = {
 	{"check-config", no_argument, NULL, CHECK},
 	{"drain-on-exit", no_argument, NULL, DRAIN},
 	{"log-level", required_argument, NULL, LEVEL},
+	{"metrics", required_argument, NULL, METRICS},
+	{"metrics-original", no_argument, NULL, ORIGINAL},
 	{"foreground", no_argument, NULL, FOREGROUND},
 	{"no-seccomp", no_argument, NULL, NO_SECCOMP},
 	{"help", no_argument, NULL, 'h'},
@@ -36,17 +52,57 @@ const char ovbd_options_help[] =
 	"      --drain-on-exit     Detach all devices at the end. Without it they are\n"
 	"                          attached again when ovbdd is started again.\n"
 	"      --log-level LEVEL   error, warning, info (default) or debug.\n"
+	"      --metrics ADDRESS   Serve /metrics at HOST:PORT too, for anyone to read.\n"
+	"      --metrics-original  Also by the names that overlaybd has for them.\n"
 	"      --foreground        Stay in the foreground (the default, and the only way).\n"
 	"      --no-seccomp        Do not filter system calls.\n"
 	"  -h, --help              Show this help.\n"
 	"  -V, --version           Show the version.\n\n"
 	"See also: ovbdd(8), ovbd-attach(1)\n";
 
+const char ovbd_options_help_drop_in[] =
+	"Usage: overlaybd-tcmu [OPTION]... [CONFIG]\n"
+	"ovbdd in the place of overlaybd's daemon, for the container snapshotter.\n\n"
+	"CONFIG is an overlaybd.json (default: " OVBD_OVERLAYBD_JSON_PATH ").\n\n"
+	"      --check-config      Say what is wrong with it, and which of its keys have no\n"
+	"                          effect, and end.\n"
+	"  -h, --help              Show this help.\n"
+	"  -V, --version           Show the version.\n\n"
+	"All options of ovbdd but --config can be given too.\n\n"
+	"See also: overlaybd-tcmu(8), ovbdd(8)\n";
+
 static int set_level(struct ovbd_options *o, const char *name, struct ovbd_error *err)
 {
 	if (ovbd_log_parse(name, &o->level) < 0)
 		return ovbd_fail(err, -EINVAL,
 		                 "log level '%.40s': must be error, warning, info or debug", name);
+	return 0;
+}
+
+static int parse_flag(int id, struct ovbd_options *o)
+{
+	switch (id) {
+	case CHECK:
+		o->check = true;
+		break;
+	case DRAIN:
+		o->drain_on_exit = true;
+		break;
+	case ORIGINAL:
+		o->metrics_original = true;
+		break;
+	case NO_SECCOMP:
+		o->no_seccomp = true;
+		break;
+	case 'h':
+		o->help = true;
+		break;
+	case 'V':
+		o->version = true;
+		break;
+	default: /* --foreground */
+		break;
+	}
 	return 0;
 }
 
@@ -62,31 +118,57 @@ static int parse_option(int id, struct ovbd_options *o, struct ovbd_error *err)
 	case CONFIG:
 		o->config = optarg;
 		return 0;
-	case CHECK:
-		o->check = true;
-		return 0;
-	case DRAIN:
-		o->drain_on_exit = true;
-		return 0;
 	case LEVEL:
 		return set_level(o, optarg, err);
-	case NO_SECCOMP:
-		o->no_seccomp = true;
-		return 0;
-	case FOREGROUND:
-		return 0;
-	case 'h':
-		o->help = true;
+	case METRICS:
+		o->metrics = optarg;
 		return 0;
 	default:
-		o->version = true;
-		return 0;
+		return parse_flag(id, o);
 	}
+}
+
+static bool is_drop_in(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return strcmp(slash ? slash + 1 : name, DROP_IN) == 0;
+}
+
+/* The words that are left, and what follows from all of them. */
+static int parse_rest(int argc, char **argv, struct ovbd_options *o, struct ovbd_error *err)
+{
+	struct stat st;
+
+	if (o->drop_in && o->config)
+		return ovbd_fail(err, -EINVAL,
+		                 "--config: " DROP_IN " takes the path of its "
+		                 "configuration without an option");
+	if (o->drop_in)
+		o->config = optind < argc ? argv[optind++] : OVBD_OVERLAYBD_JSON_PATH;
+	if (optind < argc)
+		return ovbd_fail(err, -EINVAL, "unexpected word '%s'", argv[optind]);
+	if (o->check && !o->config)
+		return ovbd_fail(err, -EINVAL, "--check-config needs --config");
+	if (o->drop_in && strcmp(o->config, OVBD_OVERLAYBD_JSON_PATH) == 0)
+		o->config_missing = stat(o->config, &st) < 0 && errno == ENOENT;
+	return 0;
 }
 
 int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct ovbd_error *err)
 {
-	struct ovbd_options o = {.state_dir = "/run/ovbd", .level = OVBD_LOG_INFO};
+	struct ovbd_options o = {
+		.drop_in = argc > 0 && is_drop_in(argv[0]),
+		.state_dir = "/run/ovbd",
+		.level = OVBD_LOG_INFO,
+		.log_file = "",
+		.log_file_size = 10u << 20,
+		.nlog_files = 3,
+		.audit_file = "",
+		.metrics = "",
+		.metrics_path = "/metrics",
+		.metrics_interval_ms = 60000,
+	};
 	int id, r = 0;
 
 	opterr = 0;
@@ -97,60 +179,105 @@ int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct o
 			return ovbd_fail(err, -EINVAL, "unknown option %s", argv[optind - 1]);
 		r = parse_option(id, &o, err);
 	}
-	if (r == 0 && optind < argc)
-		r = ovbd_fail(err, -EINVAL, "unexpected word '%s'", argv[optind]);
-	if (r == 0 && o.check && !o.config)
-		r = ovbd_fail(err, -EINVAL, "--check-config needs --config");
-	if (r == 0 && o.config)
-		r = ovbd_options_load(&o, err);
+	if (r == 0)
+		r = parse_rest(argc, argv, &o, err);
 	if (r == 0)
 		*ret = o;
 	return r;
 }
 
-static int load_key(struct ovbd_options *o, const char *key, const json_t *v,
-                    struct ovbd_error *err)
-{
-	if (strcmp(key, "workers") == 0) {
-		const json_int_t n = json_integer_value(v); /* 0 if it is no number */
+#define AT(field) offsetof(struct own, field)
 
-		if (n < 1 || n > WORKERS_MAX)
-			return ovbd_fail(err, -EINVAL, "\"workers\" must be a number from 1 to %d",
-			                 WORKERS_MAX);
-		o->nworkers = (unsigned)n;
-		return 0;
+/* Our own file; a level is a word in it. */
+struct own {
+	struct ovbd_options o;
+	const char *level;
+};
+
+static const struct ovbd_setting own_table[] = {
+	{"workers", OVBD_SETTING_NUMBER, AT(o.nworkers), 1, WORKERS_MAX},
+	{"log-level", OVBD_SETTING_TEXT, AT(level)},
+	{"drain-on-exit", OVBD_SETTING_BOOL, AT(o.drain_on_exit)},
+	{"log-file", OVBD_SETTING_TEXT, AT(o.log_file)},
+	{"log-file-size", OVBD_SETTING_NUMBER, AT(o.log_file_size), 4096, INT64_MAX},
+	{"log-files", OVBD_SETTING_NUMBER, AT(o.nlog_files), 0, 1000},
+	{"audit-file", OVBD_SETTING_TEXT, AT(o.audit_file)},
+	{"metrics", OVBD_SETTING_TEXT, AT(o.metrics)},
+	{"metrics-original", OVBD_SETTING_BOOL, AT(o.metrics_original)},
+};
+
+static int load_own(struct ovbd_options *o, struct ovbd_error *err)
+{
+	static const struct ovbd_settings settings = {
+		.table = own_table,
+		.n = sizeof(own_table) / sizeof(own_table[0]),
+		.strict = true,
+	};
+	struct own own = {.o = *o};
+	int r = ovbd_settings_load(o->config, &settings, &own, own.o.ignored, &own.o.file, err);
+
+	if (r < 0)
+		return r;
+	if (own.level)
+		r = set_level(&own.o, own.level, err);
+	if (r < 0) {
+		json_decref(own.o.file);
+		return ovbd_fail_within(err, r, "%s", o->config);
 	}
-	if (strcmp(key, "log-level") == 0)
-		return set_level(o, json_is_string(v) ? json_string_value(v) : "", err);
-	if (strcmp(key, "drain-on-exit") == 0 && json_is_boolean(v)) {
-		o->drain_on_exit = json_is_true(v);
-		return 0;
-	}
-	if (strcmp(key, "drain-on-exit") == 0)
-		return ovbd_fail(err, -EINVAL, "\"drain-on-exit\" must be true or false");
-	return ovbd_fail(err, -EINVAL, "unknown key \"%.80s\"", key);
+	*o = own.o;
+	return 0;
 }
 
-int ovbd_options_load(struct ovbd_options *o, struct ovbd_error *err)
+/* The level of overlaybd: 0 debug, 1 info, 2 warning; above that there are only errors. */
+static enum ovbd_log_level level_of(uint64_t level)
 {
-	struct ovbd_options new = *o;
-	json_error_t why;
-	json_t *object, *v;
-	const char *key;
+	static const enum ovbd_log_level levels[] = {OVBD_LOG_DEBUG, OVBD_LOG_INFO,
+	                                             OVBD_LOG_WARNING};
+
+	return level < 3 ? levels[level] : OVBD_LOG_ERROR;
+}
+
+static int load_drop_in(struct ovbd_options *o, struct ovbd_error *err)
+{
+	static char address[16];
+	struct ovbd_overlaybd_json j;
 	int r = 0;
 
-	if (!o->config)
-		return 0;
-	object = json_load_file(o->config, JSON_REJECT_DUPLICATES, &why);
-	if (!object)
-		return ovbd_fail(err, -EINVAL, "%s: line %d column %d: %s", o->config, why.line,
-		                 why.column, why.text);
-	if (!json_is_object(object))
-		r = ovbd_fail(err, -EINVAL, "not a JSON object");
-	json_object_foreach(object, key, v) if (r == 0) r = load_key(&new, key, v, err);
-	json_decref(object);
+	if (o->config_missing)
+		ovbd_overlaybd_json_default(&j);
+	else
+		r = ovbd_overlaybd_json_load(o->config, &j, err);
 	if (r < 0)
-		return ovbd_fail_within(err, r, "%s", o->config);
+		return r;
+	snprintf(address, sizeof(address), ":%u", (unsigned)j.exporter_port);
+	o->level = level_of(j.log_level);
+	o->log_file = j.log_path;
+	o->log_file_size = j.log_size_mb << 20;
+	o->nlog_files = j.log_rotate_num;
+	o->audit_file = j.enable_audit ? j.audit_path : "";
+	o->metrics = j.exporter_enable ? address : "";
+	o->metrics_path = j.exporter_uri_prefix;
+	o->metrics_original = true;
+	o->metrics_interval_ms = j.exporter_interval_us / 1000;
+	o->user_agent = j.user_agent;
+	memcpy(o->ignored, j.ignored, sizeof(o->ignored));
+	o->file = j.file;
+	return 0;
+}
+
+int ovbd_options_load(const struct ovbd_options *said, struct ovbd_options *o,
+                      struct ovbd_error *err)
+{
+	struct ovbd_options new = *said;
+	int r = 0;
+
+	if (new.drop_in)
+		r = load_drop_in(&new, err);
+	else if (new.config)
+		r = load_own(&new, err);
+	if (r < 0)
+		return r;
+	json_decref(o->file);
 	*o = new;
 	return 0;
 }

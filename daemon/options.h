@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How ovbdd was called, and its configuration file: see ovbdd(8). */
+/*
+ * How the daemon was called, and its configuration file: see ovbdd(8). Called as overlaybd-tcmu it
+ * takes that program's only argument, and its configuration: see overlaybd-tcmu(8).
+ */
 #ifndef OVBD_DAEMON_OPTIONS_H
 #define OVBD_DAEMON_OPTIONS_H
 
+#include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "daemon/log.h"
+#include "daemon/settings.h"
 
 struct ovbd_options {
+	bool drop_in;       /* called as overlaybd-tcmu */
 	const char *socket; /* NULL: in the state directory */
 	const char *state_dir;
 	const char *config; /* NULL: none */
@@ -16,15 +23,32 @@ struct ovbd_options {
 	bool no_seccomp;
 	bool check, help, version;
 	enum ovbd_log_level level;
-	unsigned nworkers; /* of a device; 0: default */
+	uint64_t nworkers; /* of a device; 0: default */
+
+	const char *log_file; /* "": standard error only */
+	uint64_t log_file_size;
+	uint64_t nlog_files;    /* older ones that are kept */
+	const char *audit_file; /* "": none */
+	const char *metrics;    /* HOST:PORT; "": on the control socket only */
+	const char *metrics_path;
+	bool metrics_original; /* also by the names that overlaybd has for them */
+	uint64_t metrics_interval_ms;
+	const char *user_agent; /* NULL: default */
+
+	/* What is to be said of the configuration once there is a log: keys without effect, or "". */
+	char ignored[OVBD_SETTINGS_IGNORED_SIZE];
+	bool config_missing; /* the default one is not there: the defaults hold */
+	json_t *file;        /* what strings live in; NULL: there was none */
 };
 
-/* The command line, and the file it names. -EINVAL: a mistake in it. */
+/* The command line. -EINVAL: a mistake in it. */
 int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct ovbd_error *err);
 
-/* The file again; what the command line says has been said. *o stays as it is after a failure. */
-int ovbd_options_load(struct ovbd_options *o, struct ovbd_error *err);
+/* What was said, and above that what the file says that was named, if any; also again. After a
+ * failure *o stays as it is; after a success the strings that it had from the file are gone. */
+int ovbd_options_load(const struct ovbd_options *said, struct ovbd_options *o,
+                      struct ovbd_error *err);
 
-extern const char ovbd_options_help[];
+extern const char ovbd_options_help[], ovbd_options_help_drop_in[];
 
 #endif

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <time.h>
 
 struct worker {
 	struct serve *serve;
@@ -41,30 +42,22 @@ struct serve {
 
 static void *worker_main(void *arg);
 
-static void count(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
 /* What became of a request: counted, and told if it failed. */
 static void account(const struct ovbd_serve_params *p, const struct ovbd_request *rq, int status,
-                    const struct ovbd_error *why)
+                    uint64_t ns, const struct ovbd_error *why)
 {
-	struct ovbd_serve_stats *st = p->stats;
-
-	if (st && rq->op == OVBD_REQUEST_READ) {
-		count(&st->reads, 1);
-		count(&st->bytes, status == 0 ? rq->len : 0);
-	} else if (st && rq->op == OVBD_REQUEST_FLUSH) {
-		count(&st->flushes, 1);
-	} else if (st) {
-		count(&st->writes, 1);
-		count(&st->written_bytes, status == 0 ? rq->len : 0);
-	}
-	if (st && status < 0)
-		count(&st->failed, 1);
+	if (p->stats)
+		ovbd_serve_stats_count(p->stats, rq, status, ns);
 	if (status < 0 && p->failed)
 		p->failed(p->arg, rq, status, why);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 /* A read into, or a write from, each of the request's pieces; one flush makes several durable. */
@@ -150,11 +143,13 @@ static int serve_worker(struct serve *s, unsigned worker, struct ovbd_error *err
 	int r;
 
 	while ((r = ops->next(s->t, worker, &rq, err)) == 0) {
+		uint64_t began;
 		int status;
 
 		leave_wait(s);
+		began = now_ns();
 		status = answer(s->device, &rq, err);
-		account(s->p, &rq, status, err);
+		account(s->p, &rq, status, now_ns() - began, err);
 		wait_again(s);
 		r = ops->complete(s->t, worker, &rq, status);
 		if (r < 0)

@@ -12,6 +12,24 @@
 typedef void (*ovbd_serve_failed_fn)(void *arg, const struct ovbd_request *rq, int code,
                                      const struct ovbd_error *why);
 
+/* How long requests took, answering them included, waiting for their turn not: count i is of those
+ * that took at most OVBD_LATENCY_US(i) microseconds and more than the one before says; the last,
+ * of those that took longer. */
+enum { OVBD_LATENCY_NBOUNDS = 12 };
+#define OVBD_LATENCY_US(i) (UINT64_C(16) << 2 * (i))
+
+struct ovbd_latency {
+	_Atomic uint64_t counts[OVBD_LATENCY_NBOUNDS + 1];
+	_Atomic uint64_t sum_ns;
+};
+
+enum ovbd_latency_op {
+	OVBD_LATENCY_READ,
+	OVBD_LATENCY_WRITE, /* and zeroes and discards */
+	OVBD_LATENCY_FLUSH,
+	OVBD_LATENCY_NOPS,
+};
+
 /* Counts up while ovbd_serve() runs; any thread may look. */
 struct ovbd_serve_stats {
 	_Atomic uint64_t reads;         /* answered, failed ones included */
@@ -20,7 +38,16 @@ struct ovbd_serve_stats {
 	_Atomic uint64_t written_bytes; /* of those that succeeded */
 	_Atomic uint64_t flushes;
 	_Atomic uint64_t failed; /* of all */
+	struct ovbd_latency latency[OVBD_LATENCY_NOPS];
+	_Atomic uint64_t slowest_ns; /* of the reads; who looks may begin anew */
 };
+
+/* A request that was answered with status, after ns nanoseconds. Any thread. */
+void ovbd_serve_stats_count(struct ovbd_serve_stats *st, const struct ovbd_request *rq, int status,
+                            uint64_t ns);
+
+/* Adds what one has counted to another; slowest_ns is the larger. */
+void ovbd_serve_stats_add(struct ovbd_serve_stats *to, struct ovbd_serve_stats *from);
 
 struct ovbd_serve_params {
 	unsigned nworkers; /* at most, >= 1; the caller is one, others start when they are needed */

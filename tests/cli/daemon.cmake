@@ -4,7 +4,9 @@ foreach(
   config
   confine
   doctor
+  drop-in
   many
+  metrics
   nbd
   restart
   shared)

@@ -1,4 +1,6 @@
 ovbd_unit(unit_daemon_serve SOURCES daemon_serve.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
+ovbd_unit(unit_daemon_log_file SOURCES daemon_log_file.c DEPS ovbd_daemon LABELS unit threads)
+ovbd_unit(unit_daemon_settings SOURCES daemon_settings.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_nbd SOURCES daemon_nbd.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
 ovbd_unit(unit_daemon_nbd_proto SOURCES daemon_nbd_proto.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_scsi SOURCES daemon_scsi.c DEPS ovbd_daemon LABELS unit)

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/overlaybd_json.h"
+
+#include <errno.h>
+
+#include "base/auto.h"
+
+/* What is read, before the older keys give way to the newer ones. */
+struct keys {
+	struct ovbd_overlaybd_json out;
+	const char *old_log_path;
+	uint64_t old_log_level;
+};
+
+#define BOOL      OVBD_SETTING_BOOL
+#define NUMBER    OVBD_SETTING_NUMBER
+#define TEXT      OVBD_SETTING_TEXT
+#define UNUSED    OVBD_SETTING_UNUSED
+#define AT(field) offsetof(struct keys, field)
+
+static const struct ovbd_setting table[] = {
+	{"logConfig.logLevel", NUMBER, AT(out.log_level)},
+	{"logConfig.logPath", TEXT, AT(out.log_path)},
+	{"logConfig.logSizeMB", NUMBER, AT(out.log_size_mb), 1, 1u << 20},
+	{"logConfig.logRotateNum", NUMBER, AT(out.log_rotate_num), 0, 1000},
+	{"logLevel", NUMBER, AT(old_log_level)},
+	{"logPath", TEXT, AT(old_log_path)},
+	{"enableAudit", BOOL, AT(out.enable_audit)},
+	{"auditPath", TEXT, AT(out.audit_path)},
+	{"exporterConfig.enable", BOOL, AT(out.exporter_enable)},
+	{"exporterConfig.uriPrefix", TEXT, AT(out.exporter_uri_prefix)},
+	{"exporterConfig.port", NUMBER, AT(out.exporter_port), 1, 65535},
+	{"exporterConfig.updateInterval", NUMBER, AT(out.exporter_interval_us)},
+	{"userAgent", TEXT, AT(out.user_agent)},
+	{"registryFsVersion", TEXT, UNUSED},
+	{"ioEngine", NUMBER, UNUSED, 0, 2},
+	{"enableThread", BOOL, UNUSED},
+	{"cacheConfig.cacheType", TEXT, UNUSED},
+	{"cacheConfig.cacheDir", TEXT, UNUSED},
+	{"cacheConfig.cacheSizeGB", NUMBER, UNUSED},
+	{"cacheConfig.refillSize", NUMBER, UNUSED},
+	{"cacheConfig.blockSize", NUMBER, UNUSED},
+	{"cacheType", TEXT, UNUSED},
+	{"registryCacheDir", TEXT, UNUSED},
+	{"registryCacheSizeGB", NUMBER, UNUSED},
+	{"gzipCacheConfig.enable", BOOL, UNUSED},
+	{"gzipCacheConfig.cacheDir", TEXT, UNUSED},
+	{"gzipCacheConfig.cacheSizeGB", NUMBER, UNUSED},
+	{"gzipCacheConfig.refillSize", NUMBER, UNUSED},
+	{"credentialConfig.mode", TEXT, UNUSED},
+	{"credentialConfig.path", TEXT, UNUSED},
+	{"credentialConfig.timeout", NUMBER, UNUSED},
+	{"credentialConfig.client_cert_path", TEXT, UNUSED},
+	{"credentialConfig.client_key_path", TEXT, UNUSED},
+	{"credentialConfig.server_ca_path", TEXT, UNUSED},
+	{"credentialFilePath", TEXT, UNUSED},
+	{"download.enable", BOOL, UNUSED},
+	{"download.delay", NUMBER, UNUSED},
+	{"download.delayExtra", NUMBER, UNUSED},
+	{"download.maxMBps", NUMBER, UNUSED},
+	{"download.tryCnt", NUMBER, UNUSED},
+	{"download.blockSize", NUMBER, UNUSED},
+	{"p2pConfig.enable", BOOL, UNUSED},
+	{"p2pConfig.address", TEXT, UNUSED},
+	{"prefetchConfig.concurrency", NUMBER, UNUSED},
+	{"certConfig.certFile", TEXT, UNUSED},
+	{"certConfig.keyFile", TEXT, UNUSED},
+	{"serviceConfig.enable", BOOL, UNUSED},
+	{"serviceConfig.address", TEXT, UNUSED},
+};
+
+static const struct ovbd_settings settings = {
+	.table = table,
+	.n = sizeof(table) / sizeof(table[0]),
+};
+
+/* The original's. */
+void ovbd_overlaybd_json_default(struct ovbd_overlaybd_json *ret)
+{
+	*ret = (struct ovbd_overlaybd_json){
+		.log_path = "/var/log/overlaybd.log",
+		.log_level = 1,
+		.log_size_mb = 10,
+		.log_rotate_num = 3,
+		.enable_audit = true,
+		.audit_path = "/var/log/overlaybd-audit.log",
+		.exporter_uri_prefix = "/metrics",
+		.exporter_port = 9863,
+		.exporter_interval_us = 60000000,
+	};
+}
+
+int ovbd_overlaybd_json_load(const char *path, struct ovbd_overlaybd_json *ret,
+                             struct ovbd_error *err)
+{
+	struct keys k;
+	int r;
+
+	ovbd_overlaybd_json_default(&k.out);
+	k.old_log_path = k.out.log_path;
+	k.old_log_level = k.out.log_level;
+	k.out.log_path = "";
+	r = ovbd_settings_load(path, &settings, &k, k.out.ignored, &k.out.file, err);
+	if (r < 0)
+		return r;
+	if (k.out.log_path[0] ==
+	    '\0') { /* then all of logConfig gives way, as the original has it */
+		ovbd_overlaybd_json_default(ret);
+		k.out.log_path = k.old_log_path;
+		k.out.log_level = k.old_log_level;
+		k.out.log_size_mb = ret->log_size_mb;
+		k.out.log_rotate_num = ret->log_rotate_num;
+	}
+	if (k.out.exporter_uri_prefix[0] != '/') {
+		json_decref(k.out.file);
+		return ovbd_fail(err, -EINVAL, "%s: \"exporterConfig.uriPrefix\" must begin with /",
+		                 path);
+	}
+	*ret = k.out;
+	return 0;
+}
