@@ -4,24 +4,9 @@
 # refused. What the limit lets through can be copied within it too.
 . "${OVBD_SOURCE:?}/tests/lib/cli.sh"
 
-# make N: a layer of N zeroed segments of 4 KiB, each followed by as much of nothing: N.lsmt
+# make N: a layer of N segments, N.lsmt
 make() {
-	python3 - "$1" "$OVBD_SOURCE/tests/lib" >"$1.lsmt" <<'PYTHON'
-import array, struct, sys
-n = int(sys.argv[1])
-sys.path.insert(0, sys.argv[2])
-from lsmt_facts import MAGIC, SPACE
-null = b"00000000-0000-0000-0000-000000000000\0"
-def part(flags, offset, count):
-    return struct.pack("<24sIIQQQ37s37sHBB256s", MAGIC, 390, flags, offset, count, n * 8192,
-                       null, null, 0, 1, 1, b"").ljust(SPACE, b"\0")
-entries = array.array("Q", [8 | 1 << 55]) * (2 * n)
-entries[::2] = array.array("Q", range(8 << 50, n * 16 + (8 << 50), 16))
-if sys.byteorder == "big":
-    entries.byteswap()
-out = sys.stdout.buffer
-out.write(part(7, 0, 0) + entries.tobytes() + part(6, SPACE, n))
-PYTHON
+	python3 "$OVBD_SOURCE/tests/lib/many_segments.py" "$1" >"$1.lsmt"
 }
 
 # compress N: the same as a ZFile, N.ovbd

@@ -11,16 +11,13 @@
 #include <time.h>
 
 #include "remote/http.h"
-#include "tests/net/server.h"
+#include "tests/net/fixture.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define OFF      8000
 #define LEN      1000
 #define ATTEMPTS 4 /* at most */
 #define FEW      3 /* for answers that are wrong */
-
-static struct test_site site;
-static struct test_server server;
 
 /* lie "" is an honest server. Only those that fall silent are watched closely: a busy machine may
  * keep silent for a while, too. */
@@ -290,22 +287,6 @@ static void test_requests(void **state)
 	assert_int_equal(test_server_stat(&server, "bytes"), 4096 + 5000 + 1 + 1);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	test_site_create(&site);
-	test_server_start(&server, site.dir, 0, NULL, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_server_kill(&server);
-	test_site_remove(&site);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,5 +296,5 @@ int main(void)
 		cmocka_unit_test(test_requests),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_net_setup, test_net_teardown);
 }

@@ -9,13 +9,10 @@
 #include <time.h>
 
 #include "remote/http.h"
-#include "tests/net/server.h"
+#include "tests/net/fixture.h"
 
 #define NTHREADS 8
 #define READ_MAX 20000
-
-static struct test_site site;
-static struct test_server server;
 
 struct readers {
 	struct ovbd_blob *blobs[2];
@@ -137,22 +134,6 @@ static void test_killed_and_restarted(void **state)
 	join(&rs);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	test_site_create(&site);
-	test_server_start(&server, site.dir, 0, NULL, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_server_kill(&server);
-	test_site_remove(&site);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,5 +142,5 @@ int main(void)
 		cmocka_unit_test(test_killed_and_restarted),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_net_setup, test_net_teardown);
 }

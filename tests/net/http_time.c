@@ -10,10 +10,7 @@
 #include <unistd.h>
 
 #include "remote/http.h"
-#include "tests/net/server.h"
-
-static struct test_site site;
-static struct test_server server;
+#include "tests/net/fixture.h"
 
 static double now(void)
 {
@@ -169,22 +166,6 @@ static void test_connect_timeout(void **state)
 	close(fd);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	test_site_create(&site);
-	test_server_start(&server, site.dir, 0, NULL, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_server_kill(&server);
-	test_site_remove(&site);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,5 +178,5 @@ int main(void)
 		cmocka_unit_test(test_connect_timeout),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_net_setup, test_net_teardown);
 }

@@ -1,4 +1,4 @@
-add_library(ovbd_test_net STATIC server.c)
+add_library(ovbd_test_net STATIC fixture.c server.c)
 target_link_libraries(ovbd_test_net PUBLIC ovbd_remote ovbd_test PkgConfig::CMOCKA)
 
 foreach(what lies time nginx fault)
