@@ -31,6 +31,14 @@ static int check_unused(const char *id, const char *path, struct ovbd_error *err
 	return 0;
 }
 
+static void forget_state(const struct served *s)
+{
+	struct ovbd_error err;
+
+	if (ovbd_state_file_remove(s->all->state_dir, s->spec->id, &err) < 0)
+		devices_tell(s->all, true, s->spec->id, err.msg);
+}
+
 /* Takes the name of a served device away, or ends its service. The lock is held, and given up while
  * the transport is called: that may take its time. 1: it has users still. */
 static int take_away(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
@@ -48,6 +56,9 @@ static int take_away(struct served *s, enum ovbd_detach how, struct ovbd_error *
 		t->ops->stop(t);
 		r = 0;
 	}
+	/* Its users are served to the end, but not by another daemon: that would bring it back. */
+	if (r > 0 && !s->kind->survives)
+		forget_state(s);
 	pthread_mutex_lock(&ds->lock);
 	s->npins--;
 	if (r < 0)
@@ -69,7 +80,6 @@ static const char *place_of(const struct served *s)
 bool devices_leave_opening(struct served *s)
 {
 	struct ovbd_devices *ds = s->all;
-	struct ovbd_error err;
 
 	if (s->state != OVBD_DEVICE_OPENING || s->entered || s->leave)
 		return false;
@@ -77,8 +87,7 @@ bool devices_leave_opening(struct served *s)
 	ds->norphans++;
 	pthread_mutex_unlock(&ds->lock);
 	devices_abandon(s);
-	if (ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
-		devices_tell(ds, true, s->spec->id, err.msg);
+	forget_state(s);
 	devices_tell(ds, false, s->spec->id, "detached while its image was being opened");
 	pthread_mutex_lock(&ds->lock);
 	devices_unlist(s); /* only now, so that none of this is done to another of its id */

@@ -15,6 +15,7 @@
 #include "base/auto.h"
 
 #define SUFFIX     ".json"
+#define NEW        ".new"
 #define FILE_FLAGS (O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC)
 
 static void close_dirp(DIR **d)
@@ -58,7 +59,7 @@ int ovbd_state_file_write(const char *dir, const struct ovbd_spec *s, struct ovb
 	int r;
 
 	if (!text || asprintf(&name, "%s/%s" SUFFIX, dir, s->id) < 0 ||
-	    asprintf(&new, "%s.new", name) < 0)
+	    asprintf(&new, "%s" NEW, name) < 0)
 		return ovbd_fail(err, -ENOMEM, "device %s: out of memory", s->id);
 	r = write_file(new, text);
 	if (r == 0 && rename(new, name) < 0)
@@ -107,11 +108,11 @@ static int read_file(int dir_fd, const char *name, struct ovbd_spec **ret, struc
 	return 0;
 }
 
-static bool is_state(const char *name)
+static bool ends_with(const char *name, const char *end)
 {
 	const size_t n = strlen(name);
 
-	return n > strlen(SUFFIX) && strcmp(name + n - strlen(SUFFIX), SUFFIX) == 0;
+	return n > strlen(end) && strcmp(name + n - strlen(end), end) == 0;
 }
 
 int ovbd_state_file_each(const char *dir, void (*found)(void *arg, struct ovbd_spec *take_s),
@@ -127,7 +128,9 @@ int ovbd_state_file_each(const char *dir, void (*found)(void *arg, struct ovbd_s
 		struct ovbd_spec *s = NULL;
 		struct ovbd_error why;
 
-		if (!is_state(e->d_name))
+		if (ends_with(e->d_name, SUFFIX NEW)) /* its writer was killed */
+			unlinkat(dirfd(d), e->d_name, 0);
+		if (!ends_with(e->d_name, SUFFIX))
 			continue;
 		if (read_file(dirfd(d), e->d_name, &s, &why) == 0)
 			found(arg, s);

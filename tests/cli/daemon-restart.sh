@@ -32,6 +32,19 @@ cmp here gone || fail "healed, but wrong"
 ! "$ovbd" status b | grep -q "^error" || fail "$("$ovbd" status b)"
 ok "a device whose image was gone"
 
+# What was given up while it was in use does not come back; nor does half a state file stay.
+exec 5<"$path"
+"$ovbd" detach -q --lazy a
+is_in_state a leaving || fail "$("$ovbd" list)"
+echo '{' >state/devices/c.json.new
+stop_daemon KILL
+exec 5<&-
+start_daemon
+[ "$("$ovbd" list -q | cut -d' ' -f1)" = b ] || fail "what was detached is back: $("$ovbd" list)"
+[ ! -e state/devices/c.json.new ] || fail "half a file: $(ls state/devices)"
+"$ovbd" attach --id a image >/dev/null
+ok "detached, then killed"
+
 "$ovbd" detach a b
 stop_daemon TERM
 start_daemon --drain-on-exit

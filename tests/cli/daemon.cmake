@@ -9,7 +9,8 @@ foreach(
   metrics
   nbd
   restart
-  shared)
+  shared
+  storm)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 
