@@ -231,7 +231,12 @@ static int enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
 		ovbd_spec_free(take_spec);
 		return -ENOMEM;
 	}
-	*s = (struct served){.all = ds, .spec = take_spec, .kind = kind, .kept = kept, .nrefs = 1};
+	*s = (struct served){.all = ds,
+	                     .spec = take_spec,
+	                     .kind = kind,
+	                     .kept = kept,
+	                     .inherited = kept,
+	                     .nrefs = 1};
 	at = place_of(ds, s->spec->id);
 	s->next = *at;
 	*at = s;

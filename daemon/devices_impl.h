@@ -23,6 +23,7 @@ struct served {
 	enum ovbd_device_state state;
 	bool kept;                /* a failure to open it does not end it */
 	bool leave;               /* detached: its end is the end */
+	bool inherited;           /* a dead server's, which this daemon has not opened yet */
 	bool entered;             /* its image is open: it is soon served, or has failed */
 	bool orphan;              /* detached before that; its thread is on its own */
 	bool retry;               /* now, not later */
@@ -88,8 +89,8 @@ int devices_start(struct served *s);
  * free at the return. False if that is too late. The lock is held, and given up meanwhile. */
 bool devices_leave_opening(struct served *s);
 
-/* What a dead server of this device may have left in the kernel, and this daemon did not get to
- * open, is not for the next one either. */
+/* What a dead server of this device may have left on the host, and this daemon did not get to open,
+ * is not for the next one either. */
 void devices_abandon(struct served *s);
 
 struct timespec devices_deadline(unsigned ms);

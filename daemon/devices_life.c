@@ -164,6 +164,8 @@ static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
 		r = keep_path(s, l->path, err);
 	if (r < 0)
 		line_close(l);
+	else
+		s->inherited = false;
 	return r;
 }
 
@@ -310,6 +312,8 @@ void devices_abandon(struct served *s)
 	};
 	struct ovbd_error err;
 
+	if (!s->inherited && !(s->kind && s->kind->survives))
+		return;
 	if (s->kind && s->kind->abandon && s->kind->abandon(&p, &err) < 0)
 		devices_tell(s->all, true, s->spec->id, err.msg);
 }

@@ -6,6 +6,7 @@
 #include "base/auto.h"
 #include "daemon/confine.h"
 #include "daemon/fuse.h"
+#include "daemon/fuse_place.h"
 #include "daemon/transports.h"
 
 static int available(struct ovbd_error *err)
@@ -37,6 +38,17 @@ static int open_fuse(const struct ovbd_transport_open *p, struct ovbd_transport 
 	return 0;
 }
 
+static int abandon_fuse(const struct ovbd_transport_open *p, struct ovbd_error *err)
+{
+	struct ovbd_fuse_place place;
+	int r = ovbd_fuse_place_take(p->path, &place, err);
+
+	if (r < 0)
+		return r;
+	ovbd_fuse_place_release(&place);
+	return 0;
+}
+
 const struct ovbd_transport_kind ovbd_transport_kind_fuse = {
 	.name = "fuse",
 	.suffix = ".raw",
@@ -44,4 +56,5 @@ const struct ovbd_transport_kind ovbd_transport_kind_fuse = {
 	.calls = OVBD_CALLS_MOUNT,
 	.available = available,
 	.open = open_fuse,
+	.abandon = abandon_fuse,
 };

@@ -5,6 +5,7 @@
 
 #include "base/auto.h"
 #include "daemon/nbd.h"
+#include "daemon/nbd_listen.h"
 #include "daemon/transports.h"
 
 static int available(struct ovbd_error *err)
@@ -38,6 +39,15 @@ static int open_nbd(const struct ovbd_transport_open *p, struct ovbd_transport *
 	return 0;
 }
 
+static int abandon_nbd(const struct ovbd_transport_open *p, struct ovbd_error *err)
+{
+	struct nbd_listener l = {.fd = -1};
+	const int r = nbd_listen(p->path, p->id, false, &l, err);
+
+	nbd_listen_free(&l); /* and the socket's file with it */
+	return r;
+}
+
 const struct ovbd_transport_kind ovbd_transport_kind_nbd_socket = {
 	.name = "nbd-socket",
 	.suffix = ".nbd",
@@ -45,4 +55,5 @@ const struct ovbd_transport_kind ovbd_transport_kind_nbd_socket = {
 	.only_by_name = "is for NBD clients, and no device of this host",
 	.available = available,
 	.open = open_nbd,
+	.abandon = abandon_nbd,
 };

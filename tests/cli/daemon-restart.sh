@@ -45,6 +45,22 @@ start_daemon
 "$ovbd" attach --id a image >/dev/null
 ok "detached, then killed"
 
+# One that was never served again leaves nothing of the dead daemon's behind when it is detached.
+"$ovbd" attach --id c -t nbd-socket gone >/dev/null
+stop_daemon KILL
+mv gone away
+start_daemon
+is_in_state b failed || fail "$("$ovbd" list)"
+is_in_state c failed || fail "$("$ovbd" list)"
+is_mounted here || fail "no mount of the dead daemon's to begin with"
+"$ovbd" detach b c
+! is_mounted here || fail "a dead mount is left"
+[ ! -e here ] || fail "a dead file is left"
+[ ! -e state/c.nbd ] || fail "a dead socket is left"
+mv away gone
+"$ovbd" attach --id b --path "$tmp/here" gone >/dev/null
+ok "detached without having been served again"
+
 "$ovbd" detach a b
 stop_daemon TERM
 start_daemon --drain-on-exit
