@@ -18,6 +18,7 @@
 #include "daemon/state_file.h"
 
 #define NWORKERS_DEFAULT 16
+#define WAIT_MS_DEFAULT  30000
 #define FREE_IDS         1000000
 #define LOOK_MS          500 /* how often who waits is asked whether it still does */
 
@@ -70,7 +71,7 @@ static struct served **place_of(struct ovbd_devices *ds, const char *id)
 	return at;
 }
 
-static struct served *find(struct ovbd_devices *ds, const char *id)
+struct served *devices_find(struct ovbd_devices *ds, const char *id)
 {
 	struct served *s = *place_of(ds, id);
 
@@ -149,6 +150,7 @@ int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices *
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	ds->lock_fd = -1;
 	ds->nworkers = p->nworkers ? p->nworkers : NWORKERS_DEFAULT;
+	ds->wait_ms = p->wait_ms ? p->wait_ms : WAIT_MS_DEFAULT;
 	ds->told = p->told;
 	ds->arg = p->arg;
 	pthread_mutex_init(&ds->lock, NULL);
@@ -219,27 +221,34 @@ void ovbd_devices_close(struct ovbd_devices *take_ds)
 
 /* --- attach --- */
 
-/* Lists a new device and starts its thread; the caller has a reference. Lock held. */
-static int enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
-                  const struct ovbd_transport_kind *kind, bool kept, struct served **ret)
+int devices_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
+                   const struct ovbd_transport_kind *kind, struct served **ret)
 {
 	struct served *s = calloc(1, sizeof(*s));
 	struct served **at;
-	int r;
 
 	if (!s) {
 		ovbd_spec_free(take_spec);
 		return -ENOMEM;
 	}
-	*s = (struct served){.all = ds,
-	                     .spec = take_spec,
-	                     .kind = kind,
-	                     .kept = kept,
-	                     .inherited = kept,
-	                     .nrefs = 1};
+	*s = (struct served){.all = ds, .spec = take_spec, .kind = kind, .nrefs = 1};
 	at = place_of(ds, s->spec->id);
 	s->next = *at;
 	*at = s;
+	*ret = s;
+	return 0;
+}
+
+/* Lists a new device and starts its thread; the caller has a reference. Lock held. */
+static int enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
+                  const struct ovbd_transport_kind *kind, bool kept, struct served **ret)
+{
+	struct served *s;
+	int r = devices_enlist(ds, take_spec, kind, &s);
+
+	if (r < 0)
+		return r;
+	s->kept = s->inherited = kept;
 	r = devices_start(s);
 	if (r < 0) {
 		devices_unlist(s);
@@ -256,7 +265,7 @@ static int choose_id(struct ovbd_devices *ds, struct ovbd_spec *s, struct ovbd_e
 
 	for (unsigned i = 0; !s->id && i < FREE_IDS; i++) {
 		snprintf(id, sizeof(id), "%u", i);
-		if (!find(ds, id))
+		if (!devices_find(ds, id))
 			s->id = strdup(id);
 	}
 	return s->id ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
@@ -295,7 +304,7 @@ static int find_or_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec, 
 		return r;
 	if (ds->stopping)
 		return ovbd_fail(err, -ESHUTDOWN, "device %s: the daemon is ending", spec->id);
-	s = find(ds, spec->id);
+	s = devices_find(ds, spec->id);
 	if (s) {
 		r = join(s, spec, err);
 		if (r == 0)

@@ -15,6 +15,7 @@
 
 #include "daemon/serve.h"
 #include "daemon/spec.h"
+#include "daemon/transports.h"
 
 enum ovbd_device_state {
 	OVBD_DEVICE_OPENING,
@@ -48,8 +49,11 @@ struct ovbd_device_view {
 typedef void (*ovbd_devices_told_fn)(void *arg, bool error, const char *id, const char *sentence);
 
 struct ovbd_devices_params {
-	const char *state_dir;     /* created if it is not there; DIR/devices has the state files */
-	unsigned nworkers;         /* of a device; 0: 16 */
+	const char *state_dir; /* created if it is not there; DIR/devices has the state files */
+	unsigned nworkers;     /* of a device; 0: 16 */
+	/* How long the users of a device that has outlived its daemon wait for an image that cannot
+	 * be opened, from the start on, before they get errors; 0: 30 seconds. */
+	unsigned wait_ms;
 	const char *user_agent;    /* to servers of layers; NULL: default */
 	ovbd_devices_told_fn told; /* may be NULL */
 	void *arg;
@@ -93,6 +97,30 @@ int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detac
 
 /* Detaches all. The count of those that are still there, or -errno; err says why of one of them. */
 int ovbd_devices_drain(struct ovbd_devices *ds, enum ovbd_detach how, struct ovbd_error *err);
+
+/*
+ * A device that somebody else has made in the kernel and takes away there, so nothing of it is kept
+ * in a file, and detach() refuses. Both calls return at once; what they report comes from another
+ * thread, once, also before they return.
+ */
+struct ovbd_adoption {
+	struct ovbd_spec *take_spec; /* with an id, and a path that leads kind->open() to it */
+	const struct ovbd_transport_kind *kind;
+	bool kept; /* it has been served before: a failure to open it is tried again */
+	/* What became of the first try: 0, it is served; or -errno and why. */
+	void (*opened)(void *arg, int status, const char *why);
+	void *arg;
+};
+
+/* Another that was adopted by the same id has been taken away, if there is one. After a failure opened()
+ * is not called. */
+int ovbd_devices_adopt(struct ovbd_devices *ds, const struct ovbd_adoption *a,
+                       struct ovbd_error *err);
+
+/* It is being taken away: its service is ended; gone() is called when nothing of it is in use any
+ * more. -ENOENT: there is none of this id and path; gone() is not called. */
+int ovbd_devices_disown(struct ovbd_devices *ds, const char *id, const char *path,
+                        void (*gone)(void *arg), void *arg);
 
 /* Tries the failed ones now. */
 void ovbd_devices_retry(struct ovbd_devices *ds);

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "daemon/devices.h"
-#include "daemon/transports.h"
+#include "daemon/stand_in.h"
 #include "image/image.h"
 #include "image/shared.h"
 
@@ -16,26 +16,34 @@ struct served {
 	struct ovbd_spec *spec; /* constant while it is listed, but for its transport and path */
 	const struct ovbd_transport_kind *kind; /* NULL until chosen */
 	struct ovbd_serve_stats stats;
+	bool adopted; /* constant: the kernel keeps its state, and no file */
 
 	/* Guarded by all->lock. */
 	struct served *next; /* in the list, by id */
 	unsigned nrefs;      /* its thread, and who waits for it */
 	enum ovbd_device_state state;
-	bool kept;                /* a failure to open it does not end it */
-	bool leave;               /* detached: its end is the end */
-	bool inherited;           /* a dead server's, which this daemon has not opened yet */
-	bool entered;             /* its image is open: it is soon served, or has failed */
-	bool orphan;              /* detached before that; its thread is on its own */
-	bool retry;               /* now, not later */
-	unsigned npins;           /* callers within t */
-	struct ovbd_transport *t; /* while it is served */
-	struct ovbd_image *img;   /* the same; NULL of a writable file */
-	char *path;               /* the same */
+	bool kept;                      /* a failure to open it does not end it */
+	bool leave;                     /* detached: its end is the end */
+	bool inherited;                 /* a dead server's, which this daemon has not opened yet */
+	bool entered;                   /* its image is open: it is soon served, or has failed */
+	bool orphan;                    /* unlisted before its end; its thread is on its own */
+	bool retry;                     /* now, not later */
+	unsigned npins;                 /* callers within t */
+	struct ovbd_transport *t;       /* while it is served */
+	struct ovbd_stand_in *stand_in; /* the same; NULL if it needs none */
+	struct ovbd_image *img;         /* the same; NULL of a writable file */
+	char *path;                     /* the same */
 	uint64_t size;
 	time_t told;                               /* when a failed request was, last */
 	struct ovbd_transport_verdict *considered; /* NULL: the transport was not chosen */
+	bool ended;                                /* its service, before its image was open */
 	int code;                                  /* of the last failure to serve it */
 	struct ovbd_error why;                     /* the last failure; "": none */
+	/* NULL once called, or if nobody wants to know. */
+	void (*opened)(void *arg, int status, const char *why);
+	void *opened_arg;
+	void (*gone)(void *arg);
+	void *gone_arg;
 };
 
 struct ovbd_devices {
@@ -46,6 +54,7 @@ struct ovbd_devices {
 	unsigned nworkers;
 	struct ovbd_http_params http;
 	char *user_agent; /* http's */
+	unsigned wait_ms;
 	ovbd_devices_told_fn told;
 	void *arg;
 	_Atomic unsigned told_ignored; /* keys of image configurations: each is told once */
@@ -82,7 +91,61 @@ int devices_choose_kind(struct served *s, uint64_t size, struct ovbd_error *err)
 /* Keeps what s has counted. Lock held; once, before it is unlisted. */
 void devices_retire(struct served *s);
 
-/* The thread of a device: from its opening to its end. Lock held; s is listed and opening. */
+/* Lock held. */
+struct served *devices_find(struct ovbd_devices *ds, const char *id);
+
+/* Lists a new device; its thread is to be started. The caller has a reference. Lock held. */
+int devices_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
+                   const struct ovbd_transport_kind *kind, struct served **ret);
+
+/* Tells the one who had it adopted how it went, once. */
+void devices_report(struct served *s, int status, const char *why);
+
+/* --- the thread of a device --- */
+
+/* What is open. */
+struct line {
+	struct ovbd_image *img;
+	struct ovbd_device *writable;
+	struct ovbd_device read_only; /* its blob is the image's */
+	struct ovbd_stand_in *stand_in;
+	struct ovbd_transport *t;
+	char *path;
+};
+
+/* Its bytes: an image or a file. */
+int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err);
+struct ovbd_device *devices_line_device(struct line *l);
+
+/* From here on what this thread does is seen by others, and who detaches waits for it; false if that
+ * has been done already. */
+bool devices_enter(struct served *s);
+
+/* d for the kernel; with ready() as in struct ovbd_transport_open. */
+int devices_open_transport(struct served *s, struct line *l, struct ovbd_device *d,
+                           void (*ready)(void *arg), struct ovbd_error *err);
+void devices_close_line(struct line *l);
+
+/* Lets others call what is open; false if it is not wanted any more. */
+bool devices_publish(struct served *s, struct line *l);
+void devices_withdraw(struct served *s, struct line *l);
+
+/* Serves to the end what is published. */
+int devices_serve(struct served *s, struct line *l, struct ovbd_device *d, struct ovbd_error *err);
+
+/* Whether what was opened is for the next daemon, as this one ends: closed it would be gone. */
+bool devices_is_left(struct served *s);
+
+/* It is there for its users. */
+void devices_became_ready(void *arg);
+
+/* Whether to try again after a failure, when the time has come: it is failed meanwhile. */
+bool devices_try_again(struct served *s, int code, const struct ovbd_error *why, unsigned *wait_ms);
+
+/* One turn of a device that the kernel has kept, with this size: as serve_once() in devices_life.c. */
+int devices_serve_kept(struct served *s, uint64_t size, struct ovbd_error *err);
+
+/* The thread: from its opening to its end. Lock held; s is listed and opening. */
 int devices_start(struct served *s);
 
 /* Detaches a device that is opening, without waiting for its image, which may take long: its id is

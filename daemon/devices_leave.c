@@ -53,6 +53,8 @@ static int take_away(struct served *s, enum ovbd_detach how, struct ovbd_error *
 	if (t->ops->detach)
 		r = t->ops->detach(t, err);
 	if (r >= 0 && (how == OVBD_DETACH_FORCE || !t->ops->detach)) {
+		if (s->stand_in)
+			ovbd_stand_in_give_up(s->stand_in);
 		t->ops->stop(t);
 		r = 0;
 	}
@@ -101,6 +103,11 @@ static int leave(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
 	AUTO_FREE char *path = place ? strdup(place) : NULL;
 	int r = 0;
 
+	if (s->adopted)
+		return ovbd_fail(err, -EBUSY,
+		                 "device %s: was not attached but made in the kernel, by configfs: "
+		                 "it goes when it is removed there",
+		                 s->spec->id);
 	if (path) {
 		pthread_mutex_unlock(&s->all->lock);
 		r = check_unused(s->spec->id, path, err);

@@ -22,8 +22,7 @@
 #define RETRY_MAX_MS   30000
 #define TOLD_EVERY_S   1 /* failed requests of one device */
 
-/* The device is there for its users. */
-static void became_ready(void *arg)
+void devices_became_ready(void *arg)
 {
 	struct served *s = arg;
 	bool serving;
@@ -38,30 +37,24 @@ static void became_ready(void *arg)
 		pthread_cond_broadcast(&s->all->changed);
 	}
 	pthread_mutex_unlock(&s->all->lock);
-	if (serving)
-		devices_tell(s->all, false, s->spec->id, "serving");
+	if (!serving)
+		return;
+	devices_tell(s->all, false, s->spec->id, "serving");
+	devices_report(s, 0, "");
 }
 
-/* What is open; the blob of a read-only device is its image's. */
-struct line {
-	struct ovbd_image *img;
-	struct ovbd_device *writable;
-	struct ovbd_device read_only;
-	struct ovbd_transport *t;
-	char *path;
-};
-
-static void line_close(struct line *l)
+void devices_close_line(struct line *l)
 {
 	if (l->t)
 		l->t->ops->close(l->t);
+	ovbd_stand_in_close(l->stand_in);
 	ovbd_device_close(l->writable);
 	ovbd_image_close(l->img);
 	free(l->path);
 	*l = (struct line){0};
 }
 
-static struct ovbd_device *line_device(struct line *l)
+struct ovbd_device *devices_line_device(struct line *l)
 {
 	return l->writable ? l->writable : &l->read_only;
 }
@@ -83,7 +76,7 @@ static void tell_ignored(struct served *s, unsigned ignored)
 	}
 }
 
-static int open_blob(struct served *s, struct line *l, struct ovbd_error *err)
+int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 {
 	const struct ovbd_spec *spec = s->spec;
 	const struct ovbd_image_params image = {
@@ -107,14 +100,16 @@ static int open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 static int keep_path(struct served *s, const char *path, struct ovbd_error *err)
 {
 	char *copy = strdup(path);
+	bool same;
 
 	if (!copy)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&s->all->lock);
+	same = s->spec->path && strcmp(s->spec->path, path) == 0;
 	free(s->spec->path);
 	s->spec->path = copy;
 	pthread_mutex_unlock(&s->all->lock);
-	return ovbd_state_file_write(s->all->state_dir, s->spec, err);
+	return same ? 0 : ovbd_state_file_write(s->all->state_dir, s->spec, err);
 }
 
 /* Lock held. */
@@ -123,9 +118,7 @@ static bool is_over(const struct served *s)
 	return s->leave || s->all->stopping;
 }
 
-/* From here on what this thread does is seen by others, and who detaches waits for it; false if that
- * has been done already. */
-static bool enter(struct served *s)
+bool devices_enter(struct served *s)
 {
 	pthread_mutex_lock(&s->all->lock);
 	s->entered = !is_over(s);
@@ -133,44 +126,47 @@ static bool enter(struct served *s)
 	return s->entered;
 }
 
-static int line_open(struct served *s, struct line *l, struct ovbd_error *err)
+static void was_named(void *arg, const char *path)
+{
+	struct served *s = arg;
+	struct ovbd_error err;
+	char *copy = strdup(path);
+
+	if (keep_path(s, path, &err) < 0)
+		devices_tell(s->all, true, s->spec->id, err.msg);
+	pthread_mutex_lock(&s->all->lock);
+	free(s->path);
+	s->path = copy;
+	pthread_mutex_unlock(&s->all->lock);
+}
+
+int devices_open_transport(struct served *s, struct line *l, struct ovbd_device *d,
+                           void (*ready)(void *arg), struct ovbd_error *err)
 {
 	struct ovbd_transport_open p = {
 		.id = s->spec->id,
 		.manager = s->all->files_dir,
+		.device = d,
 		.nworkers = s->all->nworkers,
-		.ready = became_ready,
+		.ready = ready,
+		.named = was_named,
 		.arg = s,
 	};
-	int r;
+	int r = devices_choose_kind(s, d->blob->size, err);
 
-	*l = (struct line){0};
-	r = open_blob(s, l, err);
-	if (r < 0)
-		return r;
-	if (!enter(s)) {
-		line_close(l);
-		return ovbd_fail(err, -ECANCELED, "was detached while its image was opened");
-	}
-	p.device = line_device(l);
-	r = devices_choose_kind(s, p.device->blob->size, err);
 	p.path = s->spec->path;
-	if (r == 0 &&
-	    !s->kept) /* what only failed to open is not to come back with the next daemon */
+	if (r == 0 && !s->kept && !s->adopted) /* what only failed to open is not to come back */
 		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
 	if (r == 0)
 		r = s->kind->open(&p, &l->t, &l->path, err);
-	if (r == 0 && !s->kind->suffix && (!p.path || strcmp(p.path, l->path) != 0))
+	if (r == 0 && !s->kind->suffix && l->path && !s->adopted)
 		r = keep_path(s, l->path, err);
-	if (r < 0)
-		line_close(l);
-	else
+	if (r == 0)
 		s->inherited = false;
 	return r;
 }
 
-/* Lets others call what is open, and announces it if it is there; false if it is not wanted any more. */
-static bool publish(struct served *s, struct line *l)
+bool devices_publish(struct served *s, struct line *l)
 {
 	bool wanted;
 
@@ -179,22 +175,25 @@ static bool publish(struct served *s, struct line *l)
 	if (wanted) {
 		s->t = l->t;
 		s->img = l->img;
-		s->path = OVBD_MOVE(l->path);
-		s->size = line_device(l)->blob->size;
+		s->stand_in = l->stand_in;
+		if (l->path)
+			s->path = OVBD_MOVE(l->path);
+		s->size = l->stand_in ? ovbd_stand_in_device(l->stand_in)->blob->size
+		                      : devices_line_device(l)->blob->size;
+		s->ended = false;
 	}
 	pthread_mutex_unlock(&s->all->lock);
-	if (wanted && !s->kind->late)
-		became_ready(s);
 	return wanted;
 }
 
-static void withdraw(struct served *s, struct line *l)
+void devices_withdraw(struct served *s, struct line *l)
 {
 	pthread_mutex_lock(&s->all->lock);
 	while (s->npins > 0)
 		devices_wait(s->all, NULL);
 	s->t = NULL;
 	s->img = NULL;
+	s->stand_in = NULL;
 	l->path = OVBD_MOVE(s->path);
 	s->size = 0;
 	pthread_mutex_unlock(&s->all->lock);
@@ -220,8 +219,19 @@ static void request_failed(void *arg, const struct ovbd_request *rq, int code,
 		devices_tell(s->all, true, s->spec->id, why->msg);
 }
 
-/* Whether what was opened is for the next daemon, as this one ends: closed it would be gone. */
-static bool is_left(struct served *s)
+int devices_serve(struct served *s, struct line *l, struct ovbd_device *d, struct ovbd_error *err)
+{
+	const struct ovbd_serve_params p = {
+		.nworkers = s->all->nworkers,
+		.failed = request_failed,
+		.arg = s,
+		.stats = &s->stats,
+	};
+
+	return ovbd_serve(l->t, d, &p, err);
+}
+
+bool devices_is_left(struct served *s)
 {
 	bool left;
 
@@ -234,48 +244,52 @@ static bool is_left(struct served *s)
 /* One turn: 0 when it has been served to its end, or why it could not be. */
 static int serve_once(struct served *s, struct ovbd_error *err)
 {
-	struct ovbd_serve_params p = {
-		.nworkers = s->all->nworkers,
-		.failed = request_failed,
-		.arg = s,
-		.stats = &s->stats,
-	};
-	struct line l;
+	struct line l = {0};
 	bool wanted;
-	int r = line_open(s, &l, err);
+	int r = devices_open_blob(s, &l, err);
 
-	if (r < 0)
+	if (r == 0 && !devices_enter(s))
+		r = ovbd_fail(err, -ECANCELED, "was detached while its image was opened");
+	if (r == 0)
+		r = devices_open_transport(s, &l, devices_line_device(&l), devices_became_ready,
+		                           err);
+	if (r < 0) {
+		devices_close_line(&l);
 		return r;
-	wanted = publish(s, &l);
-	if (wanted) {
-		r = ovbd_serve(l.t, line_device(&l), &p, err);
-		withdraw(s, &l);
 	}
-	if (wanted || !is_left(s))
-		line_close(&l);
+	wanted = devices_publish(s, &l);
+	if (wanted) {
+		if (!s->kind->late)
+			devices_became_ready(s);
+		r = devices_serve(s, &l, devices_line_device(&l), err);
+		devices_withdraw(s, &l);
+	}
+	if (wanted || !devices_is_left(s))
+		devices_close_line(&l);
 	return r;
 }
 
-/* Whether to try again after a failure, when the time has come. */
-static bool try_again(struct served *s, int code, const struct ovbd_error *why, unsigned wait_ms)
+bool devices_try_again(struct served *s, int code, const struct ovbd_error *why, unsigned *wait_ms)
 {
-	const struct timespec deadline = devices_deadline(wait_ms);
+	const struct timespec deadline = devices_deadline(*wait_ms);
 	bool again;
 
+	*wait_ms = *wait_ms < RETRY_MAX_MS / 2 ? *wait_ms * 2 : RETRY_MAX_MS;
+	devices_report(s, code, why->msg);
 	pthread_mutex_lock(&s->all->lock);
 	s->code = code;
 	s->why = *why;
-	again = s->kept && !is_over(s);
+	again = s->kept && !is_over(s) && !s->ended && !(s->adopted && code == -ENODEV);
 	if (again) {
 		s->state = OVBD_DEVICE_FAILED;
 		s->retry = false;
 		pthread_cond_broadcast(&s->all->changed);
-		while (!s->retry && !is_over(s) && devices_wait(s->all, &deadline))
+		while (!s->retry && !is_over(s) && !s->ended && devices_wait(s->all, &deadline))
 			;
-		again = !is_over(s);
+		again = !is_over(s) && !s->ended;
 		if (again)
 			s->state = OVBD_DEVICE_OPENING;
-		s->entered = false;
+		s->entered = s->t != NULL;
 	}
 	pthread_mutex_unlock(&s->all->lock);
 	return again;
@@ -285,14 +299,23 @@ static bool try_again(struct served *s, int code, const struct ovbd_error *why, 
 static void bury(struct served *s)
 {
 	struct ovbd_devices *ds = s->all;
+	void (*gone)(void *arg);
+	void *gone_arg;
 	struct ovbd_error err;
 	bool forget;
 
+	devices_report(s, -ESHUTDOWN, "the daemon is ending");
 	pthread_mutex_lock(&ds->lock);
-	forget = !s->orphan && (s->leave || !ds->stopping || !s->kept);
+	forget = !s->adopted && !s->orphan && (s->leave || !ds->stopping || !s->kept);
 	if (forget && ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
 		devices_tell(ds, true, s->spec->id, err.msg);
 	devices_retire(s);
+	gone = s->gone;
+	gone_arg = s->gone_arg;
+	pthread_mutex_unlock(&ds->lock);
+	if (gone) /* it was unlisted when that was set */
+		gone(gone_arg);
+	pthread_mutex_lock(&ds->lock);
 	if (s->orphan)
 		ds->norphans--;
 	else
@@ -334,6 +357,24 @@ static void end(struct served *s)
 	devices_tell(s->all, false, s->spec->id, "ended");
 }
 
+/* One turn, of a device that may have outlived an earlier daemon, or an earlier turn. */
+static int serve_turn(struct served *s, struct ovbd_error *err)
+{
+	const struct ovbd_transport_open p = {
+		.id = s->spec->id,
+		.manager = s->all->files_dir,
+		.path = s->spec->path,
+	};
+	uint64_t size;
+	int r = -ENOENT;
+
+	if (s->kept && s->kind && s->kind->size)
+		r = s->kind->size(&p, &size, err);
+	if (r == -ENOENT)
+		return serve_once(s, err);
+	return r < 0 ? r : devices_serve_kept(s, size, err);
+}
+
 static void *live(void *arg)
 {
 	struct served *s = arg;
@@ -342,7 +383,7 @@ static void *live(void *arg)
 
 	for (;;) {
 		const uint64_t reads = atomic_load(&s->stats.reads);
-		const int r = serve_once(s, &err);
+		const int r = serve_turn(s, &err);
 
 		if (r == 0)
 			break;
@@ -351,9 +392,8 @@ static void *live(void *arg)
 		last = err;
 		if (atomic_load(&s->stats.reads) != reads)
 			wait_ms = RETRY_FIRST_MS;
-		if (!try_again(s, r, &err, wait_ms))
+		if (!devices_try_again(s, r, &err, &wait_ms))
 			break;
-		wait_ms = wait_ms < RETRY_MAX_MS / 2 ? wait_ms * 2 : RETRY_MAX_MS;
 	}
 	end(s);
 	bury(s);

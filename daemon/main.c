@@ -5,10 +5,10 @@
  * lives.
  *
  * Start: take the state directory (one daemon each), listen, give up what a server does not need,
- * begin to attach what the directory names, answer; ready once the old devices are there, or their
- * time is over. End: stop the devices first, which lets go the API's requests that wait for them, then
- * the API. A worker that still waits for a network is not waited for: then the process just ends, as
- * it may at any moment.
+ * begin to serve the disks that the kernel has kept for others, and to attach what the directory
+ * names, answer; ready once the old devices are there, or their time is over. End: stop the devices
+ * first, which lets go the API's requests that wait for them, then the API. A worker that still waits
+ * for a network is not waited for: then the process just ends, as it may at any moment.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -29,6 +29,7 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/tcmu_watch.h"
 #include "daemon/transports.h"
 
 #define SETTLE_MS  10000 /* old devices may delay the start so long */
@@ -44,6 +45,7 @@ struct ovbdd {
 	struct ovbd_log_file *log, *audit;
 	struct ovbd_devices *devices;
 	struct ovbd_metrics *metrics;
+	struct ovbd_tcmu_watch *tcmu; /* NULL: TCMU disks of others are not served */
 	struct ovbd_api *api;
 	struct ovbd_exporter *exporter;
 	char *socket;
@@ -204,12 +206,23 @@ static int listen_control(struct ovbdd *d, int *ret_fd, struct ovbd_error *err)
 	return r;
 }
 
+/* Not every host has TCMU, and not every ovbdd is the one that listens. */
+static void start_tcmu(struct ovbdd *d)
+{
+	const struct ovbd_tcmu_watch_params p = {.devices = d->devices, .told = told};
+	struct ovbd_error err;
+
+	if (!d->tcmu && ovbd_tcmu_watch_start(&p, &d->tcmu, &err) < 0)
+		ovbd_log(OVBD_LOG_INFO, "TCMU disks made by others are not served: %s", err.msg);
+}
+
 static int start(struct ovbdd *d, struct ovbd_error *err)
 {
 	const struct ovbd_devices_params p = {
 		.state_dir = d->options.state_dir,
 		.nworkers = (unsigned)d->options.nworkers,
 		.user_agent = d->options.user_agent,
+		.wait_ms = (unsigned)d->options.image_wait_s * 1000,
 		.told = told,
 	};
 	struct ovbd_api_params api = {.version = OVBD_VERSION, .reload = ask_reload};
@@ -221,8 +234,12 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 		r = listen_control(d, &api.take_fd, err);
 	if (r == 0)
 		r = listen_metrics(&d->options, &metrics_fd, err);
+	if (r == 0)
+		r = ovbd_transport_kinds_prepare(err);
 	if (r == 0) /* there is no other thread yet, and no image has been read */
 		r = confine(&d->options, err);
+	if (r == 0)
+		start_tcmu(d);
 	if (r == 0)
 		r = ovbd_devices_recover(d->devices, err);
 	if (r == 0)
@@ -251,6 +268,7 @@ static void reload(struct ovbdd *d)
 		ovbd_log(OVBD_LOG_ERROR, "%s; goes on with the old one", err.msg);
 	if (d->audit && ovbd_log_file_reopen(d->audit, &err) < 0)
 		ovbd_log(OVBD_LOG_ERROR, "%s; goes on with the old one", err.msg);
+	start_tcmu(d);
 	ovbd_devices_retry(d->devices);
 	ovbd_log(OVBD_LOG_INFO, "reloaded");
 	ovbd_notify("READY=1");
@@ -289,6 +307,7 @@ static void finish(struct ovbdd *d)
 		ovbd_log(OVBD_LOG_WARNING, "draining: %s", err.msg);
 	if (d->listens)
 		unlink(d->socket); /* before the lock of the state directory is given up */
+	ovbd_tcmu_watch_stop(d->tcmu);
 	left = d->devices ? ovbd_devices_stop(d->devices, STOP_MS) : 0;
 	if (left > 0) {
 		ovbd_log(OVBD_LOG_INFO, "leaves %zu devices to the next ovbdd", left);
@@ -297,6 +316,7 @@ static void finish(struct ovbdd *d)
 	ovbd_api_stop(d->api);
 	ovbd_exporter_stop(d->exporter);
 	ovbd_metrics_close(d->metrics);
+	ovbd_tcmu_watch_close(d->tcmu);
 	ovbd_devices_close(d->devices);
 	free(d->socket);
 }

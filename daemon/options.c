@@ -10,8 +10,9 @@
 #include "base/auto.h"
 #include "daemon/overlaybd_json.h"
 
-#define WORKERS_MAX 1024
-#define DROP_IN     "overlaybd-tcmu"
+#define WORKERS_MAX    1024
+#define IMAGE_WAIT_MAX 86400
+#define DROP_IN        "overlaybd-tcmu"
 
 enum {
 	SOCKET = 256,
@@ -196,6 +197,7 @@ struct own {
 
 static const struct ovbd_setting own_table[] = {
 	{"workers", OVBD_SETTING_NUMBER, AT(o.nworkers), 1, WORKERS_MAX},
+	{"image-wait", OVBD_SETTING_NUMBER, AT(o.image_wait_s), 1, IMAGE_WAIT_MAX},
 	{"log-level", OVBD_SETTING_TEXT, AT(level)},
 	{"drain-on-exit", OVBD_SETTING_BOOL, AT(o.drain_on_exit)},
 	{"log-file", OVBD_SETTING_TEXT, AT(o.log_file)},

@@ -23,7 +23,8 @@ struct ovbd_options {
 	bool no_seccomp;
 	bool check, help, version;
 	enum ovbd_log_level level;
-	uint64_t nworkers; /* of a device; 0: default */
+	uint64_t nworkers;     /* of a device; 0: default */
+	uint64_t image_wait_s; /* see struct ovbd_devices_params; 0: default */
 
 	const char *log_file; /* "": standard error only */
 	uint64_t log_file_size;

@@ -298,6 +298,8 @@ static int map_ring(struct tcmu_transport *t, struct ovbd_error *err)
 	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, t->uio_fd, 0);
 	if (map == MAP_FAILED)
 		return ovbd_fail_errno(err, -errno, "/dev/uio%u: mapping its ring", t->minor);
+	/* A child must not keep the disk in use that the next server is to take. */
+	madvise(map, size, MADV_DONTFORK);
 	r = ovbd_tcmu_ring_open(map, size, &t->ring, err);
 	if (r < 0) {
 		munmap(map, size);

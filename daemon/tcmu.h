@@ -40,6 +40,14 @@ int ovbd_tcmu_name_of(unsigned minor, struct ovbd_tcmu_name *ret, struct ovbd_er
 int ovbd_tcmu_scan(int (*found)(void *arg, unsigned minor, const struct ovbd_tcmu_name *name),
                    void *arg, struct ovbd_error *err);
 
+/* The minor of the disk of this HBA and device. -ENOENT: there is none. */
+int ovbd_tcmu_find(unsigned hba, const char *device, unsigned *ret, struct ovbd_error *err);
+
+/* What the device manager calls a disk that others have made: "user_HBA.DEVICE", as its path in
+ * configfs, with what no id may have replaced by '_'. -ENAMETOOLONG. */
+int ovbd_tcmu_name_id(const struct ovbd_tcmu_name *n, char *ret, size_t size,
+                      struct ovbd_error *err);
+
 struct ovbd_tcmu_params {
 	unsigned minor;      /* of /dev/uioN */
 	uint64_t size;       /* bytes; > 0, a multiple of block_size */
@@ -80,12 +88,18 @@ struct ovbd_tcmu_event {
 struct ovbd_tcmu_listener;
 
 /*
+ * -EBUSY: another process listens already, of those that call this.
+ *
  * From here to ovbd_tcmu_listen_ready() no disk can come: who tries gets EAGAIN. What others waited
  * for when an earlier listener died is ended, so that nothing hangs. Meanwhile the disks that are
  * there can be found by ovbd_tcmu_scan() and served.
  */
 int ovbd_tcmu_listen(struct ovbd_tcmu_listener **ret, struct ovbd_error *err);
 int ovbd_tcmu_listen_ready(struct ovbd_tcmu_listener *l, struct ovbd_error *err);
+
+/* The end of listening: again no disk can come, and who tries gets EAGAIN instead of waiting for a
+ * listener. What is owed is still to be answered. */
+int ovbd_tcmu_listen_end(struct ovbd_tcmu_listener *l, struct ovbd_error *err);
 
 /* To poll for reading; then there may be an event. */
 int ovbd_tcmu_listener_fd(const struct ovbd_tcmu_listener *l);

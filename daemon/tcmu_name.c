@@ -3,6 +3,7 @@
  * A disk in sysfs (/sys/class/uio/uioN) and in configfs. The name of the former leads to the latter.
  * The configuration may contain anything, slashes above all; the parts before it may not.
  */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -112,6 +113,49 @@ int ovbd_tcmu_scan(int (*found)(void *arg, unsigned minor, const struct ovbd_tcm
 	}
 	closedir(dir);
 	return r;
+}
+
+struct search {
+	unsigned hba, minor;
+	const char *device;
+};
+
+static int is_it(void *arg, unsigned minor, const struct ovbd_tcmu_name *name)
+{
+	struct search *s = arg;
+
+	s->minor = minor;
+	return name->hba == s->hba && strcmp(name->device, s->device) == 0;
+}
+
+int ovbd_tcmu_find(unsigned hba, const char *device, unsigned *ret, struct ovbd_error *err)
+{
+	struct search s = {.hba = hba, .device = device};
+	const int r = ovbd_tcmu_scan(is_it, &s, err);
+
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return ovbd_fail(err, -ENOENT, "user_%u/%s: the kernel has no such disk", hba,
+		                 device);
+	*ret = s.minor;
+	return 0;
+}
+
+int ovbd_tcmu_name_id(const struct ovbd_tcmu_name *n, char *ret, size_t size,
+                      struct ovbd_error *err)
+{
+	const int len = snprintf(ret, size, "user_%u.%s", n->hba, n->device);
+
+	if (len < 0 || (size_t)len >= size)
+		return ovbd_fail(err, -ENAMETOOLONG,
+		                 "user_%u/%s: the name is too long, of at most %zu characters",
+		                 n->hba, n->device, size - 1);
+	for (char *c = ret; *c; c++)
+		if (!isascii((unsigned char)*c) ||
+		    !(isalnum((unsigned char)*c) || strchr("._-", *c)))
+			*c = '_';
+	return 0;
 }
 
 int ovbd_tcmu_write(const char *path, const char *value, struct ovbd_error *err)

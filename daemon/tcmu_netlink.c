@@ -11,6 +11,7 @@
  * that is the "block, reset, unblock" at the start.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 
 #include "base/auto.h"
 #include "daemon/genl.h"
+#include "daemon/lock.h"
 #include "daemon/tcmu_impl.h"
 
 #define PARAMETERS  "/sys/module/target_core_user/parameters/"
@@ -27,6 +29,7 @@
 
 struct ovbd_tcmu_listener {
 	struct genl g;
+	int lock_fd; /* of the parameter that only one may play with */
 };
 
 static int join(struct genl *g, uint32_t group)
@@ -58,6 +61,19 @@ static int open_socket(struct ovbd_tcmu_listener *l, struct ovbd_error *err)
 	return r < 0 ? ovbd_fail_errno(err, r, "TCMU's netlink") : 0;
 }
 
+static int take_lock(struct ovbd_tcmu_listener *l, struct ovbd_error *err)
+{
+	int r;
+
+	l->lock_fd = open(PARAMETERS "block_netlink", O_RDONLY | O_CLOEXEC);
+	if (l->lock_fd < 0)
+		return ovbd_fail_errno(err, -errno, PARAMETERS "block_netlink");
+	r = ovbd_lock_fd(l->lock_fd);
+	if (r == -EBUSY)
+		return ovbd_fail(err, r, "TCMU: another ovbdd listens for its disks");
+	return r < 0 ? ovbd_fail_errno(err, r, "TCMU: locking " PARAMETERS "block_netlink") : 0;
+}
+
 int ovbd_tcmu_listen(struct ovbd_tcmu_listener **ret, struct ovbd_error *err)
 {
 	struct ovbd_tcmu_listener *l = calloc(1, sizeof(*l));
@@ -65,8 +81,10 @@ int ovbd_tcmu_listen(struct ovbd_tcmu_listener **ret, struct ovbd_error *err)
 
 	if (!l)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	l->g.fd = -1;
+	l->g.fd = l->lock_fd = -1;
 	r = open_socket(l, err);
+	if (r == 0)
+		r = take_lock(l, err);
 	if (r == 0)
 		r = ovbd_tcmu_write(PARAMETERS "block_netlink", "1", err);
 	if (r == 0) {
@@ -86,6 +104,12 @@ int ovbd_tcmu_listen_ready(struct ovbd_tcmu_listener *l, struct ovbd_error *err)
 {
 	(void)l;
 	return ovbd_tcmu_write(PARAMETERS "block_netlink", "0", err);
+}
+
+int ovbd_tcmu_listen_end(struct ovbd_tcmu_listener *l, struct ovbd_error *err)
+{
+	(void)l;
+	return ovbd_tcmu_write(PARAMETERS "block_netlink", "1", err);
 }
 
 int ovbd_tcmu_listener_fd(const struct ovbd_tcmu_listener *l)
@@ -151,5 +175,7 @@ void ovbd_tcmu_listener_close(struct ovbd_tcmu_listener *take_l)
 	if (!take_l)
 		return;
 	genl_close(&take_l->g);
+	if (take_l->lock_fd >= 0)
+		close(take_l->lock_fd);
 	free(take_l);
 }

@@ -15,12 +15,11 @@
 
 /* Best first. What a build does not have, CMake leaves out. */
 const struct ovbd_transport_kind *const ovbd_transport_kinds[] = {
-	&ovbd_transport_kind_nbd,
+	&ovbd_transport_kind_tcmu,       &ovbd_transport_kind_nbd,
 #ifdef OVBD_HAVE_FUSE
 	&ovbd_transport_kind_fuse,
 #endif
-	&ovbd_transport_kind_nbd_socket,
-	NULL,
+	&ovbd_transport_kind_nbd_socket, NULL,
 };
 
 const struct ovbd_transport_kind *ovbd_transport_kind_at(unsigned i)
@@ -36,6 +35,16 @@ void ovbd_transport_kinds_needs(uint64_t *ret_caps, unsigned *ret_calls)
 		*ret_caps |= ovbd_transport_kinds[i]->caps;
 		*ret_calls |= ovbd_transport_kinds[i]->calls;
 	}
+}
+
+int ovbd_transport_kinds_prepare(struct ovbd_error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && ovbd_transport_kinds[i]; i++)
+		if (ovbd_transport_kinds[i]->prepare)
+			r = ovbd_transport_kinds[i]->prepare(err);
+	return r;
 }
 
 int ovbd_transport_kind_find(const char *name, const struct ovbd_transport_kind **ret,

@@ -18,6 +18,8 @@ struct ovbd_transport_open {
 	struct ovbd_device *device; /* outlives the transport */
 	unsigned nworkers;          /* as for ovbd_serve() */
 	void (*ready)(void *arg);   /* see late */
+	/* If it is known only then where a late device is, and *ret_path is NULL: before ready(). */
+	void (*named)(void *arg, const char *path);
 	void *arg;
 };
 
@@ -40,10 +42,15 @@ struct ovbd_transport_kind {
 	 * every device needs. */
 	uint64_t caps;
 	unsigned calls;
+	/* Optional, of what survives: how many bytes the device has that the kernel kept. -ENOENT: it
+	 * kept none. */
+	int (*size)(const struct ovbd_transport_open *p, uint64_t *ret, struct ovbd_error *err);
+	/* Optional: what has to be done before privileges are given up, and other threads begin. */
+	int (*prepare)(struct ovbd_error *err);
 	/* 0, or -errno and what the host lacks. */
 	int (*available)(struct ovbd_error *err);
 	/* Also over what a dead server of the same id has left. *ret_path, to be freed: where the
-	 * device is. */
+	 * device is. -ENODEV: an adopted device is not there any more. */
 	int (*open)(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
 	            char **ret_path, struct ovbd_error *err);
 	/* Optional, for what survives: takes away what a dead server of this id has left and nobody
@@ -56,6 +63,9 @@ const struct ovbd_transport_kind *ovbd_transport_kind_at(unsigned i);
 
 /* What all kinds of this build need of caps and calls. */
 void ovbd_transport_kinds_needs(uint64_t *ret_caps, unsigned *ret_calls);
+
+/* Calls prepare() of all kinds of this build. */
+int ovbd_transport_kinds_prepare(struct ovbd_error *err);
 
 /* By name; "auto": NULL, it is to be chosen. -EINVAL: there is none of that name. */
 int ovbd_transport_kind_find(const char *name, const struct ovbd_transport_kind **ret,
@@ -103,5 +113,9 @@ void ovbd_transport_verdicts_text(const struct ovbd_transport_verdict *list, cha
 extern const struct ovbd_transport_kind ovbd_transport_kind_fuse;
 extern const struct ovbd_transport_kind ovbd_transport_kind_nbd;
 extern const struct ovbd_transport_kind ovbd_transport_kind_nbd_socket;
+extern const struct ovbd_transport_kind ovbd_transport_kind_tcmu;
+
+/* A TCMU disk that others have made: for ovbd_devices_adopt() only; the path is "/dev/uioN". */
+extern const struct ovbd_transport_kind ovbd_transport_kind_tcmu_adopted;
 
 #endif

@@ -6,6 +6,7 @@ ovbd_unit(unit_daemon_nbd_proto SOURCES daemon_nbd_proto.c DEPS ovbd_daemon LABE
 ovbd_unit(unit_daemon_scsi SOURCES daemon_scsi.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_confine SOURCES daemon_confine.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_transports SOURCES daemon_transports.c DEPS ovbd_daemon LABELS unit)
+ovbd_unit(unit_daemon_adopt SOURCES daemon_adopt.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
 ovbd_unit(unit_daemon_tcmu SOURCES daemon_tcmu.c DEPS ovbd_daemon LABELS unit)
 if(FUSE3_FOUND)
   ovbd_unit(unit_daemon_devices SOURCES daemon_devices.c DEPS ovbd_daemon LABELS unit threads)

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A device that the kernel has kept while there was no server has users who wait, so it is served
+ * before its image is open: a stand-in answers for it. Two threads: one serves, the device's own
+ * opens the image, again and again if need be, and puts it into the stand-in's hand.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include "base/auto.h"
+#include "daemon/devices_impl.h"
+
+#define RETRY_MS 1000
+
+struct service {
+	struct served *s;
+	struct line *line;
+	int status;
+	struct ovbd_error why;
+};
+
+static void *serve_main(void *arg)
+{
+	struct service *v = arg;
+	struct served *s = v->s;
+
+	v->status = devices_serve(s, v->line, ovbd_stand_in_device(v->line->stand_in), &v->why);
+	pthread_mutex_lock(&s->all->lock);
+	s->ended = true;
+	pthread_cond_broadcast(&s->all->changed);
+	pthread_mutex_unlock(&s->all->lock);
+	return NULL;
+}
+
+/* It is the image that decides when the device is ready. */
+static void transport_ready(void *arg)
+{
+	(void)arg;
+}
+
+/* The line's image is there from now on, also for those who look. */
+static void put_image(struct served *s, struct line *l, struct line *bytes)
+{
+	pthread_mutex_lock(&s->all->lock);
+	s->img = l->img = OVBD_MOVE(bytes->img);
+	l->writable = OVBD_MOVE(bytes->writable);
+	l->read_only = bytes->read_only;
+	pthread_mutex_unlock(&s->all->lock);
+	ovbd_stand_in_fill(l->stand_in, devices_line_device(l));
+}
+
+static int open_once(struct served *s, struct line *l, struct ovbd_error *err)
+{
+	const uint64_t kept = ovbd_stand_in_device(l->stand_in)->blob->size;
+	struct line bytes = {0};
+	uint64_t size;
+	int r = devices_open_blob(s, &bytes, err);
+
+	if (r < 0)
+		return r;
+	size = devices_line_device(&bytes)->blob->size;
+	if (size != kept) {
+		devices_close_line(&bytes);
+		return ovbd_fail(err, -ESTALE,
+		                 "the image has %llu bytes, but its device had %llu: detach it",
+		                 (unsigned long long)size, (unsigned long long)kept);
+	}
+	put_image(s, l, &bytes);
+	return 0;
+}
+
+/* Opens the image, however often that takes, as long as it is wanted. */
+static void open_image(struct served *s, struct line *l)
+{
+	struct ovbd_error err = {0}, last = {0};
+	unsigned wait_ms = RETRY_MS;
+	int r;
+
+	while ((r = open_once(s, l, &err)) < 0) {
+		ovbd_stand_in_explain(l->stand_in, r, err.msg);
+		if (strcmp(err.msg, last.msg) != 0)
+			devices_tell(s->all, true, s->spec->id, err.msg);
+		last = err;
+		if (!devices_try_again(s, r, &err, &wait_ms))
+			return;
+	}
+	devices_became_ready(s);
+}
+
+/* Begins to serve with a stand-in for the image. */
+static int open_kept(struct served *s, uint64_t size, struct line *l, struct ovbd_error *err)
+{
+	int r = 0;
+
+	if (!devices_enter(s))
+		r = ovbd_fail(err, -ECANCELED, "was detached before it was opened");
+	if (r == 0)
+		r = ovbd_stand_in_open(size, s->spec->writable, s->all->wait_ms, &l->stand_in, err);
+	if (r == 0)
+		r = devices_open_transport(s, l, ovbd_stand_in_device(l->stand_in), transport_ready,
+		                           err);
+	return r;
+}
+
+int devices_serve_kept(struct served *s, uint64_t size, struct ovbd_error *err)
+{
+	struct line l = {0};
+	struct service v = {.s = s, .line = &l};
+	pthread_t thread;
+	int r = open_kept(s, size, &l, err);
+
+	if (r == 0 && !devices_publish(s, &l))
+		r = ovbd_fail(err, -ECANCELED, "was detached while it was opened");
+	if (r < 0) {
+		if (!devices_is_left(s))
+			devices_close_line(&l); /* which leaves what was there before */
+		return r;
+	}
+	r = -pthread_create(&thread, NULL, serve_main, &v);
+	if (r == 0) {
+		open_image(s, &l);
+		pthread_join(thread, NULL);
+		r = v.status;
+		if (r < 0 && err)
+			*err = v.why;
+	} else {
+		ovbd_fail_errno(err, r, "starting a thread");
+	}
+	devices_withdraw(s, &l);
+	devices_close_line(&l);
+	return r;
+}

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * TCMU as two transports of the daemon. One serves a disk that others have made, as it is. The other
+ * makes the disk, and the block device of it, which takes a server that serves already: so a thread
+ * of its own, the keeper, does it while the workers go on:
+ *
+ *   open       makes the disk, or finds the one that a dead daemon has left; maps its ring
+ *   keeper     from the first next(): makes the block device; named(), ready(); waits for stop() or
+ *              the last user; takes the block device away; stops the workers
+ *   close      waits for the keeper; removes the disk if there is no block device of it
+ *
+ * A worker that finds the ring broken tells the keeper to leave all as it is, for the next turn.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+#include "base/auto.h"
+#include "daemon/confine.h"
+#include "daemon/serve.h"
+#include "daemon/stand_in.h"
+#include "daemon/tcmu_disk.h"
+#include "daemon/tcmu_helper.h"
+#include "daemon/transports.h"
+
+#define CLAIM_MS 200 /* between looks whether the last user has gone */
+
+struct disk {
+	struct ovbd_transport transport;
+	struct ovbd_transport *ring;
+	char *id;
+	char path[OVBD_TCMU_PATH_SIZE]; /* /dev/sdX; the keeper's */
+	bool writable, linked;
+	int wake_fd; /* wakes the keeper to look at the three flags */
+	atomic_bool stopping, leaving, broken;
+	void (*ready)(void *arg);
+	void (*named)(void *arg, const char *path);
+	void *arg;
+	pthread_t keeper;
+	bool has_keeper; /* worker 0's, and then close()'s */
+	/* The keeper's: why there is no block device. For others once dead is true. */
+	struct ovbd_error why;
+	int code;
+	atomic_bool dead;
+};
+
+static struct disk *disk_of(struct ovbd_transport *t)
+{
+	return OVBD_CONTAINER_OF(t, struct disk, transport);
+}
+
+static void raise_event(int fd)
+{
+	const uint64_t one = 1;
+	const int saved = errno; /* may be called by a signal handler */
+
+	/* Fails only when the counter is full, and then the event is raised. */
+	if (write(fd, &one, sizeof(one)) < 0)
+		errno = saved;
+}
+
+/* --- the keeper --- */
+
+/* Opens the disk as its only claimant. -EBUSY: it is mounted, or otherwise claimed. */
+static int claim(const char *path)
+{
+	const int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Until stop(), or detach() and no user, or the ring is broken; a descriptor of the claimed disk, or
+ * -1. */
+static int wait_for_end(struct disk *d)
+{
+	struct pollfd p = {.fd = d->wake_fd, .events = POLLIN};
+	uint64_t n;
+
+	while (!atomic_load(&d->stopping) && !atomic_load(&d->broken)) {
+		const int fd = atomic_load(&d->leaving) ? claim(d->path) : -EAGAIN;
+
+		if (fd >= 0 || (fd != -EBUSY && fd != -EAGAIN))
+			return fd;
+		if (poll(&p, 1, fd == -EBUSY ? CLAIM_MS : -1) > 0 &&
+		    read(d->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+			return -1;
+	}
+	return -1;
+}
+
+/* What the kernel's cache of the disk holds would be lost with it. */
+static void write_back(const struct disk *d)
+{
+	AUTO_FD fd = d->writable ? open(d->path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd >= 0)
+		fsync(fd);
+}
+
+static void *keeper_main(void *arg)
+{
+	struct disk *d = arg;
+	struct ovbd_error err;
+	AUTO_FD claimed = -1;
+
+	d->code = ovbd_tcmu_disk_link(d->id, d->path, &d->why);
+	if (d->code == 0) {
+		d->named(d->arg, d->path);
+		d->ready(d->arg);
+		claimed = wait_for_end(d);
+	}
+	if (!atomic_load(&d->broken)) {
+		if (d->code == 0)
+			write_back(d);
+		if (claimed >= 0)
+			close(claimed);
+		claimed = -1;
+		d->linked = ovbd_tcmu_disk_unlink(d->id, &err) < 0;
+		if (d->linked && d->code == 0)
+			d->code = ovbd_fail(&d->why, -EBUSY, "%s", err.msg);
+	}
+	atomic_store(&d->dead, true);
+	d->ring->ops->stop(d->ring);
+	return NULL;
+}
+
+/* The keeper takes no signals: they are for the threads of whoever serves. */
+static int start_keeper(struct disk *d)
+{
+	sigset_t all, old;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	d->linked = true;
+	r = -pthread_create(&d->keeper, NULL, keeper_main, d);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	d->has_keeper = r == 0;
+	return r;
+}
+
+/* --- the transport --- */
+
+static int disk_next(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
+                     struct ovbd_error *err)
+{
+	struct disk *d = disk_of(t);
+	int r = 0;
+
+	if (worker == 0 && !d->has_keeper)
+		r = start_keeper(d);
+	if (r < 0)
+		return ovbd_fail_errno(err, r, "%s: starting a thread", d->id);
+	r = d->ring->ops->next(d->ring, worker, ret, err);
+	if (r == -ESHUTDOWN && atomic_load(&d->dead) && d->code < 0) {
+		if (err)
+			*err = d->why;
+		return d->code;
+	}
+	if (r < 0 && r != -ESHUTDOWN)
+		atomic_store(&d->broken, true);
+	return r;
+}
+
+static int disk_complete(struct ovbd_transport *t, unsigned worker, const struct ovbd_request *rq,
+                         int status)
+{
+	struct disk *d = disk_of(t);
+
+	return d->ring->ops->complete(d->ring, worker, rq, status);
+}
+
+static int disk_detach(struct ovbd_transport *t, struct ovbd_error *err)
+{
+	struct disk *d = disk_of(t);
+	const int fd = d->path[0] ? claim(d->path) : -ENOENT;
+
+	(void)err;
+	if (fd >= 0)
+		close(fd);
+	atomic_store(&d->leaving, true);
+	raise_event(d->wake_fd);
+	return fd == -EBUSY;
+}
+
+static void disk_stop(struct ovbd_transport *t)
+{
+	struct disk *d = disk_of(t);
+
+	atomic_store(&d->stopping, true);
+	raise_event(d->wake_fd);
+}
+
+static void disk_close(struct ovbd_transport *t)
+{
+	struct disk *d = disk_of(t);
+
+	if (d->has_keeper) {
+		disk_stop(t);
+		pthread_join(d->keeper, NULL);
+	}
+	if (d->ring)
+		d->ring->ops->close(d->ring);
+	if (!d->linked)
+		ovbd_tcmu_disk_remove(d->id, NULL);
+	if (d->wake_fd >= 0)
+		close(d->wake_fd);
+	free(d->id);
+	free(d);
+}
+
+static const struct ovbd_transport_ops disk_ops = {
+	.name = "tcmu",
+	.next = disk_next,
+	.complete = disk_complete,
+	.detach = disk_detach,
+	.stop = disk_stop,
+	.close = disk_close,
+};
+
+static int open_ring(const struct ovbd_transport_open *p, unsigned hba, const char *device,
+                     unsigned minor, struct ovbd_transport **ret, struct ovbd_error *err)
+{
+	struct ovbd_tcmu_params ring = {
+		.minor = minor,
+		.size = p->device->blob->size,
+		.writable = ovbd_device_is_writable(p->device),
+		.serial = p->id,
+		.nworkers = p->nworkers,
+	};
+	int r = ovbd_tcmu_disk_block_size(hba, device, &ring.block_size, err);
+
+	return r < 0 ? r : ovbd_tcmu_open(&ring, ret, err);
+}
+
+static int open_disk(const struct ovbd_transport_open *p, struct disk *d, struct ovbd_error *err)
+{
+	char path[OVBD_TCMU_PATH_SIZE];
+	unsigned minor;
+	int r;
+
+	d->id = strdup(p->id);
+	d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!d->id || d->wake_fd < 0)
+		return ovbd_fail_errno(err, d->id ? -errno : -ENOMEM, "%s", p->id);
+	d->linked = ovbd_tcmu_disk_path(OVBD_TCMU_HBA, p->id, path, NULL) == 0;
+	r = ovbd_tcmu_disk_make(p->manager, p->id, p->device->blob->size, &minor, err);
+	if (r == 0)
+		r = open_ring(p, OVBD_TCMU_HBA, p->id, minor, &d->ring, err);
+	return r;
+}
+
+static void no_ready(void *arg)
+{
+	(void)arg;
+}
+
+static void no_name(void *arg, const char *path)
+{
+	(void)arg;
+	(void)path;
+}
+
+static int open_own(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
+                    char **ret_path, struct ovbd_error *err)
+{
+	struct disk *d = calloc(1, sizeof(*d));
+	int r;
+
+	if (!d)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	d->transport.ops = &disk_ops;
+	d->writable = ovbd_device_is_writable(p->device);
+	d->ready = p->ready;
+	d->named = p->named;
+	d->arg = p->arg;
+	d->wake_fd = -1;
+	d->linked = true; /* until it is known: close() removes nothing */
+	r = open_disk(p, d, err);
+	if (r < 0) {
+		disk_close(&d->transport);
+		return r;
+	}
+	*ret = &d->transport;
+	*ret_path = NULL;
+	return 0;
+}
+
+/* The kernel lets go of a disk only with a server that answers its last commands, in errors. */
+static int abandon_own(const struct ovbd_transport_open *p, struct ovbd_error *err)
+{
+	const struct ovbd_serve_params serve = {.nworkers = 1};
+	struct ovbd_transport_open q = *p;
+	struct ovbd_stand_in *nothing;
+	struct ovbd_transport *t;
+	unsigned minor;
+	char *path;
+	int r = ovbd_tcmu_find(OVBD_TCMU_HBA, p->id, &minor, err);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = ovbd_stand_in_open(UINT64_C(1) << 50, true, 0, &nothing, err);
+	if (r < 0)
+		return r;
+	ovbd_stand_in_give_up(nothing);
+	q.device = ovbd_stand_in_device(nothing);
+	q.nworkers = serve.nworkers;
+	q.ready = no_ready;
+	q.named = no_name;
+	r = open_own(&q, &t, &path, err);
+	if (r == 0) {
+		t->ops->stop(t);
+		r = ovbd_serve(t, q.device, &serve, err);
+		t->ops->close(t);
+	}
+	ovbd_stand_in_close(nothing);
+	return r;
+}
+
+static int size_own(const struct ovbd_transport_open *p, uint64_t *ret, struct ovbd_error *err)
+{
+	return ovbd_tcmu_disk_size(OVBD_TCMU_HBA, p->id, ret, err);
+}
+
+const struct ovbd_transport_kind ovbd_transport_kind_tcmu = {
+	.name = "tcmu",
+	.writable = true,
+	.block_size = OVBD_TCMU_BLOCK_SIZE,
+	.late = true,
+	.survives = true,
+	.caps = OVBD_CAP(NET_ADMIN), /* the listener's */
+	.prepare = ovbd_tcmu_helper_start,
+	.available = ovbd_tcmu_disk_available,
+	.size = size_own,
+	.open = open_own,
+	.abandon = abandon_own,
+};
+
+/* --- the disk of others --- */
+
+/* The disk that p->path, "/dev/uioN", and p->id mean. -ENODEV: it is gone, or another's by now. */
+static int find_adopted(const struct ovbd_transport_open *p, unsigned *ret_minor,
+                        struct ovbd_tcmu_name *ret, struct ovbd_error *err)
+{
+	char id[OVBD_TCMU_NAME_SIZE];
+
+	if (sscanf(p->path, "/dev/uio%u", ret_minor) != 1)
+		return ovbd_fail(err, -EINVAL, "%s: is no TCMU disk", p->path);
+	if (ovbd_tcmu_name_of(*ret_minor, ret, NULL) < 0 ||
+	    ovbd_tcmu_name_id(ret, id, sizeof(id), NULL) < 0 || strcmp(id, p->id) != 0)
+		return ovbd_fail(err, -ENODEV, "%s: the disk has been removed", p->path);
+	return 0;
+}
+
+static int size_adopted(const struct ovbd_transport_open *p, uint64_t *ret, struct ovbd_error *err)
+{
+	struct ovbd_tcmu_name name;
+	unsigned minor;
+	int r = find_adopted(p, &minor, &name, err);
+
+	return r < 0 ? r : ovbd_tcmu_disk_size(name.hba, name.device, ret, err);
+}
+
+static int open_adopted(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
+                        char **ret_path, struct ovbd_error *err)
+{
+	AUTO_FREE char *path = strdup(p->path);
+	struct ovbd_tcmu_name name;
+	unsigned minor;
+	int r = path ? find_adopted(p, &minor, &name, err)
+	             : ovbd_fail(err, -ENOMEM, "%s: out of memory", p->path);
+
+	if (r == 0)
+		r = open_ring(p, name.hba, name.device, minor, ret, err);
+	if (r == 0)
+		*ret_path = OVBD_MOVE(path);
+	return r;
+}
+
+const struct ovbd_transport_kind ovbd_transport_kind_tcmu_adopted = {
+	.name = "tcmu",
+	.writable = true,
+	.block_size = OVBD_TCMU_BLOCK_SIZE,
+	.survives = true,
+	.available = ovbd_tcmu_disk_available,
+	.size = size_adopted,
+	.open = open_adopted,
+};

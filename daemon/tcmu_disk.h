@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A TCMU disk in configfs, by HBA and device, and its way to a block device: the kernel's loopback
+ * fabric (tcm_loop). Making one takes three steps, and each may be asked for again when a part of
+ * it is there already, as a dead daemon has left it.
+ *
+ * What waits for the disk's server (link, unlink) is done by tcmu_helper.h.
+ */
+#ifndef OVBD_DAEMON_TCMU_DISK_H
+#define OVBD_DAEMON_TCMU_DISK_H
+
+#include "daemon/tcmu.h"
+
+enum {
+	OVBD_TCMU_HBA = 1870029412, /* of the disks that we make: "ovbd" in ASCII */
+	OVBD_TCMU_PATH_SIZE = 64,
+};
+
+/* 0, or -errno and what the host lacks. */
+int ovbd_tcmu_disk_available(struct ovbd_error *err);
+
+/* Makes user_(OVBD_TCMU_HBA)/device, of the subtype ovbd, or finds it. Nobody is asked by netlink,
+ * neither now nor when it is removed. -EEXIST: it is another manager's; -E2BIG: the names are too long. */
+int ovbd_tcmu_disk_make(const char *manager, const char *device, uint64_t size, unsigned *ret_minor,
+                        struct ovbd_error *err);
+
+/* Makes it a block device: ret_path is /dev/sdX. Its server must be serving. */
+int ovbd_tcmu_disk_link(const char *device, char ret_path[OVBD_TCMU_PATH_SIZE],
+                        struct ovbd_error *err);
+
+/* The opposite, also of parts; 0 if there is nothing of it. */
+int ovbd_tcmu_disk_unlink(const char *device, struct ovbd_error *err);
+int ovbd_tcmu_disk_remove(const char *device, struct ovbd_error *err);
+
+/* The block device of any TCMU disk, "/dev/sda". -ENOENT: it is linked to none. */
+int ovbd_tcmu_disk_path(unsigned hba, const char *device, char ret_path[OVBD_TCMU_PATH_SIZE],
+                        struct ovbd_error *err);
+
+/* The size of that block device. */
+int ovbd_tcmu_disk_size(unsigned hba, const char *device, uint64_t *ret, struct ovbd_error *err);
+
+/* How large its blocks are. */
+int ovbd_tcmu_disk_block_size(unsigned hba, const char *device, uint32_t *ret,
+                              struct ovbd_error *err);
+
+#endif

@@ -1,0 +1,99 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+. /ovbdd-lib.sh
+. /snapshotter.sh
+
+said_of() { # ID KEY
+	ovbd status "$1" | awk -v key="$2" '$1 == key { print $2 }'
+}
+
+is_in_state() {
+	[ "$(said_of "$1" state)" = "$2" ]
+}
+
+start_daemon
+path=$(ovbd attach --id web --transport tcmu /image.ovbd)
+[ -b "$path" ] || fail "attached at '$path'"
+cmp "$path" /image || fail "the disk differs"
+[ "$(ovbd attach --id web --transport tcmu /image.ovbd)" = "$path" ] || fail "not the same again"
+mount -t ext4 -o ro "$path" /mnt
+check_tree /mnt
+ovbd detach web 2>/tmp/why && fail "detached while mounted"
+grep -q "device web: in use by .*mounted at /mnt" /tmp/why || fail "$(cat /tmp/why)"
+ok "attached"
+
+kill_daemon KILL
+echo 3 >/proc/sys/vm/drop_caches
+(cat /mnt/dir/large >/tmp/large && touch /tmp/done) &
+usleep 500000
+[ ! -e /tmp/done ] || fail "it reads without a server"
+start_daemon
+wait_for test -e /tmp/done
+check_tree /mnt
+[ "$(said_of web path)" = "$path" ] || fail "came back at '$(said_of web path)': $(ovbd status web)"
+umount /mnt
+ovbd detach web
+[ ! -e "$path" ] || fail "$path is still there"
+set -- "$target"/loopback/naa.*
+[ ! -e "$1" ] || fail "left: $*"
+set -- "$target"/core/user_*/web
+[ ! -e "$1" ] || fail "left: $*"
+ok "killed, back, detached"
+
+cp /image /tmp/raw
+path=$(ovbd attach --id raw --rw --transport tcmu -f raw /tmp/raw)
+mount -t ext4 "$path" /mnt
+seq 1000 >/mnt/new
+kill_daemon TERM
+start_daemon
+sync
+umount /mnt
+ovbd detach raw
+mount -t ext4 -o loop,ro /tmp/raw /mnt
+seq 1000 | cmp - /mnt/new || fail "a write is lost"
+umount /mnt
+ok "a writable disk across a restart"
+
+snapshotter_prepare 12 /image.ovbd
+snapshotter_attach 12 "$config" || fail "attach: $(cat /tmp/snapshotter.12)"
+[ "$(cat "$snapshot/block/init-debug.log")" = success ] || fail "no success in the result file"
+cmp "/dev/$disk" /image || fail "the disk differs"
+is_in_state user_999999999.dev_12 serving || fail "$(ovbd list)"
+ovbd detach user_999999999.dev_12 2>/tmp/why && fail "detached what is the snapshotter's"
+grep -q 'by configfs' /tmp/why || fail "$(cat /tmp/why)"
+mount -t ext4 -o ro,discard "/dev/$disk" /mnt
+kill_daemon KILL
+echo 3 >/proc/sys/vm/drop_caches
+start_daemon
+check_tree /mnt
+is_in_state user_999999999.dev_12 serving || fail "$(ovbd list)"
+umount /mnt
+snapshotter_detach 12 || fail "detach"
+! ovbd status user_999999999.dev_12 2>/dev/null || fail "it is listed still"
+ok "the snapshotter's disk"
+
+snapshotter_prepare 13 /missing.ovbd
+if snapshotter_attach 13 "$config"; then fail "attached without a layer"; fi
+grep -q 'No such file' /tmp/snapshotter.13 || fail "why: $(cat /tmp/snapshotter.13)"
+grep -q '^failed:.*missing.ovbd' "$snapshot/block/init-debug.log" ||
+	fail "the result file: $(cat "$snapshot/block/init-debug.log")"
+rmdir "$hba/dev_13"
+ok "a failure says why"
+
+snapshotter_prepare 14 /image.ovbd
+snapshotter_attach 14 "$config" || fail "attach: $(cat /tmp/snapshotter.14)"
+kill_daemon TERM
+mv /image.ovbd /hidden
+(dd if="/dev/$disk" bs=64k count=1 skip=50 iflag=direct >/tmp/part 2>/dev/null || touch /tmp/eio) &
+echo '{"image-wait": 2}' >/tmp/config
+ovbdd="ovbdd --config /tmp/config"
+start_daemon
+is_in_state user_999999999.dev_14 failed || fail "$(ovbd list)"
+ovbd status user_999999999.dev_14 | grep -q 'does not exist' || fail "status does not say why"
+wait_for test -e /tmp/eio
+ok "an image that cannot be opened: errors within the time"
+mv /hidden /image.ovbd
+wait_for is_in_state user_999999999.dev_14 serving
+cmp "/dev/$disk" /image || fail "the disk differs after healing"
+snapshotter_detach 14
+ok "and it heals"

@@ -1,0 +1,10 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# TCMU by ovbdd: its own disks, and those of the container snapshotter; both outlive it.
+. "${OVBD_SOURCE:?}/tests/kernel/lib.sh"
+[ -x "$OVBD_BUILD/daemon/ovbdd" ] || skip "ovbdd was not built"
+stock_kernel
+tree_image
+"$ovbd" convert -q image files/image.ovbd
+cp image files/image
+guest tcmu-daemon.sh -m "$tcmu_modules loop" -b "$OVBD_BUILD/daemon/ovbdd"

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Devices that the kernel keeps, with a transport of the test's own in its place. */
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/auto.h"
+#include "daemon/devices.h"
+#include "daemon/stand_in.h"
+
+/* --- a transport: one read at a time, which the test asks for --- */
+
+struct fake {
+	struct ovbd_transport transport;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool stopped, asked;
+	int status; /* 1: not answered yet */
+	uint8_t byte;
+};
+
+static struct fake *_Atomic opened_fake; /* the last one opened */
+static atomic_int nopen;
+static uint64_t kept_size;
+
+static struct fake *fake_of(struct ovbd_transport *t)
+{
+	return OVBD_CONTAINER_OF(t, struct fake, transport);
+}
+
+static int fake_next(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
+                     struct ovbd_error *err)
+{
+	static struct iovec v;
+	struct fake *f = fake_of(t);
+	bool stopped;
+
+	(void)worker;
+	(void)err;
+	pthread_mutex_lock(&f->lock);
+	while (!f->stopped && !f->asked)
+		pthread_cond_wait(&f->changed, &f->lock);
+	stopped = f->stopped;
+	f->asked = false;
+	pthread_mutex_unlock(&f->lock);
+	v = (struct iovec){&f->byte, 1};
+	*ret = (struct ovbd_request){.op = OVBD_REQUEST_READ, .iov = &v, .niov = 1, .len = 1};
+	return stopped ? -ESHUTDOWN : 0;
+}
+
+static int fake_complete(struct ovbd_transport *t, unsigned worker, const struct ovbd_request *rq,
+                         int status)
+{
+	struct fake *f = fake_of(t);
+
+	(void)worker;
+	(void)rq;
+	pthread_mutex_lock(&f->lock);
+	f->status = status;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	return 0;
+}
+
+static void fake_stop(struct ovbd_transport *t)
+{
+	struct fake *f = fake_of(t);
+
+	pthread_mutex_lock(&f->lock);
+	f->stopped = true;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void fake_close(struct ovbd_transport *t)
+{
+	atomic_fetch_sub(&nopen, 1);
+	free(fake_of(t));
+}
+
+static const struct ovbd_transport_ops fake_ops = {
+	.name = "fake",
+	.next = fake_next,
+	.complete = fake_complete,
+	.stop = fake_stop,
+	.close = fake_close,
+};
+
+static int fake_open(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
+                     char **ret_path, struct ovbd_error *err)
+{
+	struct fake *f = calloc(1, sizeof(*f));
+
+	(void)err;
+	assert_non_null(f);
+	f->transport.ops = &fake_ops;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->changed, NULL);
+	atomic_store(&opened_fake, f);
+	atomic_fetch_add(&nopen, 1);
+	*ret = &f->transport;
+	*ret_path = strdup(p->path);
+	return 0;
+}
+
+static int fake_size(const struct ovbd_transport_open *p, uint64_t *ret, struct ovbd_error *err)
+{
+	(void)p;
+	if (kept_size == 0)
+		return ovbd_fail(err, -ENOENT, "none");
+	*ret = kept_size;
+	return 0;
+}
+
+static int fake_available(struct ovbd_error *err)
+{
+	(void)err;
+	return 0;
+}
+
+static const struct ovbd_transport_kind fake_kind = {
+	.name = "fake",
+	.writable = true,
+	.survives = true,
+	.available = fake_available,
+	.size = fake_size,
+	.open = fake_open,
+};
+
+/* Asks for a byte; the status of the answer. */
+static int read_byte(struct fake *f)
+{
+	int r;
+
+	pthread_mutex_lock(&f->lock);
+	f->status = 1;
+	f->asked = true;
+	pthread_cond_broadcast(&f->changed);
+	while (f->status > 0)
+		pthread_cond_wait(&f->changed, &f->lock);
+	r = f->status;
+	pthread_mutex_unlock(&f->lock);
+	return r;
+}
+
+/* --- */
+
+static char dir[64], image[80];
+
+static int make_dir(void **arg)
+{
+	(void)arg;
+	strcpy(dir, "/tmp/ovbd-adopt-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(image, sizeof(image), "%s/image", dir);
+	kept_size = 0;
+	return 0;
+}
+
+static int remove_dir(void **arg)
+{
+	char command[128];
+
+	(void)arg;
+	assert_int_equal(atomic_load(&nopen), 0);
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	return system(command);
+}
+
+static void write_image(size_t size)
+{
+	char *bytes = calloc(1, size);
+	FILE *f = fopen(image, "w");
+
+	assert_non_null(f);
+	memset(bytes, 'x', size);
+	assert_int_equal(fwrite(bytes, 1, size, f), size);
+	fclose(f);
+	free(bytes);
+}
+
+static struct ovbd_spec *make_spec(const char *id, const char *path)
+{
+	json_t *o = json_pack("{ss, s[s], ss, ss, ss}", "id", id, "images", image, "path", path,
+	                      "format", "raw", "transport", "fake");
+	struct ovbd_spec *s = NULL;
+
+	assert_int_equal(ovbd_spec_decode(o, &s, NULL), 0);
+	json_decref(o);
+	return s;
+}
+
+static atomic_int nopened, last_status, ngone;
+
+static void opened(void *arg, int status, const char *why)
+{
+	(void)arg;
+	(void)why;
+	atomic_store(&last_status, status);
+	atomic_fetch_add(&nopened, 1);
+}
+
+static void gone(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&ngone, 1);
+}
+
+static void await(const atomic_int *n, int wanted)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	for (int i = 0; atomic_load(n) != wanted; i++) {
+		assert_true(i < 20000);
+		nanosleep(&pause, NULL);
+	}
+}
+
+static struct ovbd_devices *open_manager(void)
+{
+	const struct ovbd_devices_params p = {.state_dir = dir, .nworkers = 1, .wait_ms = 1000};
+	struct ovbd_devices *ds = NULL;
+
+	assert_int_equal(ovbd_devices_open(&p, &ds, NULL), 0);
+	atomic_store(&nopened, 0);
+	atomic_store(&ngone, 0);
+	return ds;
+}
+
+static void close_manager(struct ovbd_devices *ds)
+{
+	assert_int_equal(ovbd_devices_stop(ds, 5000), 0);
+	ovbd_devices_close(ds);
+}
+
+static int adopt(struct ovbd_devices *ds, const char *path, bool kept)
+{
+	const struct ovbd_adoption a = {
+		.take_spec = make_spec("a", path),
+		.kind = &fake_kind,
+		.kept = kept,
+		.opened = opened,
+	};
+
+	return ovbd_devices_adopt(ds, &a, NULL);
+}
+
+static void find_state(void *arg, const struct ovbd_device_view *v)
+{
+	int *state = arg;
+
+	*state = (int)v->state;
+}
+
+static void await_state(struct ovbd_devices *ds, enum ovbd_device_state wanted)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int state = -1;
+
+	for (int i = 0; state != (int)wanted; i++) {
+		assert_true(i < 20000);
+		assert_int_equal(ovbd_devices_show(ds, "a", find_state, &state), 1);
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void test_life(void **arg)
+{
+	struct ovbd_devices *ds = open_manager();
+	struct ovbd_error err;
+
+	(void)arg;
+	write_image(4096);
+	assert_int_equal(adopt(ds, "/dev/uio1", false), 0);
+	await(&nopened, 1);
+	assert_int_equal(atomic_load(&last_status), 0);
+	assert_int_equal(read_byte(atomic_load(&opened_fake)), 0);
+	assert_int_equal(ovbd_devices_detach(ds, "a", OVBD_DETACH_FORCE, &err), -EBUSY);
+	assert_non_null(strstr(err.msg, "by configfs"));
+
+	/* its successor, as its removal was never told; then a removal that is too late */
+	assert_int_equal(adopt(ds, "/dev/uio2", false), 0);
+	await(&nopened, 2);
+	assert_int_equal(ovbd_devices_disown(ds, "a", "/dev/uio1", gone, NULL), -ENOENT);
+	await_state(ds, OVBD_DEVICE_SERVING);
+	assert_int_equal(ovbd_devices_disown(ds, "a", "/dev/uio2", gone, NULL), 0);
+	await(&ngone, 1);
+	assert_int_equal(ovbd_devices_show(ds, NULL, NULL, NULL), 0);
+	close_manager(ds);
+}
+
+static void test_refused(void **arg)
+{
+	struct ovbd_devices *ds = open_manager();
+
+	(void)arg;
+	assert_int_equal(adopt(ds, "/dev/uio1", false), 0);
+	await(&nopened, 1);
+	assert_int_equal(atomic_load(&last_status), -ENOENT);
+	close_manager(ds);
+}
+
+static void test_heals(void **arg)
+{
+	struct ovbd_devices *ds = open_manager();
+	int state = -1;
+
+	(void)arg;
+	kept_size = 4096;
+	assert_int_equal(adopt(ds, "/dev/uio1", true), 0);
+	await(&nopened, 1);
+	assert_int_equal(atomic_load(&last_status), -ENOENT);
+	assert_int_equal(ovbd_devices_show(ds, "a", find_state, &state), 1);
+	assert_int_equal(read_byte(atomic_load(&opened_fake)), -ENOENT); /* after a second */
+
+	write_image(512);
+	ovbd_devices_retry(ds);
+	while (read_byte(atomic_load(&opened_fake)) != -ESTALE)
+		ovbd_devices_retry(ds);
+
+	write_image(4096);
+	ovbd_devices_retry(ds);
+	await_state(ds, OVBD_DEVICE_SERVING);
+	assert_int_equal(read_byte(atomic_load(&opened_fake)), 0);
+	assert_int_equal(atomic_load(&opened_fake)->byte, 'x');
+	assert_int_equal(ovbd_devices_disown(ds, "a", "/dev/uio1", gone, NULL), 0);
+	await(&ngone, 1);
+	close_manager(ds);
+}
+
+/* Taken away while its image is still waited for, and somebody reads. */
+static void test_removed_unopened(void **arg)
+{
+	struct ovbd_devices *ds = open_manager();
+
+	(void)arg;
+	kept_size = 4096;
+	assert_int_equal(adopt(ds, "/dev/uio1", true), 0);
+	await(&nopened, 1);
+	assert_int_equal(ovbd_devices_disown(ds, "a", "/dev/uio1", gone, NULL), 0);
+	await(&ngone, 1);
+	close_manager(ds);
+}
+
+static void test_stand_in(void **arg)
+{
+	struct ovbd_device *file, *d;
+	struct ovbd_stand_in *s;
+	struct ovbd_error err = {0};
+	uint8_t byte = 0;
+
+	(void)arg;
+	write_image(4096);
+	assert_ok(ovbd_device_open_file(image, &file, &err), err);
+	assert_ok(ovbd_stand_in_open(4096, true, 60000, &s, &err), err);
+	d = ovbd_stand_in_device(s);
+	ovbd_stand_in_explain(s, -EACCES, "denied");
+	ovbd_stand_in_give_up(s);
+	assert_fails(ovbd_blob_pread(d->blob, &byte, 1, 0, &err), -EACCES, err,
+	             "the image is not open: denied");
+	assert_int_equal(ovbd_device_pwrite(d, &byte, 1, 0, 0, NULL), -EACCES);
+	assert_int_equal(ovbd_device_write_zeroes(d, 0, 1, 0, NULL), -EACCES);
+	assert_int_equal(ovbd_device_discard(d, 0, 1, NULL), -EACCES);
+	assert_int_equal(ovbd_device_flush(d, NULL), -EACCES);
+	ovbd_stand_in_fill(s, file);
+	assert_int_equal(ovbd_device_write_zeroes(d, 0, 512, 0, NULL), 0);
+	assert_int_equal(ovbd_device_pwrite(d, "y", 1, 1, OVBD_WRITE_FUA, NULL), 0);
+	assert_int_equal(ovbd_device_discard(d, 1024, 512, NULL), 0);
+	assert_int_equal(ovbd_device_flush(d, NULL), 0);
+	assert_int_equal(ovbd_blob_pread(d->blob, &byte, 1, 1, NULL), 0);
+	assert_int_equal(byte, 'y');
+	ovbd_stand_in_close(s);
+	ovbd_device_close(file);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_life, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_refused, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_heals, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_removed_unopened, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_stand_in, make_dir, remove_dir),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
