@@ -1,0 +1,137 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+. /ovbdd-lib.sh
+. /snapshotter.sh
+layer=/snapshots/1/fs/overlaybd.commit
+digest=sha256:$(sha256sum $layer | cut -d' ' -f1)
+size=$(wc -c <$layer)
+mkdir -p /var/log
+ln -s ovbdd /bin/overlaybd-tcmu
+ovbdd=overlaybd-tcmu
+log=/var/log/overlaybd.log # also of what it says on standard error
+: >$log
+busybox httpd -p 127.0.0.1:80 -h /www -c /httpd.conf
+
+# configure ID LOWERS MORE: the image configuration that the snapshotter writes
+configure() {
+	snapshotter_prepare "$1"
+	printf '{"repoBlobUrl":"%s","lowers":[%s],"upper":{},"resultFile":"%s"%s}' "${repo-}" "$2" \
+		"$snapshot/block/init-debug.log" "${3-}" >"$config"
+}
+
+result() {
+	cat "$snapshot/block/init-debug.log"
+}
+
+start_daemon
+grep -q 'of no effect in this version: cacheConfig.cacheType, .*registryFsVersion' $log ||
+	fail "the configuration: $(cat $log)"
+
+base="{\"digest\":\"$digest\",\"size\":$size,\"dir\":\"/snapshots/1/fs\"}"
+delta='{"dir":"/snapshots/2/fs"}'
+configure 1 "$base,$delta"
+snapshotter_attach 1 "$config" || fail "attach: $(cat /tmp/snapshotter.1)"
+[ "$(result)" = success ] || fail "the result: $(result)"
+cmp "/dev/$disk" /upper || fail "the disk differs"
+mount -t ext4 -o ro,discard "/dev/$disk" "$snapshot/block/mountpoint"
+(cd "$snapshot/block/mountpoint" && sha256sum -c /sums) >/tmp/sums || fail "$(cat /tmp/sums)"
+ok "a snapshot of two layers: $(wc -l </sums) files are right"
+
+repo=http://127.0.0.1/v2/app/blobs
+configure 2 "{\"digest\":\"$digest\",\"size\":$size,\"dir\":\"/nowhere/fs\"},$delta,{\"dir\":\"/snapshots/3/fs\"}" \
+	',"accelerationLayer":true,"recordTracePath":"/tmp/trace","download":{"enable":true}'
+snapshotter_attach 2 "$config" || fail "attach: $(cat /tmp/snapshotter.2)"
+cmp "/dev/$disk" /upper || fail "the disk of a registry differs"
+for key in accelerationLayer recordTracePath download; do
+	[ "$(grep -c "image configuration: $key has no effect" $log)" = 1 ] || fail "$key is not named once"
+done
+snapshotter_detach 2
+ok "from a registry, with every key"
+
+if [ -e /sealed ]; then
+	configure 3 '{"file":"/sealed"}'
+	snapshotter_attach 3 "$config" || fail "attach: $(cat /tmp/snapshotter.3)"
+	[ "$(sha256sum <"/dev/$disk" | cut -d' ' -f1)" = "$(cat /sealed.sha256)" ] || fail "a sealed file differs"
+	snapshotter_detach 3
+	ok "a sealed layer of the original's"
+fi
+
+wget -qO- http://127.0.0.1:9863/metrics >/tmp/metrics || fail "no metrics"
+grep -q '^OverlayBD_Alive{node=".*"} 1$' /tmp/metrics || fail "$(cat /tmp/metrics)"
+grep -q '^OverlayBD_Count{node=".*",type="pread",mode=""} [1-9]' /tmp/metrics || fail "$(cat /tmp/metrics)"
+grep -q '^ovbd_device_up{id="user_999999999.dev_1",transport="tcmu"' /tmp/metrics || fail "$(cat /tmp/metrics)"
+grep -q 'device user_999999999.dev_1: serving' /var/log/overlaybd-audit.log || fail "no audit"
+ok "metrics, log, audit"
+
+# refused ID ERRNO WORDS: enable fails with the errno's text, and the result file says why.
+refused() {
+	if snapshotter_attach "$1" "$config"; then fail "attached: $3"; fi
+	grep -q "$2" "/tmp/snapshotter.$1" || fail "$3: $(cat "/tmp/snapshotter.$1")"
+	[ -z "$3" ] || result | grep -q "^failed:.*$3" || fail "the result, not '$3': $(result)"
+	rmdir "$hba/dev_$1"
+	ok "$2: $(result)"
+}
+
+configure 11 '{"file":"/gone","dir":"/nowhere"}'
+refused 11 'No such file or directory' 'lowers\[0\]: /gone does not exist'
+head -c 30000 /snapshots/1/fs/overlaybd.commit >/tmp/damaged
+configure 12 '{"file":"/tmp/damaged"}'
+refused 12 'Bad message' '/tmp/damaged'
+configure 13 "$base,$delta" ',"download":{"enable":yes}'
+refused 13 'Bad message' ''
+grep -q "dev_13: .*config.v1.json: line 1" $log || fail "no line and column: $(tail $log)"
+repo=http://127.0.0.1:1/v2/app/blobs
+configure 14 "{\"digest\":\"$digest\",\"size\":$size}"
+refused 14 'Input/output error' '127.0.0.1:1/v2/app/blobs/sha256:.*Failed to connect'
+repo=http://127.0.0.1/v2/denied/blobs
+configure 15 "{\"digest\":\"$digest\",\"size\":$size}"
+refused 15 'Permission denied' '401 Unauthorized'
+repo=http://127.0.0.1/v2/gone/blobs
+configure 16 "{\"digest\":\"$digest\",\"size\":$size}"
+refused 16 'No such file or directory' '404'
+repo=http://127.0.0.1/v2/app/blobs
+configure 17 "{\"digest\":\"$digest\",\"size\":3}"
+refused 17 'Bad message' "is $size bytes, but the configuration says 3"
+configure 18 "$base" ',"x":0'
+sed 's/"upper":{}/"upper":{"index":"i","data":"d"}/' "$config" >/tmp/config
+cp /tmp/config "$config"
+refused 18 'not supported' 'upper: writable layered images cannot'
+configure 19 "{\"dir\":\"/snapshots/1/fs\",\"targetDigest\":\"$digest\"}"
+refused 19 'not supported' 'lowers\[0\].targetDigest: a turboOCI'
+configure 20 "$base,$delta"
+sed 's,"resultFile":"[^"]*","resultFile":"relative.log",' "$config" >/tmp/config
+cp /tmp/config "$config"
+snapshotter_attach 20 "$config" || fail "attach: $(cat /tmp/snapshotter.20)"
+[ "$(cat "$snapshot/block/relative.log")" = success ] || fail "a relative result file"
+snapshotter_detach 20
+
+# Under load: SIGTERM, and kill -9, and another one.
+disk=$(cat /var/snapshots/1/block/backstore_mark)
+reads() {
+	while [ ! -e /tmp/enough ]; do
+		dd if="$disk" bs=64k iflag=direct 2>"/tmp/dd.$1" | cmp - /upper || { touch /tmp/wrong && return; }
+		echo >>"/tmp/rounds.$1"
+	done
+	touch "/tmp/done.$1"
+}
+for reader in 1 2; do
+	reads $reader &
+done
+for signal in TERM KILL TERM TERM KILL TERM; do
+	usleep 700000
+	kill_daemon $signal
+	usleep 200000
+	start_daemon
+	[ ! -e /tmp/wrong ] || fail "after SIG$signal: $(cat /tmp/dd.*)"
+done
+touch /tmp/enough
+wait_for test -e /tmp/done.1
+wait_for test -e /tmp/done.2
+[ ! -e /tmp/wrong ] || fail "wrong bytes: $(cat /tmp/dd.*)"
+! dmesg | grep -i -E 'I/O error|abort' || fail "the kernel noticed"
+echo 3 >/proc/sys/vm/drop_caches
+(cd /var/snapshots/1/block/mountpoint && sha256sum -c /sums) >/tmp/sums || fail "$(cat /tmp/sums)"
+ok "restarted 6 times under load: $(cat /tmp/rounds.* | wc -l) rounds of $(wc -c </upper) bytes"
+umount /var/snapshots/1/block/mountpoint
+snapshotter_detach 1 || fail "detach"
+kill_daemon TERM
