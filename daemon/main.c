@@ -336,11 +336,30 @@ static int say(const struct ovbd_options *o)
 	return EXIT_SUCCESS;
 }
 
+static int serve(struct ovbdd *d)
+{
+	struct ovbd_error err;
+	sigset_t signals;
+	int r;
+
+	start_log(d);
+	block_signals(&signals);
+	r = start(d, &err);
+	if (r < 0)
+		ovbd_log(OVBD_LOG_ERROR, "%s", err.msg);
+	else
+		run(d, &signals);
+	finish(d);
+	ovbd_log_files(NULL, NULL);
+	ovbd_log_file_close(d->log);
+	ovbd_log_file_close(d->audit);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	struct ovbdd d = {0};
 	struct ovbd_error err;
-	sigset_t signals;
 	int status, r = ovbd_options_parse(argc, argv, &d.said, &err);
 
 	d.options = d.said;
@@ -351,15 +370,8 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	status = say(&d.options);
-	if (status >= 0)
-		return status;
-	start_log(&d);
-	block_signals(&signals);
-	r = start(&d, &err);
-	if (r < 0)
-		ovbd_log(OVBD_LOG_ERROR, "%s", err.msg);
-	else
-		run(&d, &signals);
-	finish(&d);
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (status < 0)
+		status = serve(&d);
+	ovbd_options_free(&d.options);
+	return status;
 }

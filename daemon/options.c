@@ -283,3 +283,8 @@ int ovbd_options_load(const struct ovbd_options *said, struct ovbd_options *o,
 	*o = new;
 	return 0;
 }
+
+void ovbd_options_free(struct ovbd_options *o)
+{
+	json_decref(o->file);
+}

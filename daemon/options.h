@@ -50,6 +50,8 @@ int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct o
 int ovbd_options_load(const struct ovbd_options *said, struct ovbd_options *o,
                       struct ovbd_error *err);
 
+void ovbd_options_free(struct ovbd_options *o);
+
 extern const char ovbd_options_help[], ovbd_options_help_drop_in[];
 
 #endif
