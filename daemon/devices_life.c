@@ -147,6 +147,7 @@ int devices_open_transport(struct served *s, struct line *l, struct ovbd_device 
 		.id = s->spec->id,
 		.manager = s->all->files_dir,
 		.device = d,
+		.quick = !l->stand_in && (l->writable || !ovbd_image_is_remote(l->img)),
 		.nworkers = s->all->nworkers,
 		.ready = ready,
 		.named = was_named,

@@ -36,7 +36,7 @@ struct ovbd_request {
 struct ovbd_transport;
 struct ovbd_transport_ops {
 	const char *name;
-	/* Each worker has requests that no other can take, so all must run from the start. Otherwise
+	/* Not every worker can take every request, so all must run from the start. Otherwise
 	 * worker 0 does, and a higher one when those below it are all busy. */
 	bool own_queues;
 	/* Required. Blocks. The workers call it concurrently, each with its own number. 0: *ret is

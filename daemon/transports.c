@@ -15,6 +15,9 @@
 
 /* Best first. What a build does not have, CMake leaves out. */
 const struct ovbd_transport_kind *const ovbd_transport_kinds[] = {
+#ifdef OVBD_HAVE_UBLK
+	&ovbd_transport_kind_ublk,
+#endif
 	&ovbd_transport_kind_tcmu,       &ovbd_transport_kind_nbd,
 #ifdef OVBD_HAVE_FUSE
 	&ovbd_transport_kind_fuse,

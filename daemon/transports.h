@@ -16,6 +16,7 @@ struct ovbd_transport_open {
 	 * what an earlier open() returned, or NULL. */
 	const char *path;
 	struct ovbd_device *device; /* outlives the transport */
+	bool quick;                 /* no answer of the device waits for a network */
 	unsigned nworkers;          /* as for ovbd_serve() */
 	void (*ready)(void *arg);   /* see late */
 	/* If it is known only then where a late device is, and *ret_path is NULL: before ready(). */
@@ -117,5 +118,6 @@ extern const struct ovbd_transport_kind ovbd_transport_kind_tcmu;
 
 /* A TCMU disk that others have made: for ovbd_devices_adopt() only; the path is "/dev/uioN". */
 extern const struct ovbd_transport_kind ovbd_transport_kind_tcmu_adopted;
+extern const struct ovbd_transport_kind ovbd_transport_kind_ublk;
 
 #endif

@@ -4,7 +4,7 @@
  * done their part, so they are given by a thread of the transport's own, the keeper:
  *
  *   open       adds the disk, or claims one whose server is dead; starts the keeper
- *   keeper     START_DEV (or END_USER_RECOVERY), which waits for the workers' first next();
+ *   keeper     START_DEV (or END_USER_RECOVERY), which waits for the first next() of worker 0;
  *              ready(); waits for stop() or the last user; STOP_DEV; raises quit_fd
  *   workers    serve from their first next() until quit_fd, also while the disk is stopped: what
  *              was written, and is still in the kernel's cache, comes to them then
@@ -14,7 +14,7 @@
  * DEL_DEV waits for whoever holds /dev/ublkcN: the tables are unmapped and rings closed before it.
  * It also waits for who has the stopped disk open; that, this transport does not (ublk_delete).
  *
- * Deliberately absent: zero copy, devices of users who are not root.
+ * Deliberately absent: zero copy (of 6.15 and later), devices of users who are not root.
  */
 #include "daemon/ublk.h"
 
@@ -28,15 +28,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/auto.h"
 #include "daemon/ublk_impl.h"
 
-#define BUFFER_ALIGN 4096
-#define PAGE_SIZE    ((uint64_t)sysconf(_SC_PAGESIZE))
-#define CLAIM_MS     200 /* between looks whether the last user has gone */
+#define CLAIM_MS 200 /* between looks whether the last user has gone */
 
 struct ublk_transport {
 	struct ovbd_transport transport;
@@ -142,7 +139,8 @@ static int ublk_next(struct ovbd_transport *t, unsigned worker, struct ovbd_requ
 	int r;
 
 	assert(worker < u->nworkers);
-	r = ublk_worker_next(&u->workers[worker], ret, err);
+	r = worker == 0 ? ublk_queue_next(&u->disk, &u->workers[0], ret, err)
+	                : ublk_work_next(&u->disk, &u->workers[worker], ret);
 	if (r == -ESHUTDOWN && atomic_load(&u->dead) && u->code < 0) {
 		if (err)
 			*err = u->why;
@@ -154,7 +152,13 @@ static int ublk_next(struct ovbd_transport *t, unsigned worker, struct ovbd_requ
 static int ublk_complete(struct ovbd_transport *t, unsigned worker, const struct ovbd_request *rq,
                          int status)
 {
-	return ublk_worker_complete(&ublk_of(t)->workers[worker], rq, status);
+	struct ublk_transport *u = ublk_of(t);
+
+	if (worker == 0)
+		ublk_queue_complete(&u->disk, &u->workers[0], rq, status);
+	else
+		ublk_work_complete(&u->disk, &u->workers[worker], rq, status);
+	return 0;
 }
 
 static int ublk_detach(struct ovbd_transport *t, struct ovbd_error *err)
@@ -178,16 +182,6 @@ static void ublk_stop(struct ovbd_transport *t)
 	raise_event(u->wake_fd);
 }
 
-static void unmap_queues(struct ublk_transport *u)
-{
-	const size_t size = ublk_table_size(u->disk.info.queue_depth, PAGE_SIZE);
-
-	for (unsigned q = 0; u->disk.queues && q < u->disk.info.nr_hw_queues; q++)
-		if (u->disk.queues[q].table)
-			munmap(u->disk.queues[q].table, size);
-	free(u->disk.queues);
-}
-
 static void ublk_close(struct ovbd_transport *t)
 {
 	struct ublk_transport *u = ublk_of(t);
@@ -196,11 +190,9 @@ static void ublk_close(struct ovbd_transport *t)
 		ublk_stop(t);
 		pthread_join(u->keeper, NULL);
 	}
-	for (unsigned i = 0; i < u->nworkers; i++) {
-		ublk_worker_release(&u->workers[i]);
-		free(u->workers[i].buf);
-	}
-	unmap_queues(u);
+	ublk_queue_leave(&u->disk);
+	ublk_queue_release(&u->disk);
+	ublk_work_release(&u->disk);
 	if (u->disk.fd >= 0)
 		close(u->disk.fd);
 	if (u->added)
@@ -214,7 +206,17 @@ static void ublk_close(struct ovbd_transport *t)
 	free(u);
 }
 
-static const struct ovbd_transport_ops ublk_ops = {
+static const struct ovbd_transport_ops quick_ops = {
+	.name = "ublk",
+	.next = ublk_next,
+	.complete = ublk_complete,
+	.detach = ublk_detach,
+	.stop = ublk_stop,
+	.close = ublk_close,
+};
+
+/* Worker 0 serves nothing, so the others must be there. */
+static const struct ovbd_transport_ops slow_ops = {
 	.name = "ublk",
 	.own_queues = true,
 	.next = ublk_next,
@@ -238,23 +240,22 @@ static int allocate(const struct ovbd_ublk_params *p, struct ublk_transport **re
 	u = calloc(1, sizeof(*u) + p->nworkers * sizeof(u->workers[0]));
 	if (!u)
 		return -ENOMEM;
-	u->transport.ops = &ublk_ops;
-	u->disk = (struct ublk_disk){.fd = -1, .quit_fd = -1, .size = p->size};
+	u->transport.ops = p->quick ? &quick_ops : &slow_ops;
+	u->disk = (struct ublk_disk){
+		.fd = -1,
+		.quit_fd = -1,
+		.answer_fd = -1,
+		.size = p->size,
+		.quick = p->quick,
+		.nworkers = p->nworkers,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.changed = PTHREAD_COND_INITIALIZER,
+	};
 	u->control_fd = -1;
 	u->read_only = p->read_only;
 	u->ready = p->ready;
 	u->arg = p->arg;
 	u->nworkers = p->nworkers;
-	for (unsigned i = 0; i < p->nworkers; i++) {
-		struct ublk_worker *w = &u->workers[i];
-
-		*w = (struct ublk_worker){.disk = &u->disk, .first = i, .step = p->nworkers};
-		w->buf = aligned_alloc(BUFFER_ALIGN, UBLK_MAX_IO);
-		if (!w->buf)
-			u->nworkers = i; /* the others have nothing to release */
-		if (!w->buf)
-			return -ENOMEM;
-	}
 	u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	u->disk.quit_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (u->wake_fd < 0 || u->disk.quit_fd < 0)
@@ -263,29 +264,14 @@ static int allocate(const struct ovbd_ublk_params *p, struct ublk_transport **re
 	return 0;
 }
 
-/* Opens /dev/ublkcN and maps the tables of its queues. */
-static int map_queues(struct ublk_transport *u)
+/* What needs the disk. */
+static int open_disk(struct ublk_transport *u)
 {
-	const struct ublk_dev_info *info = &u->disk.info;
-	const size_t size = ublk_table_size(info->queue_depth, PAGE_SIZE);
 	char path[OVBD_UBLK_PATH_SIZE];
 
-	snprintf(path, sizeof(path), "/dev/ublkc%" PRIu32, info->dev_id);
+	snprintf(path, sizeof(path), "/dev/ublkc%" PRIu32, u->disk.info.dev_id);
 	u->disk.fd = open(path, O_RDWR | O_CLOEXEC);
-	if (u->disk.fd < 0)
-		return -errno;
-	u->disk.queues = calloc(info->nr_hw_queues, sizeof(u->disk.queues[0]));
-	if (!u->disk.queues)
-		return -ENOMEM;
-	for (unsigned q = 0; q < info->nr_hw_queues; q++) {
-		void *table = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, u->disk.fd,
-		                   (off_t)ublk_table_offset((uint16_t)q, PAGE_SIZE));
-
-		if (table == MAP_FAILED)
-			return -errno;
-		u->disk.queues[q].table = table;
-	}
-	return 0;
+	return u->disk.fd < 0 ? -errno : ublk_work_init(&u->disk);
 }
 
 /* The keeper takes no signals: they are for the threads of whoever serves. */
@@ -335,7 +321,7 @@ int ovbd_ublk_open(const struct ovbd_ublk_params *p, char *ret_path, struct ovbd
 		return r;
 	u->added = !u->recovered;
 	snprintf(u->path, sizeof(u->path), "/dev/ublkb%" PRIu32, u->disk.info.dev_id);
-	r = map_queues(u);
+	r = open_disk(u);
 	if (r < 0)
 		return ovbd_fail_errno(err, r, "/dev/ublkc%" PRIu32, u->disk.info.dev_id);
 	r = start_keeper(u);

@@ -64,8 +64,8 @@ struct ublk_dev_info {
 	uint32_t dev_id;
 	int32_t ublksrv_pid;
 	uint32_t pad1;
-	uint64_t flags; /* UBLK_F_ */
-	uint64_t ublksrv_flags;
+	uint64_t flags;         /* UBLK_F_ */
+	uint64_t ublksrv_flags; /* the server's own; the driver only keeps it */
 	uint32_t owner_uid;
 	uint32_t owner_gid;
 	uint64_t reserved[2];

@@ -64,6 +64,16 @@ struct ovbd_image_params {
 int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
                     struct ovbd_image **ret, struct ovbd_error *err);
 
+/* Whether a read may have to wait for a network. */
+static inline bool ovbd_image_is_remote(const struct ovbd_image *img)
+{
+	bool remote = false;
+
+	for (size_t i = 0; i < img->nlayers; i++)
+		remote |= img->layers[i].http != NULL;
+	return remote;
+}
+
 /* NULL is fine. */
 void ovbd_image_close(struct ovbd_image *take_img);
 

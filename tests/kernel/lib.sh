@@ -7,6 +7,7 @@
 #   $with_fio                    run-vm's options for guest/fio-verify.sh
 #   guest SCRIPT OPTION...       runs tests/kernel/guest/SCRIPT there, with $ovbd, and with what is
 #                                in ./files in the guest's /; the options are run-vm's
+#   daemon_kill TRANSPORT OPTION...   ovbdd killed under fio: guest/daemon-kill.sh, for $KILL_SECONDS
 . "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
 . "$OVBD_SOURCE/tests/kernel/kernel.sh"
 
@@ -50,4 +51,12 @@ guest() {
 		"$OVBD_SOURCE/tests/kernel/run-vm" -k "$kernel_image" -R "$kernel_root" -b "$ovbd" \
 		-f files -f "$OVBD_SOURCE/tests/kernel/guest" "$@" \
 		"$OVBD_SOURCE/tests/kernel/guest/$script"
+}
+
+daemon_kill() {
+	seconds=${KILL_SECONDS:-12}
+	echo "$1 $seconds" >files/kill
+	shift
+	# shellcheck disable=SC2086 # several words
+	guest daemon-kill.sh $with_fio -t $((seconds * 4 + 200)) -b "$OVBD_BUILD/daemon/ovbdd" "$@"
 }
