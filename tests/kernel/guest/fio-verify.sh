@@ -43,7 +43,7 @@ fio_verify() {
 }
 
 fio_write() {
-	fio_run "filling $1" "$1" --name=fill --rw=write --bs=64k --verify_interval=512 --do_verify=0
+	fio_run "filling $1" "$1" --direct=0 --name=fill --rw=write --bs=64k --verify_interval=512 --do_verify=0
 }
 
 fio_read() {
