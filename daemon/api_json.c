@@ -81,10 +81,26 @@ json_t *ovbd_api_json_device(const struct ovbd_device_view *v)
 	return d;
 }
 
+/* What to do about what runs out, whoever noticed it; "" for all else. */
+static const char *advice(int code)
+{
+	switch (-code) {
+	case EMFILE:
+		return "; let ovbdd open more files (LimitNOFILE= of its unit)";
+	case ENFILE:
+		return "; let this host open more files (sysctl fs.file-max)";
+	case ENOSPC:
+	case EDQUOT:
+		return "; make room there";
+	default:
+		return "";
+	}
+}
+
 json_t *ovbd_api_json_error(int code, const char *message)
 {
 	const char *name = strerrorname_np(-code);
-	json_t *text = json_string(message);
+	json_t *text = json_sprintf("%s%s", message, advice(code));
 
 	if (!text) /* a name that is no UTF-8 */
 		text = json_string(strerror(-code));

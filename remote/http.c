@@ -73,15 +73,17 @@ static void sleep_until(uint64_t ms)
 static int tell(const struct http_blob *h, const struct http_want *w, const struct http_got *got,
                 unsigned nattempts, uint64_t took_ms, struct ovbd_error *err)
 {
+	const char *who = "; who may read it puts user and password into the URL";
 	char attempts[64] = "";
 
 	if (nattempts > 1)
 		snprintf(attempts, sizeof(attempts),
 		         "; gave up after %u attempts in %" PRIu64 ".%" PRIu64 " s", nattempts,
 		         took_ms / 1000, took_ms % 1000 / 100);
-	return ovbd_fail(err, got->verdict.code, "%s: bytes %" PRIu64 "-%" PRIu64 ": %s%s%s%s",
+	return ovbd_fail(err, got->verdict.code, "%s: bytes %" PRIu64 "-%" PRIu64 ": %s%s%s%s%s",
 	                 h->shown, w->off, w->off + w->len - 1, got->verdict.text,
-	                 got->where[0] ? ", after a redirect to " : "", got->where, attempts);
+	                 got->where[0] ? ", after a redirect to " : "", got->where, attempts,
+	                 got->verdict.code == -EACCES ? who : "");
 }
 
 /* How long to wait after the n-th attempt, < 0: give up. */

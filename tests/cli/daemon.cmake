@@ -10,7 +10,8 @@ foreach(
   nbd
   restart
   shared
-  storm)
+  storm
+  troubles)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 

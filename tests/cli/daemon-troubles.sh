@@ -1,0 +1,191 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Every message in docs/troubleshooting.md is really said, and no failure made here is missing there.
+. "${OVBD_SOURCE:?}/tests/lib/daemon.sh"
+
+command -v python3 >/dev/null || skip "python3 is not installed"
+command -v setpriv >/dev/null || skip "setpriv is not installed"
+
+# fails COMMAND...: it fails, and what it says goes into "said". Nothing may hang.
+fails() {
+	s=0
+	timeout 60 "$@" >out 2>err || s=$?
+	[ $s != 0 ] || fail "no failure: $*"
+	[ $s != 124 ] || fail "hangs: $*"
+	cat err >>said
+}
+# cannot WHY WORDS: this host cannot produce the row that has WORDS.
+cannot() {
+	echo "not produced here ($1): $2"
+	echo "$2" >>cannot
+}
+: >cannot
+attach_fails() {
+	fails "$ovbd" attach "$@"
+}
+chmod 755 "$tmp"
+cp "$ovbd" . # the build may be where only root can go
+random 1000000 image
+"$ovbd" convert -q image layer
+head -c 2000 layer >short
+cp layer damaged
+printf XXXX | dd of=damaged bs=1 seek=20000 conv=notrunc 2>/dev/null
+truncate -s 1M blocks
+: >empty
+mkdir www
+cp image layer www/
+mkfifo hold
+exec 7<>hold # the web server ends when nobody has it open
+python3 "$OVBD_SOURCE/tests/lib/range-server.py" www <hold >port 2>/dev/null &
+pids="$pids $!"
+wait_for test -s port
+port=$(cat port)
+url=http://127.0.0.1:$port
+
+# --- the daemon
+fails "$ovbd" list
+fails "$ovbdd" --state-dir "$tmp/none/x"
+echo '{"workers": 0}' >config
+fails "$ovbdd" --config config
+echo '{"workers": 1,}' >config
+fails "$ovbdd" --config config
+echo '{"worker": 1}' >config
+fails "$ovbdd" --config config
+fails "$ovbdd" --config
+fails "$ovbdd" --tapes
+fails "$ovbdd" --state-dir "$tmp/other" --socket "$tmp/image"
+start_daemon
+fails "$ovbdd" --state-dir "$tmp/state"
+fails "$ovbdd" --state-dir "$tmp/other" --socket "$OVBD_SOCKET"
+chmod 600 "$OVBD_SOCKET"
+fails setpriv --reuid 65534 --regid 65534 --clear-groups ./ovbd list
+
+# --- attaching
+attach_fails nothing
+"$ovbd" attach --id a --path "$tmp/a" image >/dev/null
+attach_fails --id a layer
+attach_fails --id ../x image
+attach_fails --path "$tmp/image" image
+attach_fails --path "$tmp/www" image
+attach_fails --path "$tmp/none/x" image
+attach_fails -t tape image
+attach_fails -t fuse --rw image
+attach_fails --rw --path "$tmp/x" image
+attach_fails -t nbd image
+attach_fails -t nbd empty
+attach_fails -t nbd --path "$tmp/x" image
+attach_fails --rw image layer
+"$ovbd" doctor --output=json >doctor.json
+if grep -q '"nbd": true' doctor.json; then
+	cannot "the module is loaded" 'modprobe nbd'
+else
+	attach_fails -t nbd blocks
+fi
+
+# --- images
+printf '{ "lowers": [\n {"file": "x"\n} }' >bad.json
+attach_fails -f image bad.json
+echo '{ "lowers": [ {"file": 3 } ] }' >bad.json
+attach_fails -f image bad.json
+attach_fails short
+path=$("$ovbd" attach --id damaged damaged)
+! cat "$path" >/dev/null 2>&1 || fail "damage that nobody sees"
+"$ovbd" status damaged | sed -n 's/^error  *//p' >>said
+fails "$ovbd" check damaged
+digest=sha256:$(sha256sum <layer | cut -d' ' -f1)
+cp layer "www/$digest"
+echo "{\"repoBlobUrl\": \"$url\", \"lowers\": [{\"digest\": \"$digest\", \"size\": 5}]}" >bad.json
+attach_fails -f image bad.json
+attach_fails http://127.0.0.1:1/x
+attach_fails http://nowhere.invalid/x
+attach_fails "$url/none"
+for status in 401 403 429 503; do
+	attach_fails "$url/~status=$status/image"
+done
+attach_fails "$url/~norange/image"
+"$ovbd" attach "$url/~mute/image" 2>mute_said &
+mute=$!
+"$ovbd" attach -f raw --id slow "$url/~mute/image" 2>err2 &
+waiting=$!
+wait_for is_in_state slow opening
+"$ovbd" detach slow
+wait $waiting && fail "attached though it was detached"
+cat err2 >>said
+
+# --- detaching
+exec 5<a
+fails "$ovbd" detach a
+exec 5<&-
+fails "$ovbd" detach x
+loop=$(losetup -f --show -r blocks 2>/dev/null) && losetup -d "$loop"
+if [ -n "$loop" ]; then
+	mkfs.ext4 -q -F blocks 2>/dev/null
+	mkdir mnt
+	"$ovbd" attach -t fuse --id mounted --path "$tmp/mounted" blocks >/dev/null
+	mount -o loop,ro,noload mounted mnt
+	fails "$ovbd" detach mounted
+	umount mnt
+else
+	cannot "no loop devices" 'in use by /dev/loop'
+fi
+
+# --- serving
+fails "$ovbd" serve --nbd "127.0.0.1:$port" image
+"$ovbd" attach -t nbd-socket --id n image >/dev/null
+fails "$ovbd" serve --nbd state/n.nbd image
+fails "$ovbd" serve --fuse a image
+fails "$ovbd" serve --fuse
+
+# --- what has ended, or does not answer
+wait $mute && fail "attached to a mute server"
+cat mute_said >>said
+kill -STOP "$daemon"
+"$ovbd" doctor | sed -n 's/^fail  daemon *//p' >>said
+"$ovbd" list 2>>said &
+waiting=$!
+sleep 0.3
+kill -KILL "$daemon"
+wait $waiting && fail "an answer of the dead"
+wait_for not is_running "$daemon"
+
+# --- what runs out
+mkdir full
+mount -t tmpfs -o size=64k,nr_inodes=64 none full
+"$ovbdd" --state-dir "$tmp/full" 2>full.log &
+pids="$pids $!"
+wait_for grep -q ready: full.log
+dd if=/dev/zero of=full/fill bs=4k 2>/dev/null || :
+OVBD_SOCKET=full/ovbdd.sock attach_fails image
+prlimit --nofile=24 "$ovbdd" --state-dir "$tmp/few" 2>few.log &
+pids="$pids $!"
+wait_for grep -q ready: few.log
+for i in 1 2 3 4 5 6 7 8; do
+	OVBD_SOCKET=few/ovbdd.sock "$ovbd" attach --id "f$i" image >/dev/null 2>>said || :
+done
+
+python3 - "$OVBD_SOURCE" said <<'EOF' || fail "docs/troubleshooting.md and what is said differ"
+import re, sys
+source, said = sys.argv[1:]
+lines = [re.sub(r"^(ovbd: \w+: |\S+ ovbdd: error: )", "", l.rstrip("\n")) for l in open(said)]
+# the doctor's are produced by the unit test's hosts, from the same sentences
+doctor = "".join(open(f"{source}/tools/{name}").read() for name in
+                 ("doctor.c", "doctor_host.c", "doctor_transports.c"))
+doctor = re.sub(r'"\s*\n\s*"', "", doctor)
+cannot = [line.rstrip("\n") for line in open("cannot")]
+rows = re.findall(r"^\| `(.+?)` \|", open(f"{source}/docs/troubleshooting.md").read(), re.M)
+assert len(rows) > 40, len(rows)
+matched, bad = set(), 0
+for row in rows:
+    parts = [re.escape(p) for p in row.split("…")]
+    found = [l for l in lines if re.search("^" + ".*".join(parts) + "$", l)]
+    matched.update(found)
+    if not found and not re.search(".*".join(parts), doctor) and not any(w in row for w in cannot):
+        print("nothing says:", row)
+        bad += 1
+for line in lines:
+    if line and line not in matched and not line.startswith("Try 'ovbd"):
+        print("not in the table:", line)
+        bad += 1
+print(f"ok: {len(rows)} rows, {len(set(lines))} different messages")
+sys.exit(bad > 0)
+EOF
