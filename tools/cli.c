@@ -88,6 +88,14 @@ int ovbd_cli_usage(struct ovbd_cli *c, const char *fmt, ...)
 	return c->status;
 }
 
+int ovbd_cli_at_most(struct ovbd_cli *c, size_t n)
+{
+	if (c->noperands <= n)
+		return 0;
+	ovbd_cli_usage(c, "unexpected word '%s'", c->operands[n]);
+	return -1;
+}
+
 int ovbd_cli_fail(const struct ovbd_cli *c, int code, bool remote, const struct ovbd_error *err)
 {
 	if (ovbd_interrupted()) {

@@ -89,6 +89,9 @@ extern const struct ovbd_option ovbd_common_options[];
  * verb shall return c->status; what there is to say has been said. */
 int ovbd_cli_next(struct ovbd_cli *c);
 
+/* 0 if there are at most n operands; else -1, the first one too many has been told. */
+int ovbd_cli_at_most(struct ovbd_cli *c, size_t n);
+
 /* A mistake in how the verb was called: tells it and where help is; returns OVBD_EXIT_USAGE. */
 int ovbd_cli_usage(struct ovbd_cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

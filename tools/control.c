@@ -170,3 +170,16 @@ char *ovbd_control_considered(const json_t *device, size_t i)
 		return NULL;
 	return text;
 }
+
+int ovbd_control_parse(struct ovbd_cli *c, size_t noperands, struct ovbd_control_options *ret)
+{
+	int id;
+
+	*ret = (struct ovbd_control_options){0};
+	while ((id = ovbd_cli_next(c)) > 0)
+		if (id == OVBD_OPTION_SOCKET)
+			ret->socket = c->value;
+		else if (ovbd_json_wanted(c, c->value, &ret->json) < 0)
+			return -1;
+	return id < 0 ? -1 : ovbd_cli_at_most(c, noperands);
+}

@@ -37,6 +37,15 @@ char *ovbd_control_text(const json_t *object, const char *key);
  * freed, at i of an answer; NULL after the last. */
 char *ovbd_control_considered(const json_t *device, size_t i);
 
+/* The options of a verb that has no others, and at most noperands operands. 0, or -1: it shall return
+ * c->status. */
+struct ovbd_control_options {
+	const char *socket;
+	bool json;
+};
+
+int ovbd_control_parse(struct ovbd_cli *c, size_t noperands, struct ovbd_control_options *ret);
+
 static inline void ovbd_control_releasep(json_t **v)
 {
 	json_decref(*v);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/interrupt.h"
+#include "tools/json.h"
 #include "tools/size.h"
 
 #define CONFIG_MAX (1u << 20)
@@ -77,4 +79,25 @@ int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *
 	ovbd_cli_usage(c, "unknown format '%s': there are auto, raw, lsmt, zfile, ovbd and image",
 	               value);
 	return -1;
+}
+
+int ovbd_source_from_cli(struct ovbd_cli *c, struct ovbd_image **ret, bool *ret_json)
+{
+	enum ovbd_format format = OVBD_FORMAT_AUTO;
+	int id;
+
+	*ret_json = false;
+	while ((id = ovbd_cli_next(c)) > 0)
+		if (id == 'f' && ovbd_source_format(c, c->value, &format) < 0)
+			return -1;
+		else if (id == OVBD_OPTION_OUTPUT && ovbd_json_wanted(c, c->value, ret_json) < 0)
+			return -1;
+	if (id < 0)
+		return -1;
+	if (c->noperands == 0) {
+		ovbd_cli_usage(c, "SRC is missing");
+		return -1;
+	}
+	ovbd_interrupt_catch();
+	return ovbd_source_open(c, c->operands, c->noperands, format, ret, &c->status) < 0 ? -1 : 0;
 }

@@ -11,6 +11,10 @@
 int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t n,
                      enum ovbd_format f, struct ovbd_image **ret, int *ret_status);
 
+/* For a verb whose options are --format and --output, and whose operands are one image: parses them
+ * and opens it; from then on an interrupt is heeded. 0, or -1: it shall return c->status. */
+int ovbd_source_from_cli(struct ovbd_cli *c, struct ovbd_image **ret, bool *ret_json);
+
 /* Whether any layer of img is remote. */
 bool ovbd_source_is_remote(const struct ovbd_image *img);
 

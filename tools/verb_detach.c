@@ -80,10 +80,8 @@ static int run_drain(struct ovbd_cli *c)
 {
 	struct arguments a;
 
-	if (parse(c, &a) < 0)
+	if (parse(c, &a) < 0 || ovbd_cli_at_most(c, 0) < 0)
 		return c->status;
-	if (c->noperands > 0)
-		return ovbd_cli_usage(c, "unexpected word '%s'", c->operands[0]);
 	return ask(c, &a, "POST", "/v1/drain", "");
 }
 

@@ -148,24 +148,15 @@ static void look(const char *socket, struct ovbd_report *ret)
 
 static int run(struct ovbd_cli *c)
 {
+	struct ovbd_control_options a;
 	struct ovbd_report report;
-	const char *socket = NULL;
-	bool json = false;
 	char names[64];
-	int id;
 
-	while ((id = ovbd_cli_next(c)) > 0)
-		if (id == OVBD_OPTION_SOCKET)
-			socket = c->value;
-		else if (ovbd_json_wanted(c, c->value, &json) < 0)
-			return c->status;
-	if (id < 0)
+	if (ovbd_control_parse(c, 0, &a) < 0)
 		return c->status;
-	if (c->noperands > 0)
-		return ovbd_cli_usage(c, "unexpected word '%s'", c->operands[0]);
-	look(socket, &report);
+	look(a.socket, &report);
 	usable_names(&report, names, sizeof(names));
-	if (json)
+	if (a.json)
 		ovbd_json_print(json_of(&report, names[0] != '\0'));
 	else if (!c->quiet)
 		print_human(&report, names);

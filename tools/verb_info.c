@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "tools/info.h"
-#include "tools/interrupt.h"
 #include "tools/source.h"
 #include "tools/text.h"
 #include "tools/verbs.h"
@@ -81,23 +80,10 @@ struct ovbd_info_sizes ovbd_info_sizes(const struct ovbd_image *img)
 static int run(struct ovbd_cli *c)
 {
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
-	enum ovbd_format format = OVBD_FORMAT_AUTO;
 	bool json = false;
-	int id, status;
 
-	while ((id = ovbd_cli_next(c)) > 0) {
-		if (id == 'f' && ovbd_source_format(c, c->value, &format) < 0)
-			return c->status;
-		if (id == OVBD_OPTION_OUTPUT && ovbd_json_wanted(c, c->value, &json) < 0)
-			return c->status;
-	}
-	if (id < 0)
+	if (ovbd_source_from_cli(c, &img, &json) < 0)
 		return c->status;
-	if (c->noperands == 0)
-		return ovbd_cli_usage(c, "SRC is missing");
-	ovbd_interrupt_catch();
-	if (ovbd_source_open(c, c->operands, c->noperands, format, &img, &status) < 0)
-		return status;
 	if (json)
 		ovbd_json_print(ovbd_info_json(img));
 	else

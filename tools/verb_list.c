@@ -19,24 +19,6 @@ static const struct ovbd_option reload_options[] = {
 	{0},
 };
 
-struct arguments {
-	const char *socket;
-	bool json;
-};
-
-static int parse(struct ovbd_cli *c, struct arguments *a)
-{
-	int id;
-
-	*a = (struct arguments){0};
-	while ((id = ovbd_cli_next(c)) > 0)
-		if (id == OVBD_OPTION_SOCKET)
-			a->socket = c->value;
-		else if (ovbd_json_wanted(c, c->value, &a->json) < 0)
-			return -1;
-	return id;
-}
-
 static uint64_t number(const json_t *object, const char *key)
 {
 	const json_int_t v = json_integer_value(json_object_get(object, key));
@@ -59,14 +41,12 @@ static void print_line(const json_t *d)
 
 static int run_list(struct ovbd_cli *c)
 {
-	struct arguments a;
+	struct ovbd_control_options a;
 	json_t *answer;
 	int status;
 
-	if (parse(c, &a) < 0)
+	if (ovbd_control_parse(c, 0, &a) < 0)
 		return c->status;
-	if (c->noperands > 0)
-		return ovbd_cli_usage(c, "unexpected word '%s'", c->operands[0]);
 	if (ovbd_control_ask(c, a.socket, "GET", "/v1/devices", NULL, &answer, &status) < 0)
 		return status;
 	if (a.json) {
@@ -169,14 +149,12 @@ static void print_daemon(const json_t *answer)
 static int run_status(struct ovbd_cli *c)
 {
 	AUTO_FREE char *path = NULL;
-	struct arguments a;
+	struct ovbd_control_options a;
 	json_t *answer;
 	int status;
 
-	if (parse(c, &a) < 0)
+	if (ovbd_control_parse(c, 1, &a) < 0)
 		return c->status;
-	if (c->noperands > 1)
-		return ovbd_cli_usage(c, "unexpected word '%s'", c->operands[1]);
 	if (c->noperands == 1)
 		path = ovbd_control_path("/v1/devices", c->operands[0], false, false);
 	else
@@ -201,14 +179,12 @@ static int run_status(struct ovbd_cli *c)
 
 static int run_reload(struct ovbd_cli *c)
 {
-	struct arguments a;
+	struct ovbd_control_options a;
 	json_t *answer;
 	int status;
 
-	if (parse(c, &a) < 0)
+	if (ovbd_control_parse(c, 0, &a) < 0)
 		return c->status;
-	if (c->noperands > 0)
-		return ovbd_cli_usage(c, "unexpected word '%s'", c->operands[0]);
 	if (ovbd_control_ask(c, a.socket, "POST", "/v1/reload", NULL, &answer, &status) < 0)
 		return status;
 	json_decref(answer);

@@ -104,24 +104,12 @@ static int print_map(const struct ovbd_image *img, bool json, struct ovbd_error 
 static int run(struct ovbd_cli *c)
 {
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
-	enum ovbd_format format = OVBD_FORMAT_AUTO;
 	struct ovbd_error err;
 	bool json = false;
-	int id, r, status;
+	int r;
 
-	while ((id = ovbd_cli_next(c)) > 0) {
-		if (id == 'f' && ovbd_source_format(c, c->value, &format) < 0)
-			return c->status;
-		if (id == OVBD_OPTION_OUTPUT && ovbd_json_wanted(c, c->value, &json) < 0)
-			return c->status;
-	}
-	if (id < 0)
+	if (ovbd_source_from_cli(c, &img, &json) < 0)
 		return c->status;
-	if (c->noperands == 0)
-		return ovbd_cli_usage(c, "SRC is missing");
-	ovbd_interrupt_catch();
-	if (ovbd_source_open(c, c->operands, c->noperands, format, &img, &status) < 0)
-		return status;
 	r = print_map(img, json, &err);
 	return r < 0 ? ovbd_cli_fail(c, r, ovbd_source_is_remote(img), &err) : OVBD_EXIT_OK;
 }
