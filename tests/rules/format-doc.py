@@ -63,14 +63,18 @@ def check_table(doc, rows, known):
             complain(f"{where}: is at {off} here, but at {known[name]} in the code")
 
 
+# the documents whose constants are not those of a folder of the same name
+HEADERS = {"android-cow": ("ota/cow_format.h", "COW_OFF_")}
+
 for doc in sorted(glob.glob(os.path.join(root, "docs/format-*.md"))):
     name = os.path.basename(doc)[len("format-"):-len(".md")]
-    header = os.path.join(root, name, "format.h")
+    header, prefix = HEADERS.get(name, (f"{name}/format.h", f"{name.upper()}_OFF_"))
+    header = os.path.join(root, header)
     if not os.path.exists(header):
         continue
-    known = constants(header, f"{name.upper()}_OFF_")
+    known = constants(header, prefix)
     if not known:
-        complain(f"{header}: no constants {name.upper()}_OFF_*")
+        complain(f"{header}: no constants {prefix}*")
     shown = set()
     for rows in tables(doc):
         names = {row[3] for row in rows}

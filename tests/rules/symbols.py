@@ -9,7 +9,7 @@ import sys
 
 PREFIXES = {"zfile": ("zfile_",), "lsmt": ("lsmt_",), "image": ("tar_",), "remote": ("http_",),
             "daemon": ("confine_", "devices_", "fuse_", "genl_", "metrics_", "nbd_", "serve_", "ublk_"),
-            "ota": (), "oci": (), "base": ()}
+            "ota": ("cow_",), "oci": (), "base": ()}
 
 build = os.environ["OVBD_BUILD"]
 bad = 0

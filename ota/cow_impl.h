@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to ota/cow*.c. Opening goes through these:
+ *
+ *     cow.c          which parser; then checks, orders and indexes the list
+ *     cow_parse1.c   1.0 A, S, B: an array of operations at the end
+ *     cow_parse2.c   1.0 C, D, E and 2.0: a log of operations and data, in clusters or not
+ *     cow_parse3.c   3.0: tables
+ *     cow_list.c     the list they fill: what makes a valid operation
+ *     cow_order.c    the order of merging, and the index by block
+ *     cow_scratch.c  what a merge that was cut short has left
+ *
+ * and reading through cow_view.c and cow_codec.c.
+ */
+#ifndef OVBD_OTA_COW_IMPL_H
+#define OVBD_OTA_COW_IMPL_H
+
+#include "ota/cow.h"
+#include "ota/cow_format.h"
+
+struct ovbd_cow {
+	struct ovbd_blob *blob; /* owned */
+	struct cow_header h;
+	struct ovbd_cow_info info;
+	struct ovbd_cow_op *ops;
+	uint32_t n, capacity;
+	uint32_t *order;    /* numbers of operations */
+	uint64_t *by_block; /* block << 32 | number, of those that a read may meet, ascending */
+	uint32_t nby_block;
+	uint32_t *sequence; /* while it is opened: info.nsequence blocks */
+};
+
+/* ---- reading the file from front to back, in pieces ---- */
+
+#define COW_PIECE 65536u
+
+struct cow_window {
+	struct ovbd_blob *blob;
+	uint64_t off;
+	size_t len;
+	uint8_t buf[COW_PIECE];
+};
+
+/* *ret: n <= COW_PIECE bytes at off, valid until the next call. */
+int cow_window_get(struct cow_window *w, uint64_t off, size_t n, const uint8_t **ret,
+                   struct ovbd_error *err);
+
+/* ---- the list ---- */
+
+/* Room for n operations; a promise that fewer will not be regretted, so n is bounded by the file. */
+int cow_list_reserve(struct ovbd_cow *c, uint64_t n, struct ovbd_error *err);
+
+/* Adds what slot s says, if it is valid; its data are at data_off. The sentence says which of the
+ * file's operations it is: number. */
+int cow_list_add(struct ovbd_cow *c, const struct cow_slot *s, uint64_t number, uint64_t data_off,
+                 struct ovbd_error *err);
+
+/* Forgets all behind the first n. */
+void cow_list_cut(struct ovbd_cow *c, uint32_t n);
+
+/* Adds n blocks to c->sequence, from the file at off. */
+int cow_list_sequence(struct ovbd_cow *c, uint64_t off, uint64_t n, struct ovbd_error *err);
+
+/* ---- the parsers: fill the list ---- */
+
+int cow_parse1(struct ovbd_cow *c, struct ovbd_error *err);
+int cow_parse2(struct ovbd_cow *c, const struct ovbd_cow_params *p, struct ovbd_error *err);
+int cow_parse3(struct ovbd_cow *c, const struct ovbd_cow_params *p, struct ovbd_error *err);
+
+/* ---- and what is made of it ---- */
+
+/* Takes out duplicates, makes c->order and c->by_block. */
+int cow_order(struct ovbd_cow *c, struct ovbd_error *err);
+
+/* The number of the operation that is to be read for block, from by_block; UINT32_MAX: none.
+ * *ret_next: the first block from there on that another operation has, or UINT64_MAX. */
+uint32_t cow_find(const struct ovbd_cow *c, uint64_t block, uint64_t *ret_next);
+
+/* Has the blocks of a group that was being merged read from the scratch area. */
+int cow_scratch_apply(struct ovbd_cow *c, struct ovbd_error *err);
+
+/* ---- the codecs ---- */
+
+struct cow_codec; /* contexts; used by one thread at a time */
+
+int cow_codec_create(enum ovbd_cow_algorithm a, struct cow_codec **ret, struct ovbd_error *err);
+void cow_codec_free(struct cow_codec *take_c); /* NULL is fine */
+
+/* 0, or -EBADMSG: in does not decompress to exactly out_len bytes. */
+int cow_codec_decompress(struct cow_codec *c, const void *in, size_t in_len, void *out,
+                         size_t out_len);
+
+const char *cow_algorithm_name(enum ovbd_cow_algorithm a);
+
+#endif

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * COW files written by Android's own tools, and what has been done to them: each reads, over its
+ * base, as its manifest says, or is refused with its own sentence.
+ */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "ota/cow.h"
+
+static char dir[512];
+
+struct bytes {
+	uint8_t *p;
+	size_t len;
+};
+
+/* A file below dir, or the same with .gz behind. */
+static struct bytes load(const char *name)
+{
+	char path[1024];
+	struct bytes all = {.len = 0};
+	size_t cap = 16u << 20;
+	gzFile f;
+	int n;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = gzopen(path, "rb"); /* also reads what is not compressed */
+	if (!f) {
+		snprintf(path, sizeof(path), "%s/%s.gz", dir, name);
+		f = gzopen(path, "rb");
+	}
+	if (!f)
+		fail_msg("%s: not there", path);
+	all.p = malloc(cap);
+	assert_non_null(all.p);
+	while ((n = gzread(f, all.p + all.len, (unsigned)(cap - all.len))) > 0)
+		all.len += (size_t)n;
+	assert_int_equal(n, 0);
+	assert_true(all.len < cap);
+	gzclose(f);
+	return all;
+}
+
+/* "X" or "X+Y.delta". */
+static struct bytes load_base(const char *name)
+{
+	char first[256];
+	const char *plus = strchr(name, '+');
+	struct bytes base, delta;
+
+	snprintf(first, sizeof(first), "%.*s", plus ? (int)(plus - name) : 255, name);
+	base = load(first);
+	if (!plus)
+		return base;
+	delta = load(plus + 1);
+	for (size_t at = 0; at + 4100 <= delta.len; at += 4100) {
+		const size_t off = (size_t)ovbd_get_le32(delta.p + at) * 4096;
+
+		assert_true(off + 4096 <= base.len);
+		memcpy(base.p + off, delta.p + at + 4, 4096);
+	}
+	free(delta.p);
+	return base;
+}
+
+static void sha256(const void *p, size_t len, char ret[65])
+{
+	uint8_t raw[EVP_MAX_MD_SIZE];
+
+	assert_int_equal(EVP_Digest(p, len, raw, NULL, EVP_sha256(), NULL), 1);
+	for (size_t i = 0; i < 32; i++)
+		snprintf(ret + 2 * i, 3, "%02x", raw[i]);
+}
+
+struct fixture {
+	char name[128], base[128], class[32], wanted[65];
+	struct bytes cow, old;
+};
+
+static int open_view(const struct fixture *f, const struct ovbd_cow_params *p,
+                     struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	struct ovbd_blob *b, *base;
+	struct ovbd_cow *c;
+	int r;
+
+	assert_int_equal(ovbd_blob_open_mem(f->cow.p, f->cow.len, &b, NULL), 0);
+	r = ovbd_cow_open(b, p, &c, err);
+	if (r < 0)
+		return r;
+	assert_int_equal(ovbd_blob_open_mem(f->old.p, f->old.len, &base, NULL), 0);
+	return ovbd_cow_view_open(c, base, ret, err);
+}
+
+/* All of it, in one read, and in steps that no block has: both fail, or both give the same. */
+static int read_all(struct ovbd_blob *b, uint8_t *buf, struct ovbd_error *err)
+{
+	uint8_t *steps = malloc((size_t)b->size);
+	int r, r2 = 0;
+
+	assert_non_null(steps);
+	r = ovbd_blob_pread(b, buf, (size_t)b->size, 0, err);
+	for (uint64_t off = 0; r2 == 0 && off < b->size; off += 2999)
+		r2 = ovbd_blob_pread(b, steps + off, (size_t)ovbd_min(2999, b->size - off), off,
+		                     err);
+	assert_int_equal(r, r2);
+	if (r == 0)
+		assert_memory_equal(buf, steps, b->size);
+	free(steps);
+	return r;
+}
+
+static void check_right(const struct fixture *f)
+{
+	AUTO_BLOB *b = NULL;
+	struct ovbd_error err = {""};
+	uint8_t *buf = malloc(f->old.len);
+	char has[65];
+
+	assert_non_null(buf);
+	if (open_view(f, NULL, &b, &err) < 0 || read_all(b, buf, &err) < 0)
+		fail_msg("%s: %s", f->name, err.msg);
+	assert_int_equal(b->size, f->old.len);
+	sha256(buf, f->old.len, has);
+	if (strcmp(has, f->wanted) != 0)
+		fail_msg("%s: reads as %s, not %s", f->name, has, f->wanted);
+	free(buf);
+}
+
+/* What is refused, and how. What is not here reads without an error: no reader can know better. */
+static const struct {
+	const char *name, *sentence;
+} refusals[] = {
+	{"x-trunc-7", "7 bytes are too few for a header"},
+	{"x-v2-trunc-mid", "no footer: after "},
+	{"x-v3-trunc-data", "its data end beyond the file"},
+	{"x-v3-trunc-ops", "operations at "},
+	{"x-magic", "does not begin with the magic"},
+	{"x-magic-swapped", "does not begin with the magic"},
+	{"x-major9", "version 9.0"},
+	{"x-major0", "version 0.0"},
+	{"x-minor1", "version 2.1"},
+	{"x-hs-ffff", "version 2.0 with a header of 65535 bytes"},
+	{"x-hs-10", "version 2.0 with a header of 10 bytes"},
+	{"x-hs-0", "version 3.0 with a header of 0 bytes"},
+	{"x-v2-footersize", "the size of the footer is 20, not 84"},
+	{"x-bs-huge", "the size of a block is 2147483648, not 4096"},
+	{"x-cluster-huge", "the next cluster is "},
+	{"x-v3-merged-huge", "1099511627776 operations are said to be merged, of "},
+	{"x-buffer-huge", "a scratch area of 4294963200 bytes"},
+	{"x-v2-badtype", "a type that does not exist"},
+	{"x-v2-type0", "no footer: after "},
+	{"x-v2-newblock-big", "its block is beyond 2^32"},
+	{"x-v2-source-big", "its source is beyond 2^48"},
+	{"x-v2-source-eof", "its data are not where they should be"},
+	{"x-v2-source-hdr", "its data are not where they should be"},
+	{"x-v2-source-other", "its data are not where they should be"},
+	{"x-v2-len0", "has no data"},
+	{"x-v2-lenffff", "operation"},
+	{"x-v2-comp9", "compressed by an algorithm that is not known"},
+	{"x-v2-compmix", "compressed by another algorithm"},
+	{"x-v2-comp0-one", "its data have not the length"},
+	{"x-v2-footer-numops", "the footer at "},
+	{"x-v2-cluster-jump", "the next cluster is 140737488355328 bytes on"},
+	{"x-v2-seq-missing", "names block 9, which no operation writes"},
+	{"x-v2-seq-len", "an order of merging of 7 bytes"},
+	{"x-v3-opcount-giant", "1099511627776 operations, where there is room for "},
+	{"x-v3-opcount-2p32", "4294967299 operations, where there is room for "},
+	{"x-v3-opcount-u32max", "4294967295 operations, where there is room for "},
+	{"x-v3-seqcount-giant", "1099511627776 entries of merge order"},
+	{"x-v3-seq-missing", "names block 9, which no operation writes"},
+	{"x-v3-seq-dup", "twice"},
+	{"x-v3-cf7", "a compression factor that does not exist"},
+	{"x-v3-cf-mismatch", "overlap"},
+	{"x-v3-type0", "a type that does not exist"},
+	{"x-v3-type15", "a type that does not exist"},
+	{"x-v3-alg9", "compression algorithm 9"},
+	{"x-v3-footersize", "the size of the footer is 84, not 0"},
+	{"x-hist-A-badsha-hdr", "blocks of 4097 bytes, not 4096"},
+	{"x-hist-A-badsha-ops", "the digest of its operations is wrong"},
+};
+
+static void check_corrupt(const struct fixture *f)
+{
+	AUTO_BLOB *b = NULL;
+	struct ovbd_error err = {""};
+	const char *sentence = NULL;
+	uint8_t *buf = malloc(f->old.len);
+	int r;
+
+	assert_non_null(buf);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (strcmp(f->name, refusals[i].name) == 0)
+			sentence = refusals[i].sentence;
+	r = open_view(f, NULL, &b, &err);
+	if (r == 0)
+		r = read_all(b, buf, &err);
+	if (sentence ? r == 0 || !strstr(err.msg, sentence) : r != 0)
+		fail_msg("%s: %d, %s", f->name, r, err.msg);
+	free(buf);
+}
+
+/* Its labels are a way in; without one it is not read, unless nobody can tell that it ends early. */
+static void check_unfinalised(const struct fixture *f)
+{
+	const struct ovbd_cow_params last = {.until = OVBD_COW_LAST_LABEL};
+	const struct ovbd_cow_params one = {.until = OVBD_COW_LABEL, .label = 1};
+	const struct ovbd_cow_params none = {.until = OVBD_COW_LABEL, .label = 77};
+	struct ovbd_error err = {""};
+	struct ovbd_blob *b;
+	uint8_t *buf = malloc(f->old.len), *early = malloc(f->old.len);
+	const bool v2 = strncmp(f->name, "v2", 2) == 0;
+
+	assert_non_null(buf);
+	assert_non_null(early);
+	if (v2) {
+		assert_int_equal(open_view(f, NULL, &b, &err), -EBADMSG);
+		assert_non_null(strstr(err.msg, "it can be read up to its last label, 2"));
+	}
+	assert_int_equal(open_view(f, &last, &b, &err), 0);
+	assert_int_equal(read_all(b, buf, &err), 0);
+	ovbd_blob_close(b);
+	assert_int_equal(open_view(f, &one, &b, &err), 0);
+	assert_int_equal(read_all(b, early, &err), 0);
+	ovbd_blob_close(b);
+	assert_memory_not_equal(buf, early, f->old.len);
+	assert_memory_not_equal(early, f->old.p, f->old.len);
+	assert_int_equal(open_view(f, &none, &b, &err), -ENOENT);
+	assert_non_null(strstr(err.msg, "no label 77"));
+	free(buf);
+	free(early);
+}
+
+/* Two operations on a block: the first counts, as in the merge. */
+static void check_ambiguous(const struct fixture *f)
+{
+	AUTO_BLOB *b = NULL;
+	struct ovbd_error err = {""};
+	struct ovbd_blob *mem;
+	struct ovbd_cow *c;
+	uint8_t *buf = malloc(f->old.len);
+
+	assert_non_null(buf);
+	assert_int_equal(ovbd_blob_open_mem(f->cow.p, f->cow.len, &mem, NULL), 0);
+	assert_int_equal(ovbd_cow_open(mem, NULL, &c, &err), 0);
+	assert_true(ovbd_cow_info(c)->nduplicates > 0);
+	ovbd_cow_close(c);
+	assert_int_equal(open_view(f, NULL, &b, &err), 0);
+	assert_int_equal(read_all(b, buf, &err), 0);
+	free(buf);
+}
+
+static bool check(const struct fixture *f)
+{
+	if (strcmp(f->class, "corrupt") == 0)
+		check_corrupt(f);
+	else if (strcmp(f->class, "unfinalised") == 0)
+		check_unfinalised(f);
+	else if (strcmp(f->class, "ambiguous") == 0)
+		check_ambiguous(f);
+	else
+		check_right(f);
+	return true;
+}
+
+/* One field, up to a tab; what is empty too. */
+static char *field(char **line)
+{
+	char *begin = *line, *tab = strchr(begin, '\t');
+
+	*line = tab ? tab + 1 : begin + strlen(begin);
+	if (tab)
+		*tab = 0;
+	return begin;
+}
+
+static void test_fixtures(void **state)
+{
+	char path[1024], *line = NULL;
+	size_t cap = 0, n = 0;
+	FILE *f;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/MANIFEST.tsv", dir);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_true(getline(&line, &cap, f) > 0); /* the columns' names */
+	while (getline(&line, &cap, f) > 0) {
+		struct fixture x = {.name = ""};
+		char *at = line, sha[65], file[160];
+
+		snprintf(x.name, sizeof(x.name), "%s", field(&at));
+		snprintf(sha, sizeof(sha), "%s", field(&at));
+		field(&at);
+		snprintf(x.base, sizeof(x.base), "%s", field(&at));
+		snprintf(x.class, sizeof(x.class), "%s", field(&at));
+		snprintf(x.wanted, sizeof(x.wanted), "%s", field(&at));
+		snprintf(file, sizeof(file), "%s.cow", x.name);
+		x.cow = load(file);
+		x.old = load_base(x.base);
+		sha256(x.cow.p, x.cow.len, path);
+		assert_string_equal(path, sha);
+		n += check(&x);
+		free(x.cow.p);
+		free(x.old.p);
+	}
+	free(line);
+	fclose(f);
+	assert_true(n > 90);
+	printf("%zu files\n", n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_fixtures)};
+	const char *fixtures = getenv("OVBD_FIXTURES");
+
+	snprintf(dir, sizeof(dir), "%s/android-cow", fixtures ? fixtures : "");
+	if (!fixtures || access(dir, R_OK) != 0) {
+		printf("skipped: %s is not there\n", dir);
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
