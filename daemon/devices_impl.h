@@ -16,7 +16,8 @@ struct served {
 	struct ovbd_spec *spec; /* constant while it is listed, but for its transport and path */
 	const struct ovbd_transport_kind *kind; /* NULL until chosen */
 	struct ovbd_serve_stats stats;
-	bool adopted; /* constant: the kernel keeps its state, and no file */
+	_Atomic bool quick; /* what is open needs no network */
+	bool adopted;       /* constant: the kernel keeps its state, and no file */
 
 	/* Guarded by all->lock. */
 	struct served *next; /* in the list, by id */
@@ -116,6 +117,7 @@ struct line {
 /* Its bytes: an image or a file. */
 int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err);
 struct ovbd_device *devices_line_device(struct line *l);
+bool devices_is_quick(const struct line *l); /* it needs no network */
 
 /* From here on what this thread does is seen by others, and who detaches waits for it; false if that
  * has been done already. */

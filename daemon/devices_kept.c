@@ -48,6 +48,7 @@ static void put_image(struct served *s, struct line *l, struct line *bytes)
 	l->read_only = bytes->read_only;
 	pthread_mutex_unlock(&s->all->lock);
 	ovbd_stand_in_fill(l->stand_in, devices_line_device(l));
+	atomic_store(&s->quick, devices_is_quick(l));
 }
 
 static int open_once(struct served *s, struct line *l, struct ovbd_error *err)
@@ -93,6 +94,7 @@ static int open_kept(struct served *s, uint64_t size, struct line *l, struct ovb
 {
 	int r = 0;
 
+	atomic_store(&s->quick, false);
 	if (!devices_enter(s))
 		r = ovbd_fail(err, -ECANCELED, "was detached before it was opened");
 	if (r == 0)

@@ -96,6 +96,11 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 	return 0;
 }
 
+bool devices_is_quick(const struct line *l)
+{
+	return l->writable || !ovbd_image_is_remote(l->img);
+}
+
 /* What the kernel has named is written down with its name, so that the next daemon finds it. */
 static int keep_path(struct served *s, const char *path, struct ovbd_error *err)
 {
@@ -147,7 +152,7 @@ int devices_open_transport(struct served *s, struct line *l, struct ovbd_device 
 		.id = s->spec->id,
 		.manager = s->all->files_dir,
 		.device = d,
-		.quick = !l->stand_in && (l->writable || !ovbd_image_is_remote(l->img)),
+		.quick = &s->quick,
 		.nworkers = s->all->nworkers,
 		.ready = ready,
 		.named = was_named,
@@ -251,6 +256,7 @@ static int serve_once(struct served *s, struct ovbd_error *err)
 
 	if (r == 0 && !devices_enter(s))
 		r = ovbd_fail(err, -ECANCELED, "was detached while its image was opened");
+	atomic_store(&s->quick, r == 0 && devices_is_quick(&l));
 	if (r == 0)
 		r = devices_open_transport(s, &l, devices_line_device(&l), devices_became_ready,
 		                           err);

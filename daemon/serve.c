@@ -97,8 +97,8 @@ static int answer(struct ovbd_device *d, const struct ovbd_request *rq, struct o
 	return ovbd_fail(err, -ENOTSUP, "request of an unknown kind %d", (int)rq->op);
 }
 
-/* One worker more, if there may be. 1: there may be another, 0: not, -errno. */
-static int start_worker(struct serve *s)
+/* One worker more, if there may be; if there is no thread to be had, the others do what they can. */
+static void start_worker(struct serve *s)
 {
 	int r = 0;
 
@@ -113,12 +113,9 @@ static int start_worker(struct serve *s)
 		if (r < 0)
 			atomic_fetch_sub(&s->nwaiting, 1);
 	}
-	if (r == 0)
-		r = !s->over && s->nstarted < s->p->nworkers;
-	if (r == 0)
+	if (s->over || s->nstarted == s->p->nworkers)
 		atomic_store_explicit(&s->complete, true, memory_order_relaxed);
 	pthread_mutex_unlock(&s->lock);
-	return r;
 }
 
 /* This worker waits for nothing now; somebody must, or will. */
@@ -126,7 +123,15 @@ static void leave_wait(struct serve *s)
 {
 	if (!atomic_load_explicit(&s->complete, memory_order_relaxed) &&
 	    atomic_fetch_sub(&s->nwaiting, 1) == 1)
-		start_worker(s); /* no thread to be had: the others do what they can */
+		start_worker(s);
+}
+
+static void starved(void *arg)
+{
+	struct serve *s = arg;
+
+	if (!atomic_load_explicit(&s->complete, memory_order_relaxed))
+		start_worker(s);
 }
 
 static void wait_again(struct serve *s)
@@ -198,20 +203,14 @@ int ovbd_serve(struct ovbd_transport *t, struct ovbd_device *d, const struct ovb
 	                  .lock = PTHREAD_MUTEX_INITIALIZER,
 	                  .nwaiting = 1,
 	                  .nstarted = 1};
-	struct ovbd_error why;
-	int r;
 
 	if (p->nworkers == 0)
 		return ovbd_fail(err, -EINVAL, "a server without workers");
 	if (!workers)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	do
-		r = t->ops->own_queues ? start_worker(&s) : 0;
-	while (r > 0);
-	if (r < 0)
-		end(&s, ovbd_fail_errno(&why, r, "starting the workers"), &why);
-	else
-		run_worker(&s, 0);
+	t->starved = starved;
+	t->starved_arg = &s;
+	run_worker(&s, 0);
 	for (unsigned i = 1; i < s.nstarted; i++) /* as one is over, no more are started */
 		pthread_join(workers[i].thread, NULL);
 	pthread_mutex_destroy(&s.lock);

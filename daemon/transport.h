@@ -36,11 +36,8 @@ struct ovbd_request {
 struct ovbd_transport;
 struct ovbd_transport_ops {
 	const char *name;
-	/* Not every worker can take every request, so all must run from the start. Otherwise
-	 * worker 0 does, and a higher one when those below it are all busy. */
-	bool own_queues;
-	/* Required. Blocks. The workers call it concurrently, each with its own number. 0: *ret is
-	 * filled, and within the device. -ESHUTDOWN: stop() was called or the other side has gone
+	/* Required. Blocks. The workers call it concurrently, each with its own number; worker 0 from
+	 * the start, a higher one once those below it were all busy. 0: *ret is filled, and within the device. -ESHUTDOWN: stop() was called or the other side has gone
 	 * away in good order. Any other: the device is dead. What is no request of the kinds
 	 * above, the transport answers itself. */
 	int (*next)(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
@@ -63,6 +60,10 @@ struct ovbd_transport_ops {
 /* The head of every implementation's own struct. */
 struct ovbd_transport {
 	const struct ovbd_transport_ops *ops;
+	/* Set while it is served; for a next() that waits though there are requests, which only others
+	 * can take: starts another worker, if there may be more. Any thread, but for close(). */
+	void (*starved)(void *arg);
+	void *starved_arg;
 };
 
 #endif

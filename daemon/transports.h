@@ -16,7 +16,7 @@ struct ovbd_transport_open {
 	 * what an earlier open() returned, or NULL. */
 	const char *path;
 	struct ovbd_device *device; /* outlives the transport */
-	bool quick;                 /* no answer of the device waits for a network */
+	const _Atomic bool *quick;  /* the same: no answer of the device waits for a network, now */
 	unsigned nworkers;          /* as for ovbd_serve() */
 	void (*ready)(void *arg);   /* see late */
 	/* If it is known only then where a late device is, and *ret_path is NULL: before ready(). */

@@ -206,19 +206,8 @@ static void ublk_close(struct ovbd_transport *t)
 	free(u);
 }
 
-static const struct ovbd_transport_ops quick_ops = {
+static const struct ovbd_transport_ops ublk_ops = {
 	.name = "ublk",
-	.next = ublk_next,
-	.complete = ublk_complete,
-	.detach = ublk_detach,
-	.stop = ublk_stop,
-	.close = ublk_close,
-};
-
-/* Worker 0 serves nothing, so the others must be there. */
-static const struct ovbd_transport_ops slow_ops = {
-	.name = "ublk",
-	.own_queues = true,
 	.next = ublk_next,
 	.complete = ublk_complete,
 	.detach = ublk_detach,
@@ -240,7 +229,7 @@ static int allocate(const struct ovbd_ublk_params *p, struct ublk_transport **re
 	u = calloc(1, sizeof(*u) + p->nworkers * sizeof(u->workers[0]));
 	if (!u)
 		return -ENOMEM;
-	u->transport.ops = p->quick ? &quick_ops : &slow_ops;
+	u->transport.ops = &ublk_ops;
 	u->disk = (struct ublk_disk){
 		.fd = -1,
 		.quit_fd = -1,
@@ -248,6 +237,7 @@ static int allocate(const struct ovbd_ublk_params *p, struct ublk_transport **re
 		.size = p->size,
 		.quick = p->quick,
 		.nworkers = p->nworkers,
+		.transport = &u->transport,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.changed = PTHREAD_COND_INITIALIZER,
 	};

@@ -27,8 +27,10 @@ struct ovbd_ublk_params {
 	uint32_t block_size; /* logical: 512 to 4096, a power of two */
 	bool read_only;
 	unsigned nworkers; /* as for ovbd_serve() */
-	bool quick; /* no answer waits for a network: worker 0, who talks to the kernel, may serve */
-	int id;     /* of the disk: the N of its names; -1: any */
+	/* Whether no answer waits for a network, now: then worker 0, who talks to the kernel, serves too.
+	 * It outlives the transport; NULL: some do. */
+	const _Atomic bool *quick;
+	int id; /* of the disk: the N of its names; -1: any */
 	/* The disk id is taken over if its server is dead, and made if it is not there. One of
 	 * another tag, size, block size or mode is left alone: -ESTALE. */
 	bool recover;

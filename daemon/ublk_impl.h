@@ -97,12 +97,13 @@ struct ublk_disk {
 	/* Constant. */
 	struct ublk_dev_info info;
 	uint64_t size;
-	int fd;        /* /dev/ublkcN */
-	int quit_fd;   /* readable: it is over */
-	int answer_fd; /* readable: there are answers, and worker 0 may sleep */
-	bool quick;    /* as in the parameters */
+	int fd;                    /* /dev/ublkcN */
+	int quit_fd;               /* readable: it is over */
+	int answer_fd;             /* readable: there are answers, and worker 0 may sleep */
+	const _Atomic bool *quick; /* as in the parameters */
 	unsigned nworkers;
-	char *buffers; /* nworkers of UBLK_MAX_IO bytes */
+	struct ovbd_transport *transport; /* to say that workers are lacking */
+	char *buffers;                    /* nworkers of UBLK_MAX_IO bytes */
 
 	/* Of worker 0, who alone talks to the driver. */
 	enum { UBLK_RING_NONE, UBLK_RING_RUNS, UBLK_RING_LEFT } state;
@@ -149,9 +150,10 @@ int ublk_work_next(struct ublk_disk *d, struct ublk_worker *w, struct ovbd_reque
 void ublk_work_complete(struct ublk_disk *d, const struct ublk_worker *w,
                         const struct ovbd_request *rq, int status);
 
-/* Worker 0 gives requests to all; true if it shall serve one itself, which w then has until took(). */
+/* Worker 0 gives requests to all; true if it shall serve one itself, which w then has until took().
+ * *ret_nlacking: how many more are there than workers for them. */
 bool ublk_work_give(struct ublk_disk *d, const struct ublk_tag *tags, unsigned n,
-                    struct ublk_worker *w);
+                    struct ublk_worker *w, unsigned *ret_nlacking);
 void ublk_work_took(struct ublk_disk *d, const struct ublk_worker *w);
 
 /* It takes the answers: how many are in d->sending. If it sleeps then, answer_fd is raised for the next. */

@@ -165,7 +165,7 @@ static int turn(struct ublk_disk *d, struct ublk_worker *w, struct ovbd_error *e
 {
 	struct ublk_tag tags[BATCH];
 	struct io_uring_cqe *cqe;
-	unsigned n = 0;
+	unsigned n = 0, nlacking;
 	int r = submit_and_wait(d);
 
 	if (r < 0 && r != -EINTR && r != -EBUSY && r != -EAGAIN && r != -ETIME)
@@ -180,7 +180,10 @@ static int turn(struct ublk_disk *d, struct ublk_worker *w, struct ovbd_error *e
 	}
 	if (n > 0)
 		d->clean = false;
-	return ublk_work_give(d, tags, n, w) ? 1 : 0;
+	r = ublk_work_give(d, tags, n, w, &nlacking);
+	for (; nlacking > 0; nlacking--)
+		d->transport->starved(d->transport->starved_arg);
+	return r;
 }
 
 int ublk_queue_next(struct ublk_disk *d, struct ublk_worker *w, struct ovbd_request *ret,

@@ -6,8 +6,8 @@
  *
  * One thread for the driver, as a queue belongs to one thread: were it the one who serves, then
  * a read that waits for a network would hold up all that comes after it. Where nothing waits (quick),
- * worker 0 serves too: a single request, without waking anybody; and one of several if there are more
- * than idle workers, which is how serve.c gets to know that another worker is needed.
+ * worker 0 serves too: a single request, without waking anybody, and one of several if there are more
+ * than idle workers.
  *
  * A buffer is 1 MiB, and there is one for each worker. They are taken from a stack, and the memory of
  * those that were used is given back after a quiet moment.
@@ -181,8 +181,9 @@ void ublk_work_complete(struct ublk_disk *d, const struct ublk_worker *w,
 }
 
 bool ublk_work_give(struct ublk_disk *d, const struct ublk_tag *tags, unsigned n,
-                    struct ublk_worker *w)
+                    struct ublk_worker *w, unsigned *ret_nlacking)
 {
+	const bool quick = d->quick && atomic_load_explicit(d->quick, memory_order_relaxed);
 	bool mine;
 
 	pthread_mutex_lock(&d->lock);
@@ -191,13 +192,14 @@ bool ublk_work_give(struct ublk_disk *d, const struct ublk_tag *tags, unsigned n
 		d->waiting[(d->first + d->nwaiting++) % ublk_ntags(d)] = tags[i];
 	mine = d->nwaiting > 0 &&
 	       (d->nworkers == 1 ||
-	        (d->quick && (d->nwaiting > d->nidle || (d->nwaiting == 1 && d->nserved == 0))));
+	        (quick && (d->nwaiting > d->nidle || (d->nwaiting == 1 && d->nserved == 0))));
 	if (mine)
 		pop(d, w);
 	if (d->nwaiting == 1)
 		pthread_cond_signal(&d->changed);
 	else if (d->nwaiting > 1)
 		pthread_cond_broadcast(&d->changed);
+	*ret_nlacking = d->nwaiting > d->nidle ? d->nwaiting - d->nidle : 0;
 	pthread_mutex_unlock(&d->lock);
 	return mine;
 }

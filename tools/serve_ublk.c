@@ -8,12 +8,13 @@ _Static_assert(sizeof(((struct ovbd_serving *)0)->disk) == OVBD_UBLK_PATH_SIZE, 
 int ovbd_serving_open_ublk(struct ovbd_serving *s, int id, unsigned nworkers,
                            void (*begin)(void *s))
 {
+	static const _Atomic bool quick = true;
 	const struct ovbd_ublk_params p = {
 		.size = s->device->blob->size,
 		.block_size = 512,
 		.read_only = !ovbd_device_is_writable(s->device),
 		.nworkers = nworkers,
-		.quick = !s->img || !ovbd_image_is_remote(s->img),
+		.quick = !s->img || !ovbd_image_is_remote(s->img) ? &quick : NULL,
 		.id = id,
 		.recover = id >= 0,
 		.ready = begin,

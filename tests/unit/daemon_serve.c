@@ -267,17 +267,35 @@ static void test_all_workers(void **state)
 	assert_int_equal(f->nseen, NWORKERS);
 }
 
-static void test_own_queues(void **state)
+/* Worker 0 only says that others are needed. */
+static int starving_next(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
+                         struct ovbd_error *err)
+{
+	struct fake *f = fake_of(t);
+
+	if (worker > 0)
+		return fake_next(t, worker, ret, err);
+	for (unsigned i = 0; i < NWORKERS + 2; i++)
+		t->starved(t->starved_arg);
+	pthread_mutex_lock(&f->lock);
+	while (!f->stopped)
+		pthread_cond_wait(&f->wake, &f->lock);
+	pthread_mutex_unlock(&f->lock);
+	return -ESHUTDOWN;
+}
+
+static void test_starved(void **state)
 {
 	struct ovbd_transport_ops ops = fake_ops;
 	struct fake *f = *state;
 	struct ovbd_serve_stats stats = {0};
 	const struct ovbd_serve_params p = {.nworkers = NWORKERS, .stats = &stats};
 
-	ops.own_queues = true;
+	ops.next = starving_next;
 	f->transport.ops = &ops;
 	assert_int_equal(ovbd_serve(&f->transport, &numbers_device, &p, NULL), 0);
 	assert_int_equal(stats.reads, NREQUESTS);
+	assert_true(f->nseen <= NWORKERS);
 	f->transport.ops = &fake_ops;
 }
 
@@ -344,7 +362,7 @@ int main(void)
 		SERVED(test_no_worker),         SERVED(test_stop_from_outside),
 		SERVED(test_next_fails),        SERVED(test_complete_fails),
 		SERVED(test_workers_as_needed), SERVED(test_all_workers),
-		SERVED(test_own_queues),
+		SERVED(test_starved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

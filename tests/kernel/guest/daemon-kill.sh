@@ -56,7 +56,7 @@ while is_loaded; do
 	upgrades=$((upgrades + 1))
 done
 unharmed "upgraded $upgrades times"
-! dmesg | grep -i 'I/O error\|Buffer I/O\|BUG:\|WARNING\|blocked for more' || fail "the kernel noticed"
+! dmesg | grep -E 'I/O error|BUG:|WARNING:|blocked for more' || fail "the kernel noticed"
 ovbd detach w
 ovbd detach r
 kill_daemon TERM

@@ -124,5 +124,5 @@ ovbd detach --force x
 mv /image.away /image.ovbd
 wait_for not test -e "$disk"
 ok "and goes by force when it is not"
-dmesg | grep -E 'WARNING|BUG:|blocked for more' && fail "the kernel complains"
+dmesg | grep -E 'WARNING:|BUG:|blocked for more' && fail "the kernel complains"
 kill_daemon TERM

@@ -70,5 +70,5 @@ wait $reader || fail "files differ"
 umount /mnt
 kill -TERM $server
 ended 0
-dmesg | grep -E 'WARNING|BUG:|blocked for more|I/O error' && fail "the kernel complains"
+dmesg | grep -E 'WARNING:|BUG:|blocked for more|I/O error' && fail "the kernel complains"
 ok "a mounted file system outlives its server"

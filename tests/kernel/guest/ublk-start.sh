@@ -36,5 +36,5 @@ serve -w -i 4 /tmp/parted
 not test -e /sys/block/ublkb4/ublkb4p1 || fail "the kernel looked for partitions"
 kill -TERM $server
 ended 0
-dmesg | grep -E 'WARNING|BUG:|blocked for more|I/O error' && fail "the kernel complains"
+dmesg | grep -E 'WARNING:|BUG:|blocked for more|I/O error' && fail "the kernel complains"
 ok "the kernel does not look for partitions"

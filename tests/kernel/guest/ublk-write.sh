@@ -61,5 +61,5 @@ check_tree /mnt
 umount /mnt
 kill -TERM $server
 ended 0
-dmesg | grep -E 'WARNING|BUG:|blocked for more|I/O error' && fail "the kernel complains"
+dmesg | grep -E 'WARNING:|BUG:|blocked for more|I/O error' && fail "the kernel complains"
 ok "a file system that is written"

@@ -44,5 +44,5 @@ while [ $round -lt 20 ]; do
 done
 not ls /dev/ublk[bc]* 2>/dev/null || fail "disks are left"
 [ "$(descriptors)" -le $((before + 32)) ] || fail "$(descriptors) open files, $before before"
-dmesg | grep -E 'WARNING|BUG:|blocked for more' && fail "the kernel complains"
+dmesg | grep -E 'WARNING:|BUG:|blocked for more' && fail "the kernel complains"
 ok "20 rounds"
