@@ -1,30 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # A Debian in two layers boots from an NBD export as its root disk: systemd, to the unit that the upper
-# layer brought, which compares every file with what its package says. The Debian is made once, from
-# the system's mirror, and kept with the kernels.
+# layer brought, which compares every file with what its package says.
 . "${OVBD_SOURCE:?}/tests/kernel/lib.sh"
-[ "$(id -u)" = 0 ] || skip "making a Debian needs root"
-for tool in mmdebstrap nbdcopy qemu-img; do
+. "$OVBD_SOURCE/tests/kernel/debian.sh"
+for tool in nbdcopy qemu-img; do
 	command -v $tool >/dev/null || skip "$tool is not installed"
 done
 stock_kernel
 
-debian=$kernel_cache/debian-systemd.tar
-make_debian() {
-	[ ! -s "$debian" ] || return 0
-	# shellcheck disable=SC2016 # apt's variables
-	apt-get indextargets --format '$(IDENTIFIER)|$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)' |
-		awk -F'|' '$1 == "Packages" && $2 == "Debian" && $4 ~ /^bookworm/ { print "deb", $3, $4, $5 }' |
-		sort -u >sources.list
-	[ -s sources.list ] || return
-	mmdebstrap --quiet --variant=minbase --include=systemd-sysv bookworm - sources.list >"$debian.new" &&
-		mv "$debian.new" "$debian"
-}
-kernel_locked make_debian >mmdebstrap.log 2>&1 || skip "no Debian to boot: $(tail -n 1 mmdebstrap.log)"
-
-mkdir root
-tar -xf "$debian" -C root
+debian_tree root
 truncate -s 512M base.raw
 mkfs.ext4 -q -d root base.raw
 cp "$OVBD_SOURCE/tests/kernel/guest/boot-check.sh" root/sbin/boot-check
