@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -52,6 +53,27 @@ static int set_access(const char *path)
 	if (g && chown(path, (uid_t)-1, g->gr_gid) == 0)
 		mode = 0660;
 	return chmod(path, mode) < 0 ? -errno : 0;
+}
+
+int ovbd_control_socket_ping(const char *path, unsigned timeout_ms)
+{
+	static const char request[] = "GET /v1/status HTTP/1.0\r\n\r\n";
+	AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	strcpy(a.sun_path, path); /* it was listened at */
+	if (connect(fd, general(&a), sizeof(a)) < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno; /* EAGAIN: nobody accepts */
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0)
+		return -errno;
+	do
+		r = poll(&p, 1, (int)timeout_ms);
+	while (r < 0 && errno == EINTR);
+	return r == 0 ? -ETIMEDOUT : 0;
 }
 
 int ovbd_control_socket_listen(const char *path, int *ret_fd, struct ovbd_error *err)

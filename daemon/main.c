@@ -34,6 +34,8 @@
 
 #define SETTLE_MS  10000 /* old devices may delay the start so long */
 #define STOP_MS    1000
+#define PING_MS    5000
+#define AGAIN_MS   1000 /* to look again whether all is well, if it is not */
 #define EXIT_USAGE 2
 
 /* Images may be anybody's, and so may the files beneath them that take writes; who uses a device is
@@ -274,14 +276,34 @@ static void reload(struct ovbdd *d)
 	ovbd_notify("READY=1");
 }
 
+/* Whether those that wait for this process get their answers: who attaches, lists or detaches, here or
+ * through the kernel. Devices that are slow are not meant. */
+static bool is_well(struct ovbdd *d)
+{
+	ovbd_devices_show(d->devices, "", NULL, NULL); /* its lock is free */
+	if (!ovbd_tcmu_watch_answers(d->tcmu)) {
+		ovbd_log(OVBD_LOG_ERROR,
+		         "the kernel's questions about TCMU disks are not answered");
+		return false;
+	}
+	if (ovbd_control_socket_ping(d->socket, PING_MS) == -ETIMEDOUT) {
+		ovbd_log(OVBD_LOG_ERROR, "nobody answers at %s", d->socket);
+		return false;
+	}
+	return true;
+}
+
 /* Until a signal that ends it. */
 static void run(struct ovbdd *d, const sigset_t *signals)
 {
-	const unsigned ms = ovbd_notify_watchdog_ms();
-	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+	const unsigned watchdog_ms = ovbd_notify_watchdog_ms();
+	unsigned ms = watchdog_ms;
 	int sig;
 
 	for (;;) {
+		const struct timespec pause = {.tv_sec = ms / 1000,
+		                               .tv_nsec = (long)(ms % 1000) * 1000000};
+
 		sig = sigtimedwait(signals, NULL, ms ? &pause : NULL);
 		if (sig == SIGHUP) {
 			reload(d);
@@ -289,9 +311,11 @@ static void run(struct ovbdd *d, const sigset_t *signals)
 			ovbd_log(OVBD_LOG_INFO, "%s: ending", strsignal(sig));
 			return;
 		}
-		if (ms) {
-			ovbd_devices_show(d->devices, "", NULL, NULL); /* its lock is free */
+		if (watchdog_ms && is_well(d)) {
 			ovbd_notify("WATCHDOG=1");
+			ms = watchdog_ms;
+		} else if (watchdog_ms) {
+			ms = AGAIN_MS < watchdog_ms ? AGAIN_MS : watchdog_ms;
 		}
 	}
 }

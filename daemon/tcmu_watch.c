@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -24,6 +25,7 @@
 #define OVERLAYBD  "overlaybd"
 #define REMOVED_MS 2000 /* so long a remover waits for our last reader */
 #define LOOK_MS    200
+#define BUSY_MAX_S 10   /* it does nothing that takes long */
 #define PAUSE_MS   1000 /* after an error of the socket, which may stay */
 
 /* Something begun for a disk. */
@@ -41,7 +43,8 @@ struct ovbd_tcmu_watch {
 	struct ovbd_tcmu_listener *listener;
 	int stop_fd;
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards the list */
+	_Atomic int64_t busy_since; /* seconds; 0: the thread waits for events */
+	pthread_mutex_t lock;       /* guards the list */
 	struct note *owed;
 };
 
@@ -305,6 +308,14 @@ static int on_found(void *arg, unsigned minor, const struct ovbd_tcmu_name *name
 
 /* --- the thread --- */
 
+static int64_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 static void receive(struct ovbd_tcmu_watch *w)
 {
 	const struct timespec pause = {.tv_sec = PAUSE_MS / 1000};
@@ -312,8 +323,10 @@ static void receive(struct ovbd_tcmu_watch *w)
 	struct ovbd_error err;
 	int r;
 
-	while ((r = ovbd_tcmu_next_event(w->listener, &e, &err)) > 0)
+	while ((r = ovbd_tcmu_next_event(w->listener, &e, &err)) > 0) {
+		atomic_store(&w->busy_since, now_s());
 		on_event(w, &e);
+	}
 	if (r < 0) {
 		w->p.told(w->p.arg, true, "", err.msg);
 		nanosleep(&pause, NULL);
@@ -335,8 +348,10 @@ static void *watch_main(void *arg)
 		pthread_mutex_lock(&w->lock);
 		owing = w->owed != NULL;
 		pthread_mutex_unlock(&w->lock);
+		atomic_store(&w->busy_since, 0);
 		if (poll(fds, 2, owing ? LOOK_MS : -1) > 0 && fds[1].revents != 0)
 			return NULL;
+		atomic_store(&w->busy_since, now_s());
 		if (fds[0].revents != 0)
 			receive(w);
 		while (take_due(w, false, &e))
@@ -382,6 +397,13 @@ int ovbd_tcmu_watch_start(const struct ovbd_tcmu_watch_params *p, struct ovbd_tc
 	}
 	*ret = w;
 	return 0;
+}
+
+bool ovbd_tcmu_watch_answers(struct ovbd_tcmu_watch *w)
+{
+	const int64_t since = w ? atomic_load(&w->busy_since) : 0;
+
+	return since == 0 || now_s() - since < BUSY_MAX_S;
 }
 
 void ovbd_tcmu_watch_stop(struct ovbd_tcmu_watch *w)

@@ -8,6 +8,7 @@ foreach(
   many
   metrics
   nbd
+  notify
   restart
   shared
   storm
