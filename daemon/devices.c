@@ -208,6 +208,8 @@ void ovbd_devices_close(struct ovbd_devices *take_ds)
 		take_ds->list = s->next;
 		served_free(s);
 	}
+	if (take_ds->is_over) /* or its last steps would be taken while the process ends */
+		pthread_join(take_ds->over, NULL);
 	if (take_ds->lock_fd >= 0)
 		close(take_ds->lock_fd);
 	ovbd_shared_close(take_ds->shared);

@@ -64,6 +64,8 @@ struct ovbd_devices {
 	pthread_cond_t changed;
 	struct served *list;
 	size_t nthreads; /* that are not over yet */
+	pthread_t over;  /* the last that was, to be joined, where there is one: */
+	bool is_over;
 	size_t norphans; /* of them: of devices that are not listed any more */
 	bool stopping;
 	struct ovbd_serve_stats retired; /* of devices that are gone */

@@ -309,7 +309,8 @@ static void bury(struct served *s)
 	void (*gone)(void *arg);
 	void *gone_arg;
 	struct ovbd_error err;
-	bool forget;
+	pthread_t before;
+	bool forget, had;
 
 	devices_report(s, -ESHUTDOWN, "the daemon is ending");
 	pthread_mutex_lock(&ds->lock);
@@ -328,9 +329,15 @@ static void bury(struct served *s)
 	else
 		devices_unlist(s);
 	devices_unref(s);
+	before = ds->over;
+	had = ds->is_over;
+	ds->over = pthread_self();
+	ds->is_over = true;
 	ds->nthreads--;
 	pthread_cond_broadcast(&ds->changed);
 	pthread_mutex_unlock(&ds->lock);
+	if (had)
+		pthread_join(before, NULL); /* it had no more to do than this */
 }
 
 void devices_abandon(struct served *s)
@@ -409,16 +416,11 @@ static void *live(void *arg)
 
 int devices_start(struct served *s)
 {
-	pthread_attr_t detached;
 	pthread_t thread;
-	int r = -pthread_attr_init(&detached);
+	int r;
 
-	if (r < 0)
-		return r;
-	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
 	s->nrefs++;
-	r = -pthread_create(&thread, &detached, live, s);
-	pthread_attr_destroy(&detached);
+	r = -pthread_create(&thread, NULL, live, s);
 	if (r < 0)
 		s->nrefs--;
 	else

@@ -78,7 +78,10 @@ ok "nothing is missing"
 
 # An intruder
 probe=$OVBD_BUILD/tests/cli/libconfine_probe.so
-[ -e "$probe" ] || skip "no probe where sanitizers are"
+if [ ! -e "$probe" ]; then
+	echo "no intruder: a sanitizer wants to be what is loaded first"
+	exit 0
+fi
 export LD_PRELOAD="$probe" CONFINE_PROBE="$tmp/attempts"
 start_daemon
 unset LD_PRELOAD

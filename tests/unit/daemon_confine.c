@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -177,7 +178,7 @@ static void test_refused(void **arg)
 
 static void *thread(void *arg)
 {
-	*(bool *)arg = is_refused(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+	*(bool *)arg = is_refused(personality(0xffffffff)); /* only asks */
 	return NULL;
 }
 
@@ -202,7 +203,7 @@ static void allowed_body(void)
 	freeaddrinfo(found);
 	check(kill(getpid(), 0) == 0);
 	check(system("true") != 0 || !filtered);
-	check(ovbd_confine_refused(&first) == filtered); /* the ptrace of the thread */
+	check(ovbd_confine_refused(&first) == filtered); /* what the thread did */
 }
 
 static void test_allowed(void **arg)
