@@ -124,6 +124,7 @@ static int name_layers(struct ovbd_image *img, const struct ovbd_refs *refs, str
 		const bool remote = ovbd_http_is_url(refs->refs[i].name);
 
 		l->name = OVBD_MOVE(refs->refs[i].name);
+		l->digest = OVBD_MOVE(refs->refs[i].digest);
 		if (remote)
 			ovbd_http_show(l->name, shown);
 		l->shown = strdup(remote ? shown : l->name);
@@ -194,6 +195,7 @@ void ovbd_image_close(struct ovbd_image *img)
 	for (size_t i = 0; img->layers && i < img->nlayers; i++) {
 		free(img->layers[i].name);
 		free(img->layers[i].shown);
+		free(img->layers[i].digest);
 	}
 	free(img->layers);
 	free(img);

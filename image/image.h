@@ -32,6 +32,7 @@ int ovbd_format_parse(const char *name, enum ovbd_format *ret);
 /* One layer, or the one file that is not a layer. Everything is owned by the image. */
 struct ovbd_image_layer {
 	char *name;               /* path or URL */
+	char *digest;             /* what a configuration says it has, unverified; or NULL */
 	char *shown;              /* the same for people: a URL without user, password and query */
 	enum ovbd_format format;  /* RAW, LSMT, ZFILE or OVBD */
 	bool tar;                 /* wrapped in a tar */

@@ -119,7 +119,7 @@ static int open_layer(struct ovbd_image_layer *l, enum ovbd_format want, struct 
 int ovbd_layer_ref_open(struct ovbd_image_layer *ret, const struct ovbd_image_params *p,
                         struct ovbd_blob **ret_blob, struct ovbd_error *err)
 {
-	struct ovbd_image_layer l = {.name = ret->name, .shown = ret->shown};
+	struct ovbd_image_layer l = {.name = ret->name, .digest = ret->digest, .shown = ret->shown};
 	struct ovbd_bytes x = {0};
 	int r;
 

@@ -150,7 +150,7 @@ static int add_remote(struct ovbd_refs *refs, const char *config, const struct o
 }
 
 /* Where a layer of a configuration is: file, then dir, then the network. */
-static int add_lower(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
+static int add_place(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
                      const struct ovbd_layer_ref *l, struct ovbd_error *err)
 {
 	if (l->file[0] != '\0') {
@@ -166,6 +166,19 @@ static int add_lower(struct ovbd_refs *refs, const char *config, const struct ov
 			return add_ref(refs, OVBD_MOVE(path), 0, err);
 	}
 	return add_remote(refs, config, c, l, err);
+}
+
+static int add_lower(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
+                     const struct ovbd_layer_ref *l, struct ovbd_error *err)
+{
+	struct ovbd_ref *ref;
+	const int r = add_place(refs, config, c, l, err);
+
+	if (r < 0 || l->digest[0] == '\0')
+		return r;
+	ref = &refs->refs[refs->n - 1];
+	ref->digest = strdup(l->digest);
+	return ref->digest ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
 }
 
 /* 1 and the text (to be freed) if name is a configuration; 0 if not. */
@@ -239,7 +252,9 @@ int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
 
 void ovbd_refs_free(struct ovbd_refs *refs)
 {
-	for (size_t i = 0; i < refs->n; i++)
+	for (size_t i = 0; i < refs->n; i++) {
 		free(refs->refs[i].name);
+		free(refs->refs[i].digest);
+	}
 	free(refs->refs);
 }

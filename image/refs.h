@@ -8,6 +8,7 @@
 struct ovbd_ref {
 	char *name;    /* path or URL */
 	uint64_t size; /* bytes it must have; 0: any */
+	char *digest;  /* as the configuration has it; NULL: it has none */
 };
 
 struct ovbd_refs {

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/bytes.h"
+#include "image/digest.h"
 #include "image/tar.h"
 
 #define CHUNK (1u << 20)
@@ -30,6 +31,21 @@ static int advance(void *arg, uint64_t done, uint64_t total)
 static uint64_t work_size(const struct ovbd_image_layer *l)
 {
 	return l->zfile ? ovbd_zfile_info(l->zfile).raw_size : l->stored_size;
+}
+
+/* Whether the file is the one that its configuration means: its digest is of all its bytes. */
+static int check_digest(const struct ovbd_image_layer *l, struct total *t, struct ovbd_error *err)
+{
+	static const struct ovbd_image_params raw = {.format = OVBD_FORMAT_RAW};
+	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	const char *name = l->name;
+	int r;
+
+	r = ovbd_image_open(&name, 1, &raw, &img, err);
+	if (r == 0)
+		r = ovbd_digest_check(img->blob, l->digest, advance, t, err);
+	t->before += l->stored_size;
+	return r;
 }
 
 static int read_all(const char *name, struct total *t, struct ovbd_error *err)
@@ -59,6 +75,10 @@ static void check_layer(const struct ovbd_image_layer *l, struct total *t,
                         struct ovbd_check_result *ret)
 {
 	*ret = (struct ovbd_check_result){0};
+	if (l->digest)
+		ret->code = check_digest(l, t, &ret->err);
+	if (ret->code < 0)
+		return;
 	if (l->zfile) {
 		const struct ovbd_zfile_info z = ovbd_zfile_info(l->zfile);
 
@@ -84,7 +104,8 @@ void ovbd_check_image(const struct ovbd_image *img, ovbd_progress_fn progress, v
 	bool stop = false;
 
 	for (size_t i = 0; i < img->nlayers; i++)
-		t.size += work_size(&img->layers[i]);
+		t.size += work_size(&img->layers[i]) +
+		          (img->layers[i].digest ? img->layers[i].stored_size : 0);
 	for (size_t i = 0; i < img->nlayers; i++) {
 		if (stop) {
 			ret[i] = ret[i - 1];

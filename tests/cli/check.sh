@@ -74,6 +74,21 @@ if [ -s out ]; then # else a block was needed to open it
 fi
 ok "one of several"
 
+# The digests of a configuration: of the file as it is stored, wrapped or not.
+digest() {
+	sha256sum "$1" | cut -c -64
+}
+for kind in "right $(digest t.ovbd)" "wrong $(digest l2.ovbd)"; do
+	printf '{"lowers": [{"file": "l.ovbd", "digest": "sha256:%s"}, {"file": "t.ovbd", "digest": "sha256:%s"}]}' \
+		"$(digest l.ovbd)" "${kind#* }" >"${kind%% *}.json"
+done
+exits 0 "$ovbd" check -q right.json
+exits 2 "$ovbd" check wrong.json >out 2>err
+grep -q "t.ovbd: its digest is sha256:$(digest t.ovbd), not sha256:$(digest l2.ovbd)" err || fail "$(cat err)"
+[ "$(grep -c good out)" = 1 ] || fail "$(cat out)"
+exits 0 "$ovbd" info -q wrong.json >/dev/null
+ok "digests"
+
 exits 0 "$ovbd" check --output=json l.ovbd t.ovbd >j
 holds j ovbd.check.v1 "j['result'] == 'clean'" "[l['result'] for l in j['layers']] == ['clean', 'clean']"
 exits 2 "$ovbd" check --output=json bad >j

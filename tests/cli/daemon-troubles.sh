@@ -92,6 +92,8 @@ path=$("$ovbd" attach --id damaged damaged)
 ! cat "$path" >/dev/null 2>&1 || fail "damage that nobody sees"
 "$ovbd" status damaged | sed -n 's/^error  *//p' >>said
 fails "$ovbd" check damaged
+printf '{"lowers": [{"file": "%s", "digest": "sha256:%064d"}]}' "$tmp/layer" 7 >wrong.json
+fails "$ovbd" check wrong.json
 digest=sha256:$(sha256sum <layer | cut -d' ' -f1)
 cp layer "www/$digest"
 echo "{\"repoBlobUrl\": \"$url\", \"lowers\": [{\"digest\": \"$digest\", \"size\": 5}]}" >bad.json
