@@ -103,6 +103,7 @@ static const char *const always[] = {
 	"readlinkat",
 	"getdents64",
 	"getcwd",
+	"chdir",
 	"rename",
 	"renameat",
 	"renameat2",

@@ -62,6 +62,11 @@ struct ovbd_serving {
 	_Atomic unsigned long untold;
 };
 
+enum ovbd_serving_by { OVBD_SERVING_FUSE, OVBD_SERVING_NBD, OVBD_SERVING_UBLK };
+
+/* Gives up what such a server does not need, before it opens anything. 0, or as below. */
+int ovbd_serving_confine(const struct ovbd_serving *s, enum ovbd_serving_by by, bool no_filter);
+
 /* Open what the operands name (writable: the one operand), and then a transport for it. 0, or the
  * exit status of a failure that has been told. */
 int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f);

@@ -34,6 +34,7 @@ enum {
 	OPTION_BACKGROUND,
 	OPTION_FOREGROUND,
 	OPTION_RUN,
+	OPTION_NO_SECCOMP,
 };
 
 static const struct ovbd_option options[] = {
@@ -71,6 +72,8 @@ static const struct ovbd_option options[] = {
 	{OPTION_BACKGROUND, "background", NULL,
          "Return when it can be opened, and serve on in the background; messages go to the "
          "system's log."},
+	{OPTION_NO_SECCOMP, "no-seccomp", NULL,
+         "Do not filter the system calls of a server that root has started."},
 	{OPTION_RUN, "run", "COMMAND",
          "Serve while the shell runs COMMAND, which finds the file's name in $OVBD_FILE, or an NBD "
          "server's URI in $OVBD_URI; exit with its status."},
@@ -121,7 +124,7 @@ struct arguments {
 	enum ovbd_format format;
 	unsigned nthreads;
 	int id;
-	bool ublk, allow_other, background, writable;
+	bool no_seccomp, ublk, allow_other, background, writable;
 };
 
 static int parse_threads(struct ovbd_cli *c, unsigned *ret)
@@ -204,6 +207,9 @@ static int parse_option(struct ovbd_cli *c, int id, struct arguments *a)
 		return parse_threads(c, &a->nthreads);
 	case OPTION_ALLOW_OTHER:
 		a->allow_other = true;
+		return 0;
+	case OPTION_NO_SECCOMP:
+		a->no_seccomp = true;
 		return 0;
 	case OPTION_FOREGROUND:
 		a->background = false;
@@ -338,6 +344,13 @@ static int serve(struct ovbd_serving *s, unsigned nthreads)
 	return status;
 }
 
+static enum ovbd_serving_by kind_of(const struct arguments *a)
+{
+	if (a->fuse)
+		return OVBD_SERVING_FUSE;
+	return a->ublk ? OVBD_SERVING_UBLK : OVBD_SERVING_NBD;
+}
+
 static int open_and_serve(struct ovbd_cli *c, const struct arguments *a, int ready_fd)
 {
 	OVBD_AUTO(ovbd_serving_close) struct ovbd_serving s = {.c = c, .ready_fd = ready_fd};
@@ -346,6 +359,11 @@ static int open_and_serve(struct ovbd_cli *c, const struct arguments *a, int rea
 
 	s.path = a->fuse ? a->fuse : a->nbd ? a->nbd : "ublk";
 	s.stats = &stats;
+	if (!a->command) {
+		status = ovbd_serving_confine(&s, kind_of(a), a->no_seccomp);
+		if (status != 0)
+			return status;
+	}
 	status = ovbd_serving_open_source(&s, a->writable, a->format);
 	if (status != 0)
 		return status;

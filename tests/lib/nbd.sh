@@ -37,6 +37,7 @@ ended() {
 	wait_for not is_running "$server"
 	s=0
 	wait "$server" || s=$?
+	! said "is not allowed" || fail "it may not what it must: $(cat "$log")"
 	[ $s = "$1" ] || fail "the server ended with $s, not $1: $(cat "$log")"
 }
 

@@ -23,7 +23,7 @@ MAY = {
 }
 # the only files of tools/ that know daemon/; they drop out when it is not there
 SERVING = {"tools/verb_serve.c", "tools/serve_fuse.c", "tools/serve_open.c", "tools/serve_stats.c",
-           "tools/serve_run.c", "tools/serve_ublk.c"}
+           "tools/serve_run.c", "tools/serve_confine.c", "tools/serve_ublk.c"}
 LINE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 root = os.environ.get("OVBD_SOURCE", ".")
