@@ -83,6 +83,10 @@ grep -q "dev_13: .*config.v1.json: line 1" $log || fail "no line and column: $(t
 repo=http://127.0.0.1:1/v2/app/blobs
 configure 14 "{\"digest\":\"$digest\",\"size\":$size}"
 refused 14 'Input/output error' '127.0.0.1:1/v2/app/blobs/sha256:.*Failed to connect'
+nc -ll -p 81 -e sleep 60 &
+repo=http://127.0.0.1:81/v2/app/blobs
+configure 21 "{\"digest\":\"$digest\",\"size\":$size}"
+refused 21 'Connection timed out' '127.0.0.1:81/v2/app/blobs/sha256:'
 repo=http://127.0.0.1/v2/denied/blobs
 configure 15 "{\"digest\":\"$digest\",\"size\":$size}"
 refused 15 'Permission denied' '401 Unauthorized'
@@ -121,6 +125,7 @@ for signal in TERM KILL TERM TERM KILL TERM; do
 	usleep 700000
 	kill_daemon $signal
 	usleep 200000
+	[ $signal = TERM ] || rm -r /run/ovbd # as if they were the disks of overlaybd's daemon
 	start_daemon
 	[ ! -e /tmp/wrong ] || fail "after SIG$signal: $(cat /tmp/dd.*)"
 done
