@@ -160,6 +160,7 @@ int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices *
 	pthread_condattr_destroy(&monotonic);
 	ds->user_agent = p->user_agent ? strdup(p->user_agent) : NULL;
 	ds->http.user_agent = ds->user_agent;
+	ds->credentials = p->credentials ? strdup(p->credentials) : NULL;
 	r = take_dir(ds, p->state_dir, err);
 	if (r == 0)
 		r = ovbd_shared_create(&ds->shared, err);
@@ -216,6 +217,7 @@ void ovbd_devices_close(struct ovbd_devices *take_ds)
 	pthread_cond_destroy(&take_ds->changed);
 	pthread_mutex_destroy(&take_ds->lock);
 	free(take_ds->user_agent);
+	free(take_ds->credentials);
 	free(take_ds->state_dir);
 	free(take_ds->files_dir);
 	free(take_ds);

@@ -54,6 +54,7 @@ struct ovbd_devices_params {
 	/* How long the users of a device that has outlived its daemon wait for an image that cannot
 	 * be opened, from the start on, before they get errors; 0: 30 seconds. */
 	unsigned wait_ms;
+	const char *credentials;   /* as in image/image.h */
 	const char *user_agent;    /* to servers of layers; NULL: default */
 	ovbd_devices_told_fn told; /* may be NULL */
 	void *arg;

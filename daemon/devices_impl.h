@@ -55,6 +55,7 @@ struct ovbd_devices {
 	unsigned nworkers;
 	struct ovbd_http_params http;
 	char *user_agent; /* http's */
+	char *credentials;
 	unsigned wait_ms;
 	ovbd_devices_told_fn told;
 	void *arg;

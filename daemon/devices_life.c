@@ -82,6 +82,7 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 	const struct ovbd_image_params image = {
 		.format = spec->format,
 		.http = &s->all->http,
+		.credentials = s->all->credentials,
 		.shared = s->all->shared,
 	};
 	int r;

@@ -223,6 +223,7 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 	const struct ovbd_devices_params p = {
 		.state_dir = d->options.state_dir,
 		.nworkers = (unsigned)d->options.nworkers,
+		.credentials = d->options.credentials,
 		.user_agent = d->options.user_agent,
 		.wait_ms = (unsigned)d->options.image_wait_s * 1000,
 		.told = told,

@@ -204,6 +204,7 @@ static const struct ovbd_setting own_table[] = {
 	{"log-file-size", OVBD_SETTING_NUMBER, AT(o.log_file_size), 4096, INT64_MAX},
 	{"log-files", OVBD_SETTING_NUMBER, AT(o.nlog_files), 0, 1000},
 	{"audit-file", OVBD_SETTING_TEXT, AT(o.audit_file)},
+	{"credentials", OVBD_SETTING_TEXT, AT(o.credentials)},
 	{"metrics", OVBD_SETTING_TEXT, AT(o.metrics)},
 	{"metrics-original", OVBD_SETTING_BOOL, AT(o.metrics_original)},
 };
@@ -261,6 +262,7 @@ static int load_drop_in(struct ovbd_options *o, struct ovbd_error *err)
 	o->metrics_path = j.exporter_uri_prefix;
 	o->metrics_original = true;
 	o->metrics_interval_ms = j.exporter_interval_us / 1000;
+	o->credentials = j.credentials;
 	o->user_agent = j.user_agent;
 	memcpy(o->ignored, j.ignored, sizeof(o->ignored));
 	o->file = j.file;

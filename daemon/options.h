@@ -34,7 +34,8 @@ struct ovbd_options {
 	const char *metrics_path;
 	bool metrics_original; /* also by the names that overlaybd has for them */
 	uint64_t metrics_interval_ms;
-	const char *user_agent; /* NULL: default */
+	const char *credentials; /* a file; NULL: none */
+	const char *user_agent;  /* NULL: default */
 
 	/* What is to be said of the configuration once there is a log: keys without effect, or "". */
 	char ignored[OVBD_SETTINGS_IGNORED_SIZE];

@@ -2,6 +2,8 @@
 #include "daemon/overlaybd_json.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/auto.h"
 
@@ -10,6 +12,7 @@ struct keys {
 	struct ovbd_overlaybd_json out;
 	const char *old_log_path;
 	uint64_t old_log_level;
+	const char *credential_mode, *credential_path;
 };
 
 #define BOOL      OVBD_SETTING_BOOL
@@ -47,13 +50,13 @@ static const struct ovbd_setting table[] = {
 	{"gzipCacheConfig.cacheDir", TEXT, UNUSED},
 	{"gzipCacheConfig.cacheSizeGB", NUMBER, UNUSED},
 	{"gzipCacheConfig.refillSize", NUMBER, UNUSED},
-	{"credentialConfig.mode", TEXT, UNUSED},
-	{"credentialConfig.path", TEXT, UNUSED},
+	{"credentialConfig.mode", TEXT, AT(credential_mode)},
+	{"credentialConfig.path", TEXT, AT(credential_path)},
 	{"credentialConfig.timeout", NUMBER, UNUSED},
 	{"credentialConfig.client_cert_path", TEXT, UNUSED},
 	{"credentialConfig.client_key_path", TEXT, UNUSED},
 	{"credentialConfig.server_ca_path", TEXT, UNUSED},
-	{"credentialFilePath", TEXT, UNUSED},
+	{"credentialFilePath", TEXT, AT(out.credentials)},
 	{"download.enable", BOOL, UNUSED},
 	{"download.delay", NUMBER, UNUSED},
 	{"download.delayExtra", NUMBER, UNUSED},
@@ -84,10 +87,39 @@ void ovbd_overlaybd_json_default(struct ovbd_overlaybd_json *ret)
 		.log_rotate_num = 3,
 		.enable_audit = true,
 		.audit_path = "/var/log/overlaybd-audit.log",
+		.credentials = "/opt/overlaybd/cred.json",
 		.exporter_uri_prefix = "/metrics",
 		.exporter_port = 9863,
 		.exporter_interval_us = 60000000,
 	};
+}
+
+/* The newer keys count if there is a mode. Others than "file" ask a service. */
+static int settle_credentials(struct keys *k, const char *path, struct ovbd_error *err)
+{
+	static const char *const others[] = {"http", "https", "uds"};
+	const size_t at = strlen(k->out.ignored);
+
+	if (k->credential_mode[0] == '\0')
+		return 0;
+	k->out.credentials = NULL;
+	if (strcmp(k->credential_mode, "file") == 0) {
+		k->out.credentials = k->credential_path;
+		return k->credential_path[0]
+		               ? 0
+		               : ovbd_fail(err, -EINVAL, "%s: \"credentialConfig.path\" is missing",
+		                           path);
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(k->credential_mode, others[i]) == 0) {
+			snprintf(k->out.ignored + at, sizeof(k->out.ignored) - at,
+			         "%scredentialConfig.mode %s", at ? ", " : "", others[i]);
+			return 0;
+		}
+	return ovbd_fail(err, -EINVAL,
+	                 "%s: \"credentialConfig.mode\" must be file, http, https or uds, not "
+	                 "\"%.40s\"",
+	                 path, k->credential_mode);
 }
 
 int ovbd_overlaybd_json_load(const char *path, struct ovbd_overlaybd_json *ret,
@@ -100,6 +132,8 @@ int ovbd_overlaybd_json_load(const char *path, struct ovbd_overlaybd_json *ret,
 	k.old_log_path = k.out.log_path;
 	k.old_log_level = k.out.log_level;
 	k.out.log_path = "";
+	k.credential_mode = "";
+	k.credential_path = "";
 	r = ovbd_settings_load(path, &settings, &k, k.out.ignored, &k.out.file, err);
 	if (r < 0)
 		return r;
@@ -111,10 +145,13 @@ int ovbd_overlaybd_json_load(const char *path, struct ovbd_overlaybd_json *ret,
 		k.out.log_size_mb = ret->log_size_mb;
 		k.out.log_rotate_num = ret->log_rotate_num;
 	}
-	if (k.out.exporter_uri_prefix[0] != '/') {
+	r = settle_credentials(&k, path, err);
+	if (r == 0 && k.out.exporter_uri_prefix[0] != '/')
+		r = ovbd_fail(err, -EINVAL, "%s: \"exporterConfig.uriPrefix\" must begin with /",
+		              path);
+	if (r < 0) {
 		json_decref(k.out.file);
-		return ovbd_fail(err, -EINVAL, "%s: \"exporterConfig.uriPrefix\" must begin with /",
-		                 path);
+		return r;
 	}
 	*ret = k.out;
 	return 0;

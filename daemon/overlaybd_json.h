@@ -21,7 +21,8 @@ struct ovbd_overlaybd_json {
 	const char *exporter_uri_prefix;
 	uint64_t exporter_port;
 	uint64_t exporter_interval_us;
-	const char *user_agent; /* NULL: not given */
+	const char *credentials; /* a file; NULL: they come from elsewhere, which has no effect */
+	const char *user_agent;  /* NULL: not given */
 	char ignored[OVBD_SETTINGS_IGNORED_SIZE];
 	json_t *file; /* what the strings live in */
 };

@@ -57,6 +57,8 @@ struct ovbd_shared;
 struct ovbd_image_params {
 	enum ovbd_format format;             /* of every name; AUTO detects */
 	const struct ovbd_http_params *http; /* NULL: defaults */
+	const char *credentials;             /* a file of users of registries: docs/image-config.md;
+	                                      * NULL: none */
 	struct ovbd_shared *shared;          /* image/shared.h; NULL: nothing is shared */
 };
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "image/config.h"
+#include "image/credentials.h"
 #include "image/layer_open.h"
 
 static int add_ref(struct ovbd_refs *refs, char *take_name, uint64_t size, struct ovbd_error *err)
@@ -113,7 +114,9 @@ static int add_blob(struct ovbd_refs *refs, const char *config, const struct ovb
                     const struct ovbd_layer_ref *l, struct ovbd_error *err)
 {
 	const size_t number = (size_t)(l - c->lowers);
-	const int r = check_digest(config, number, l->digest, err);
+	AUTO_FREE char *url = NULL;
+	char *full;
+	int r = check_digest(config, number, l->digest, err);
 
 	if (r < 0)
 		return r;
@@ -124,7 +127,11 @@ static int add_blob(struct ovbd_refs *refs, const char *config, const struct ovb
 	if (!ovbd_http_is_url(c->repo_blob_url))
 		return ovbd_fail(err, -ENOTSUP, "%s: repoBlobUrl: %s is no http or https URL",
 		                 config, c->repo_blob_url);
-	return add_ref(refs, blob_url(c->repo_blob_url, l->digest), l->size, err);
+	url = blob_url(c->repo_blob_url, l->digest);
+	if (!url || !refs->credentials)
+		return add_ref(refs, OVBD_MOVE(url), l->size, err);
+	r = ovbd_credentials_apply(refs->credentials, url, &full, err);
+	return r < 0 ? r : add_ref(refs, full, l->size, err);
 }
 
 static int add_remote(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
@@ -245,6 +252,7 @@ int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
 {
 	int r = 0;
 
+	refs->credentials = p->credentials;
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = expand(refs, names[i], p, err);
 	return r;

@@ -14,8 +14,9 @@ struct ovbd_ref {
 struct ovbd_refs {
 	struct ovbd_ref *refs;
 	size_t n;
-	bool configured;  /* at least one name was a configuration */
-	unsigned ignored; /* of all configurations: see image/config.h */
+	bool configured;         /* at least one name was a configuration */
+	const char *credentials; /* the file, or NULL */
+	unsigned ignored;        /* of all configurations: see image/config.h */
 };
 
 /* *refs is zero before; ovbd_refs_free() it also after a failure. */

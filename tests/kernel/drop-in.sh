@@ -21,7 +21,7 @@ cp base.tar files/www/v2/denied/blobs/"$digest"
 cp base.tar files/snapshots/1/fs/overlaybd.commit
 cp delta files/snapshots/2/fs/.commit
 cp upper files/upper
-echo "/v2/denied:user:password" >files/httpd.conf
+echo "/v2/denied:user:geheim42" >files/httpd.conf
 
 # A layer of the original's tools, where there are any.
 fixtures=${OVBD_FIXTURES:-}/overlaybd

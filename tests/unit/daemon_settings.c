@@ -75,6 +75,7 @@ static void test_every_key(void **state)
 	assert_int_equal(j.exporter_port, 9000);
 	assert_int_equal(j.exporter_interval_us, 5000000);
 	assert_string_equal(j.user_agent, "u/1");
+	assert_string_equal(j.credentials, "/cred.json");
 	assert_non_null(strstr(j.ignored, "cacheConfig.cacheType, cacheConfig.cacheDir"));
 	assert_non_null(strstr(j.ignored, "serviceConfig.address"));
 	assert_null(strstr(j.ignored, "log"));
@@ -105,6 +106,7 @@ static void test_defaults(void **state)
 		assert_false(j.exporter_enable);
 		assert_int_equal(j.exporter_port, 9863);
 		assert_null(j.user_agent);
+		assert_string_equal(j.credentials, "/opt/overlaybd/cred.json");
 		assert_string_equal(j.ignored, "");
 		json_decref(j.file);
 	}
@@ -121,6 +123,27 @@ static void test_older_keys(void **state)
 	assert_string_equal(j.log_path, "");
 	assert_int_equal(j.log_level, 3);
 	assert_string_equal(j.ignored, "tracing");
+	json_decref(j.file);
+}
+
+static void test_credentials(void **state)
+{
+	struct ovbd_overlaybd_json j;
+	struct ovbd_error err;
+
+	(void)state;
+	assert_ok(
+		load("{\"credentialFilePath\": \"/old\", \"credentialConfig\": {\"path\": \"/x\"}}",
+	             &j, &err),
+		err);
+	assert_string_equal(j.credentials, "/old");
+	json_decref(j.file);
+	assert_ok(load("{\"credentialFilePath\": \"/old\", \"credentialConfig\": {\"mode\": "
+	               "\"uds\"}}",
+	               &j, &err),
+	          err);
+	assert_null(j.credentials);
+	assert_string_equal(j.ignored, "credentialConfig.mode uds");
 	json_decref(j.file);
 }
 
@@ -143,6 +166,9 @@ static void test_refused(void **state)
 	         "\"exporterConfig.port\" must be a number from 1 to 65535"},
 		{"{\"exporterConfig\": {\"port\": -1}}", "\"exporterConfig.port\" must be"},
 		{"{\"exporterConfig\": {\"uriPrefix\": \"metrics\"}}", "must begin with /"},
+		{"{\"credentialConfig\": {\"mode\": \"file\"}}",
+	         "\"credentialConfig.path\" is missing"},
+		{"{\"credentialConfig\": {\"mode\": \"ftp\"}}", "must be file, http, https or uds"},
 		{"{\"ioEngine\": 3}", "\"ioEngine\" must be a number from 0 to 2"},
 		{"{\"download\": {\"delay\": 1.5}}", "\"download.delay\" must be a whole number"},
 		{"{\"p2pConfig\": []}", "\"p2pConfig\" must be an object"},
@@ -175,7 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_key),  cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_older_keys), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_no_file),
+		cmocka_unit_test(test_no_file),    cmocka_unit_test(test_credentials),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);

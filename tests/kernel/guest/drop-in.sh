@@ -90,6 +90,15 @@ refused 21 'Connection timed out' '127.0.0.1:81/v2/app/blobs/sha256:'
 repo=http://127.0.0.1/v2/denied/blobs
 configure 15 "{\"digest\":\"$digest\",\"size\":$size}"
 refused 15 'Permission denied' '401 Unauthorized'
+mkdir -p /opt/overlaybd
+echo '{"auths": {"127.0.0.1/denied": {"auth": "dXNlcjpnZWhlaW00Mg=="}}}' >/opt/overlaybd/cred.json
+configure 22 "{\"digest\":\"$digest\",\"size\":$size},$delta"
+snapshotter_attach 22 "$config" || fail "with credentials: $(cat /tmp/snapshotter.22)"
+cmp "/dev/$disk" /upper || fail "with credentials: the disk differs"
+snapshotter_detach 22
+! grep -q geheim $log || fail "a password in the log"
+! ovbd status user_999999999.dev_22 2>/dev/null | grep geheim || fail "a password is shown"
+ok "with the credentials that have come meanwhile"
 repo=http://127.0.0.1/v2/gone/blobs
 configure 16 "{\"digest\":\"$digest\",\"size\":$size}"
 refused 16 'No such file or directory' '404'
