@@ -6,7 +6,8 @@
 #   snapshotter_prepare ID [LAYER...]   its directory of a snapshot, $snapshot, with the image's
 #                                       configuration, $config
 #   snapshotter_attach ID CONFIG        $disk is the disk's name (sda); else its words are in
-#                                       /tmp/snapshotter.ID
+#                                       /tmp/snapshotter.ID. Its parts: snapshotter_make,
+#                                       snapshotter_enable, snapshotter_link
 #   snapshotter_detach ID
 target=/sys/kernel/config/target
 hba=$target/core/user_999999999
@@ -51,12 +52,20 @@ snapshotter_disk() { # ADDRESS
 		echo -n 2147483 2>/dev/null >"/sys/block/$disk/device/timeout"
 }
 
+snapshotter_make() { # ID CONFIG
+	mkdir -p "$hba/dev_$1"
+	echo -n "dev_config=overlaybd/$2" >"$hba/dev_$1/control"
+	echo -n max_data_area_mb=4 >"$hba/dev_$1/control"
+}
+
 snapshotter_attach() {
+	snapshotter_make "$1" "$2"
+	snapshotter_enable "$1" || return
+	snapshotter_link "$1"
+}
+
+snapshotter_link() { # ID
 	id=$1 device=$hba/dev_$1
-	mkdir -p "$device"
-	echo -n "dev_config=overlaybd/$2" >"$device/control"
-	echo -n max_data_area_mb=4 >"$device/control"
-	snapshotter_enable "$id" || return
 	echo -n 2147483 >"$device/attrib/cmd_time_out"
 	portal=$target/loopback/$(snapshotter_naa "$id")/tpgt_1
 	mkdir -p "$portal/lun/lun_0"
@@ -73,7 +82,8 @@ snapshotter_attach() {
 		usleep 10000
 	done
 	echo "/dev/$disk" >"/var/snapshots/$id/block/backstore_mark"
-	dd if="/dev/$disk" bs=1 skip=1024 count=4 2>"/tmp/snapshotter.$id" >"/tmp/magic.$id"
+	# is it erofs? no answer means no
+	dd if="/dev/$disk" bs=1 skip=1024 count=4 2>/dev/null >"/tmp/magic.$id" || :
 }
 
 snapshotter_detach() {
