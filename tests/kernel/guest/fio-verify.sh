@@ -17,8 +17,8 @@ fio_run() {
 	fio_what=$1 fio_file=$2
 	shift 2
 	fio --eta=never --filename="$fio_file" --direct=1 --ioengine=libaio --iodepth=32 --thread \
-		--verify=crc32c --verify_fatal=1 --verify_dump=0 --output=/tmp/fio.out "$@" || {
-		cat /tmp/fio.out
+		--verify=crc32c --verify_fatal=1 --verify_dump=0 --output="fio.${fio_file##*/}.out" "$@" || {
+		cat "fio.${fio_file##*/}.out"
 		echo "FAILED: fio: $fio_what"
 		return 1
 	}
