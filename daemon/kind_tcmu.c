@@ -7,7 +7,7 @@
  *   open       makes the disk, or finds the one that a dead daemon has left; maps its ring
  *   keeper     from the first next(): makes the block device; named(), ready(); waits for stop() or
  *              the last user; takes the block device away; stops the workers
- *   close      waits for the keeper; removes the disk if there is no block device of it
+ *   close      waits for the keeper; removes the disk if it was not there before, or is not linked
  *
  * A worker that finds the ring broken tells the keeper to leave all as it is, for the next turn.
  */
@@ -36,7 +36,8 @@ struct disk {
 	struct ovbd_transport *ring;
 	char *id;
 	char path[OVBD_TCMU_PATH_SIZE]; /* /dev/sdX; the keeper's */
-	bool writable, linked;
+	bool writable;
+	bool linked; /* or may be: then the disk is not to be removed */
 	int wake_fd; /* wakes the keeper to look at the three flags */
 	atomic_bool stopping, leaving, broken;
 	void (*ready)(void *arg);
@@ -241,7 +242,6 @@ static int open_ring(const struct ovbd_transport_open *p, unsigned hba, const ch
 
 static int open_disk(const struct ovbd_transport_open *p, struct disk *d, struct ovbd_error *err)
 {
-	char path[OVBD_TCMU_PATH_SIZE];
 	unsigned minor;
 	int r;
 
@@ -249,8 +249,7 @@ static int open_disk(const struct ovbd_transport_open *p, struct disk *d, struct
 	d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!d->id || d->wake_fd < 0)
 		return ovbd_fail_errno(err, d->id ? -errno : -ENOMEM, "%s", p->id);
-	d->linked = ovbd_tcmu_disk_path(OVBD_TCMU_HBA, p->id, path, NULL) == 0;
-	r = ovbd_tcmu_disk_make(p->manager, p->id, p->device->blob->size, &minor, err);
+	r = ovbd_tcmu_disk_make(p->manager, p->id, p->device->blob->size, &minor, &d->linked, err);
 	if (r == 0)
 		r = open_ring(p, OVBD_TCMU_HBA, p->id, minor, &d->ring, err);
 	return r;
@@ -325,7 +324,7 @@ static int abandon_own(const struct ovbd_transport_open *p, struct ovbd_error *e
 
 static int size_own(const struct ovbd_transport_open *p, uint64_t *ret, struct ovbd_error *err)
 {
-	return ovbd_tcmu_disk_size(OVBD_TCMU_HBA, p->id, ret, err);
+	return ovbd_tcmu_disk_size(p->id, ret, err);
 }
 
 const struct ovbd_transport_kind ovbd_transport_kind_tcmu = {
@@ -364,7 +363,7 @@ static int size_adopted(const struct ovbd_transport_open *p, uint64_t *ret, stru
 	unsigned minor;
 	int r = find_adopted(p, &minor, &name, err);
 
-	return r < 0 ? r : ovbd_tcmu_disk_size(name.hba, name.device, ret, err);
+	return r < 0 ? r : ovbd_tcmu_disk_size_by_serial(p->id, ret, err);
 }
 
 static int open_adopted(const struct ovbd_transport_open *p, struct ovbd_transport **ret,

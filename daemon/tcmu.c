@@ -26,6 +26,7 @@
 
 #include "base/auto.h"
 #include "base/bytes.h"
+#include "daemon/fault_point.h"
 #include "daemon/scsi.h"
 #include "daemon/tcmu_impl.h"
 #include "daemon/tcmu_ring.h"
@@ -308,22 +309,25 @@ static int map_ring(struct tcmu_transport *t, struct ovbd_error *err)
 	return 0;
 }
 
-/* The commands that a dead server left are the kernel's again, and the ring is empty. */
+/* The commands that a dead server left are the kernel's again, and the ring is empty. One that died
+ * in here has left the disk blocked, with an empty ring. */
 static int give_back(struct tcmu_transport *t, struct ovbd_error *err)
 {
-	const uint32_t tail = *t->ring.tail;
 	struct ovbd_tcmu_name name;
-	int r, unblocked;
+	int r = ovbd_tcmu_name_of(t->minor, &name, err), unblocked;
 
-	if (tail == *t->ring.head)
-		return 0;
-	r = ovbd_tcmu_name_of(t->minor, &name, err);
-	if (r == 0)
-		r = ovbd_tcmu_action(&name, "block_dev", "1", err);
 	if (r < 0)
 		return r;
-	r = ovbd_tcmu_action(&name, "reset_ring", "1", err);
-	t->ring.at = *t->ring.tail;
+	if (!ovbd_tcmu_is_enabled(&name)) /* it is just being made, by who waits for us */
+		return 0;
+	if (*t->ring.tail != *t->ring.head) {
+		r = ovbd_tcmu_action(&name, "block_dev", "1", err);
+		ovbd_fault_point("ring-blocked");
+		if (r == 0)
+			r = ovbd_tcmu_action(&name, "reset_ring", "1", err);
+		ovbd_fault_point("ring-reset");
+		t->ring.at = *t->ring.tail;
+	}
 	unblocked = ovbd_tcmu_action(&name, "block_dev", "0", r < 0 ? NULL : err);
 	return r < 0 ? r : unblocked;
 }
@@ -349,6 +353,7 @@ static int start(struct tcmu_transport *t, const struct ovbd_tcmu_params *p, str
 	if (t->uio_fd < 0)
 		return ovbd_fail_errno(err, -errno, "%s", path);
 	r = map_ring(t, err);
+	ovbd_fault_point("ring-mapped");
 	return r < 0 ? r : give_back(t, err);
 }
 

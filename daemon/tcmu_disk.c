@@ -8,7 +8,12 @@
  *
  * The symbolic link is what makes the SCSI disk: the kernel scans it before symlink() returns, and
  * sd makes the block device a little later. N is made of the device's name, so that a port is found
- * again; a disk that others have linked is looked for in all ports.
+ * again.
+ *
+ * While somebody is in symlink() the directory of the LUN is locked, and who looks into it waits for
+ * the scan, which waits for the disk's server. So before a disk is served nothing here looks there:
+ * the block device of a disk that is found is looked for in sysfs, by the port's SCSI address, or by
+ * the serial number, which is the id, where others have made the port.
  */
 #include "daemon/tcmu_disk.h"
 
@@ -21,13 +26,16 @@
 #include <time.h>
 
 #include "base/auto.h"
+#include "daemon/fault_point.h"
 #include "daemon/tcmu_helper.h"
 #include "daemon/tcmu_impl.h"
 
 #define TARGET       "/sys/kernel/config/target"
 #define LOOPBACK     TARGET "/loopback"
+#define SCSI         "/sys/class/scsi_device"
 #define OPTIONS      "hw_max_sectors=2048,max_data_area_mb=32,nl_reply_supported=-1"
 #define PATH_MAX_    1024
+#define NAME_SIZE    32
 #define CONFIG_MAX   240   /* the kernel's own limit, without the subtype */
 #define FOUND_MS     20000 /* for sd to make the block device */
 #define FOUND_POLL   10
@@ -109,10 +117,13 @@ static int configure(const char *device, const char *config, uint64_t size, stru
 	         config, size);
 	device_path(OVBD_TCMU_HBA, device, "/control", path);
 	r = ovbd_tcmu_write(path, control, err);
+	ovbd_fault_point("make-configured");
 	if (r < 0)
 		return r;
 	device_path(OVBD_TCMU_HBA, device, "/enable", path);
-	return ovbd_tcmu_write(path, "1", err);
+	r = ovbd_tcmu_write(path, "1", err);
+	ovbd_fault_point("make-enabled");
+	return r;
 }
 
 /* The disk that is there. -ENOENT: there is none. */
@@ -132,7 +143,7 @@ static int find_own(const char *device, const char *config, unsigned *ret_minor,
 }
 
 int ovbd_tcmu_disk_make(const char *manager, const char *device, uint64_t size, unsigned *ret_minor,
-                        struct ovbd_error *err)
+                        bool *ret_found, struct ovbd_error *err)
 {
 	char path[PATH_MAX_], config[CONFIG_MAX + 1];
 	int r = snprintf(config, sizeof(config), "%s/%s", manager, device);
@@ -147,9 +158,11 @@ int ovbd_tcmu_disk_make(const char *manager, const char *device, uint64_t size, 
 	device_path(OVBD_TCMU_HBA, device, "", path);
 	if (r == 0)
 		r = make_dir(path, err);
+	ovbd_fault_point("make-begun");
 	if (r < 0)
 		return r;
 	r = find_own(device, config, ret_minor, err);
+	*ret_found = r != -ENOENT;
 	if (r != -ENOENT)
 		return r;
 	r = configure(device, config, size, err);
@@ -164,8 +177,12 @@ int ovbd_tcmu_disk_remove(const char *device, struct ovbd_error *err)
 {
 	char path[PATH_MAX_];
 
+	int r;
+
 	device_path(OVBD_TCMU_HBA, device, "", path);
-	return remove_dir(path, err);
+	r = remove_dir(path, err);
+	ovbd_fault_point("unmake-done");
+	return r;
 }
 
 int ovbd_tcmu_disk_block_size(unsigned hba, const char *device, uint32_t *ret,
@@ -198,20 +215,18 @@ static bool find_scsi(const char *port, char ret[PATH_MAX_])
 		return false;
 	address[n] = '\0';
 	address[strcspn(address, "\n")] = '\0';
-	snprintf(ret, PATH_MAX_, "/sys/class/scsi_device/%s:0/device", address);
+	snprintf(ret, PATH_MAX_, SCSI "/%s:0/device", address);
 	return true;
 }
 
-/* The name of the port's block device, if it is there already. */
-static bool find_block(const char *port, char ret_path[OVBD_TCMU_PATH_SIZE])
+/* The name of the SCSI device's block device. */
+static bool find_entry(const char *scsi, char ret[NAME_SIZE])
 {
-	char scsi[PATH_MAX_], path[PATH_MAX_ + 16];
+	char path[PATH_MAX_];
 	const struct dirent *e;
 	DIR *dir;
 
-	if (!find_scsi(port, scsi))
-		return false;
-	snprintf(path, sizeof(path), "%s/block", scsi);
+	snprintf(path, sizeof(path), "%.900s/block", scsi);
 	dir = opendir(path);
 	if (!dir)
 		return false;
@@ -219,9 +234,20 @@ static bool find_block(const char *port, char ret_path[OVBD_TCMU_PATH_SIZE])
 		e = readdir(dir);
 	while (e && e->d_name[0] == '.');
 	if (e)
-		snprintf(ret_path, OVBD_TCMU_PATH_SIZE, "/dev/%.32s", e->d_name);
+		snprintf(ret, NAME_SIZE, "%.31s", e->d_name);
 	closedir(dir);
-	return e && access(ret_path, F_OK) == 0;
+	return e != NULL;
+}
+
+/* The port's block device, if it is there already. */
+static bool find_block(const char *port, char ret_path[OVBD_TCMU_PATH_SIZE])
+{
+	char scsi[PATH_MAX_], name[NAME_SIZE];
+
+	if (!find_scsi(port, scsi) || !find_entry(scsi, name))
+		return false;
+	snprintf(ret_path, OVBD_TCMU_PATH_SIZE, "/dev/%s", name);
+	return access(ret_path, F_OK) == 0;
 }
 
 static int wait_for_block(const char *port, char ret_path[OVBD_TCMU_PATH_SIZE],
@@ -260,8 +286,10 @@ int ovbd_tcmu_disk_link(const char *device, char ret_path[OVBD_TCMU_PATH_SIZE],
 		return r;
 	device_path(OVBD_TCMU_HBA, device, "", target);
 	port_path(device, "/tpgt_1/lun/lun_0/disk", path);
+	ovbd_fault_point("link-begun");
 	if (access(path, F_OK) < 0)
 		r = ovbd_tcmu_helper_link(target, path, err);
+	ovbd_fault_point("link-done");
 	if (r < 0 && r != -EEXIST)
 		return r;
 	port_path(device, "/tpgt_1", path);
@@ -281,8 +309,10 @@ int ovbd_tcmu_disk_unlink(const char *device, struct ovbd_error *err)
 	int r = 0;
 
 	port_path(device, "/tpgt_1/lun/lun_0/disk", path);
+	ovbd_fault_point("unlink-begun");
 	if (access(path, F_OK) == 0)
 		r = ovbd_tcmu_helper_link("", path, err);
+	ovbd_fault_point("unlink-done");
 	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		port_path(device, dirs[i], path);
 		r = remove_dir(path, err);
@@ -290,63 +320,61 @@ int ovbd_tcmu_disk_unlink(const char *device, struct ovbd_error *err)
 	return r;
 }
 
-/* Whether the LUN at path is the disk's: one of its entries is a link to it. */
-static bool is_lun_of(const char *path, const char *disk)
+/* The size of the SCSI device's disk, whatever its blocks are. */
+static int size_of(const char *scsi, uint64_t *ret, struct ovbd_error *err)
 {
-	const size_t n = strlen(disk);
-	char link[2 * PATH_MAX_], to[PATH_MAX_];
-	const struct dirent *e;
-	bool is = false;
-	DIR *dir = opendir(path);
-
-	while (dir && !is && (e = readdir(dir))) {
-		ssize_t len;
-
-		if (e->d_type != DT_LNK)
-			continue;
-		snprintf(link, sizeof(link), "%s/%.255s", path, e->d_name);
-		len = readlink(link, to, sizeof(to));
-		is = len > (ssize_t)n && memcmp(to + len - n, disk, n) == 0;
-	}
-	if (dir)
-		closedir(dir);
-	return is;
-}
-
-int ovbd_tcmu_disk_path(unsigned hba, const char *device, char ret_path[OVBD_TCMU_PATH_SIZE],
-                        struct ovbd_error *err)
-{
-	char port[PATH_MAX_ / 2], lun[PATH_MAX_], disk[OVBD_TCMU_NAME_SIZE + 32];
-	const struct dirent *e;
-	DIR *dir = opendir(LOOPBACK);
-	bool found = false;
-
-	snprintf(disk, sizeof(disk), "/user_%u/%s", hba, device);
-	while (dir && !found && (e = readdir(dir))) {
-		if (strncmp(e->d_name, "naa.", 4) != 0)
-			continue;
-		snprintf(port, sizeof(port), LOOPBACK "/%.255s/tpgt_1", e->d_name);
-		snprintf(lun, sizeof(lun), "%s/lun/lun_0", port);
-		found = is_lun_of(lun, disk) && find_block(port, ret_path);
-	}
-	if (dir)
-		closedir(dir);
-	return found ? 0 : ovbd_fail(err, -ENOENT, "%s: it is no block device", disk + 1);
-}
-
-int ovbd_tcmu_disk_size(unsigned hba, const char *device, uint64_t *ret, struct ovbd_error *err)
-{
-	char name[OVBD_TCMU_PATH_SIZE], path[PATH_MAX_];
+	char name[NAME_SIZE], path[PATH_MAX_];
 	uint64_t sectors;
-	int r = ovbd_tcmu_disk_path(hba, device, name, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	snprintf(path, sizeof(path), "/sys/class/block/%s/size", name + strlen("/dev/"));
+	if (!find_entry(scsi, name))
+		return ovbd_fail(err, -ENOENT, "%s: it has no block device", scsi);
+	snprintf(path, sizeof(path), "%.900s/block/%s/size", scsi, name);
 	r = read_number(path, &sectors, err);
 	if (r == 0 && sectors == 0)
 		return ovbd_fail(err, -ENOENT, "%s: of no size", name);
 	if (r == 0)
-		*ret = sectors * 512; /* whatever the disk's blocks are */
+		*ret = sectors * 512;
 	return r;
+}
+
+int ovbd_tcmu_disk_size(const char *device, uint64_t *ret, struct ovbd_error *err)
+{
+	char port[PATH_MAX_], scsi[PATH_MAX_];
+
+	port_path(device, "/tpgt_1", port);
+	if (!find_scsi(port, scsi))
+		return ovbd_fail(err, -ENOENT, "%s: has no block device", device);
+	return size_of(scsi, ret, err);
+}
+
+/* Whether the SCSI device has told the kernel this serial number, when it was found. */
+static bool has_serial(const char *scsi, const char *serial)
+{
+	const size_t n = strlen(serial);
+	char path[PATH_MAX_], page[4 + 256];
+	AUTO_FD fd = -1;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "%.900s/vpd_pg80", scsi);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? -1 : read(fd, page, sizeof(page));
+	return len >= 4 && (size_t)len - 4 == n && memcmp(page + 4, serial, n) == 0;
+}
+
+int ovbd_tcmu_disk_size_by_serial(const char *serial, uint64_t *ret, struct ovbd_error *err)
+{
+	char scsi[PATH_MAX_];
+	const struct dirent *e;
+	DIR *dir = opendir(SCSI);
+	int r = -ENOENT;
+
+	while (dir && r == -ENOENT && (e = readdir(dir))) {
+		snprintf(scsi, sizeof(scsi), SCSI "/%.64s/device", e->d_name);
+		if (has_serial(scsi, serial))
+			r = size_of(scsi, ret, err);
+	}
+	if (dir)
+		closedir(dir);
+	return r == -ENOENT ? ovbd_fail(err, r, "%s: has no block device", serial) : r;
 }

@@ -19,10 +19,10 @@ enum {
 /* 0, or -errno and what the host lacks. */
 int ovbd_tcmu_disk_available(struct ovbd_error *err);
 
-/* Makes user_(OVBD_TCMU_HBA)/device, of the subtype ovbd, or finds it. Nobody is asked by netlink,
+/* Makes user_(OVBD_TCMU_HBA)/device, of the subtype ovbd, or finds it (*ret_found). Nobody is asked by netlink,
  * neither now nor when it is removed. -EEXIST: it is another manager's; -E2BIG: the names are too long. */
 int ovbd_tcmu_disk_make(const char *manager, const char *device, uint64_t size, unsigned *ret_minor,
-                        struct ovbd_error *err);
+                        bool *ret_found, struct ovbd_error *err);
 
 /* Makes it a block device: ret_path is /dev/sdX. Its server must be serving. */
 int ovbd_tcmu_disk_link(const char *device, char ret_path[OVBD_TCMU_PATH_SIZE],
@@ -32,12 +32,10 @@ int ovbd_tcmu_disk_link(const char *device, char ret_path[OVBD_TCMU_PATH_SIZE],
 int ovbd_tcmu_disk_unlink(const char *device, struct ovbd_error *err);
 int ovbd_tcmu_disk_remove(const char *device, struct ovbd_error *err);
 
-/* The block device of any TCMU disk, "/dev/sda". -ENOENT: it is linked to none. */
-int ovbd_tcmu_disk_path(unsigned hba, const char *device, char ret_path[OVBD_TCMU_PATH_SIZE],
-                        struct ovbd_error *err);
-
-/* The size of that block device. */
-int ovbd_tcmu_disk_size(unsigned hba, const char *device, uint64_t *ret, struct ovbd_error *err);
+/* The size of the block device of a disk of ours; of anybody's, by the serial number that its server
+ * gave it. Neither waits for that server. -ENOENT: there is none. */
+int ovbd_tcmu_disk_size(const char *device, uint64_t *ret, struct ovbd_error *err);
+int ovbd_tcmu_disk_size_by_serial(const char *serial, uint64_t *ret, struct ovbd_error *err);
 
 /* How large its blocks are. */
 int ovbd_tcmu_disk_block_size(unsigned hba, const char *device, uint32_t *ret,

@@ -8,6 +8,9 @@
 /* The size of the memory shared with the kernel. */
 int ovbd_tcmu_map_size(unsigned minor, uint64_t *ret, struct ovbd_error *err);
 
+/* Whether "enable" has been written, and answered. */
+bool ovbd_tcmu_is_enabled(const struct ovbd_tcmu_name *n);
+
 /* Writes value to the disk's configfs file action/WHAT. */
 int ovbd_tcmu_action(const struct ovbd_tcmu_name *n, const char *what, const char *value,
                      struct ovbd_error *err);

@@ -177,3 +177,11 @@ int ovbd_tcmu_action(const struct ovbd_tcmu_name *n, const char *what, const cha
 	snprintf(path, sizeof(path), CONFIG_DIR "/user_%u/%s/action/%s", n->hba, n->device, what);
 	return ovbd_tcmu_write(path, value, err);
 }
+
+bool ovbd_tcmu_is_enabled(const struct ovbd_tcmu_name *n)
+{
+	char path[OVBD_TCMU_NAME_SIZE + 128], text[8] = "";
+
+	snprintf(path, sizeof(path), CONFIG_DIR "/user_%u/%s/enable", n->hba, n->device);
+	return read_line(path, text, sizeof(text), NULL) == 0 && strcmp(text, "1") == 0;
+}

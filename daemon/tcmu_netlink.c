@@ -20,6 +20,7 @@
 #include <linux/target_core_user.h>
 
 #include "base/auto.h"
+#include "daemon/fault_point.h"
 #include "daemon/genl.h"
 #include "daemon/lock.h"
 #include "daemon/tcmu_impl.h"
@@ -85,10 +86,13 @@ int ovbd_tcmu_listen(struct ovbd_tcmu_listener **ret, struct ovbd_error *err)
 	r = open_socket(l, err);
 	if (r == 0)
 		r = take_lock(l, err);
+	ovbd_fault_point("listen-joined");
 	if (r == 0)
 		r = ovbd_tcmu_write(PARAMETERS "block_netlink", "1", err);
+	ovbd_fault_point("listen-blocked");
 	if (r == 0) {
 		r = ovbd_tcmu_write(PARAMETERS "reset_netlink", "1", err);
+		ovbd_fault_point("listen-reset");
 		if (r < 0)
 			ovbd_tcmu_write(PARAMETERS "block_netlink", "0", NULL);
 	}

@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "base/auto.h"
+#include "daemon/fault_point.h"
 #include "daemon/result_file.h"
 #include "daemon/tcmu.h"
 #include "daemon/tcmu_disk.h"
@@ -86,10 +87,17 @@ static void note_free(struct note *take_n)
 
 static void reply(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e, int status)
 {
+	static const char *const points[][2] = {
+		[OVBD_TCMU_ADDED] = {"add-answering", "add-answered"},
+		[OVBD_TCMU_REMOVED] = {"remove-answering", "remove-answered"},
+		[OVBD_TCMU_RECONFIGURED] = {"reconfig-answering", "reconfig-answered"},
+	};
 	struct ovbd_error err;
 
+	ovbd_fault_point(points[e->kind][0]);
 	if (ovbd_tcmu_reply(w->listener, e, status, &err) < 0)
 		tell(w, true, &e->name, err.msg);
+	ovbd_fault_point(points[e->kind][1]);
 }
 
 /* Answers, unless somebody else has. */
@@ -147,8 +155,10 @@ static void was_opened(void *arg, int status, const char *why)
 	struct ovbd_error err;
 	int r = 0;
 
+	ovbd_fault_point("add-opened");
 	if (n->config)
 		r = ovbd_result_file_write(n->config, status, why, &err);
+	ovbd_fault_point("add-told");
 	if (r < 0 && r != -EBADMSG) /* which opening it has told already */
 		tell(n->w, true, &n->event.name, err.msg);
 	settle(n, status == -ESHUTDOWN ? -EAGAIN : status);
@@ -157,6 +167,7 @@ static void was_opened(void *arg, int status, const char *why)
 
 static void was_closed(void *arg)
 {
+	ovbd_fault_point("remove-closed");
 	settle(arg, 0);
 	note_free(arg);
 }
@@ -219,8 +230,10 @@ static void adopt(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e, bo
 	r = spec_of(e, &a.take_spec, &err);
 	if (r == 0 && a.take_spec->format == OVBD_FORMAT_IMAGE)
 		n->config = strdup(a.take_spec->images[0]);
+	ovbd_fault_point("add-understood");
 	if (r == 0)
 		r = ovbd_devices_adopt(w->p.devices, &a, &err);
+	ovbd_fault_point("add-begun");
 	if (r < 0) {
 		tell(w, true, &e->name, err.msg);
 		was_opened(n, r, err.msg);
@@ -240,8 +253,10 @@ static void disown(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e)
 	}
 	snprintf(path, sizeof(path), "/dev/uio%u", e->minor);
 	r = ovbd_tcmu_name_id(&e->name, id, sizeof(id), &err);
+	ovbd_fault_point("remove-understood");
 	if (r == 0)
 		r = ovbd_devices_disown(w->p.devices, id, path, was_closed, n);
+	ovbd_fault_point("remove-begun");
 	if (r < 0)
 		was_closed(n); /* it was never served */
 }
@@ -286,12 +301,15 @@ static void on_event(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e)
 		return;
 	switch (e->kind) {
 	case OVBD_TCMU_ADDED:
+		ovbd_fault_point("add-received");
 		adopt(w, e, true);
 		return;
 	case OVBD_TCMU_REMOVED:
+		ovbd_fault_point("remove-received");
 		disown(w, e);
 		return;
 	case OVBD_TCMU_RECONFIGURED:
+		ovbd_fault_point("reconfig-received");
 		reconfigure(w, e);
 		return;
 	}
@@ -374,8 +392,10 @@ static int start(struct ovbd_tcmu_watch *w, struct ovbd_error *err)
 	}
 	if (ovbd_tcmu_scan(on_found, w, &why) < 0)
 		w->p.told(w->p.arg, true, "", why.msg);
+	ovbd_fault_point("listen-scanned");
 	if (ovbd_tcmu_listen_ready(w->listener, &why) < 0)
 		w->p.told(w->p.arg, true, "", why.msg);
+	ovbd_fault_point("listen-ready");
 	return 0;
 }
 

@@ -36,10 +36,12 @@ snapshotter_fails() { # ID WORDS
 	return 1
 }
 
-# EAGAIN: again after 50 ms, 100 times at most; anything else is the end.
+# EAGAIN: again after 50 ms, 100 times at most; EINTR: again, as Go's library does; anything else is
+# the end.
 snapshotter_enable() {
 	tries=0
 	until echo -n 1 2>"/tmp/snapshotter.$1" >"$hba/dev_$1/enable"; do
+		! grep -q 'Interrupted' "/tmp/snapshotter.$1" || continue
 		grep -q 'temporarily unavailable' "/tmp/snapshotter.$1" || return
 		tries=$((tries + 1))
 		[ $tries -lt 100 ] || return

@@ -9,8 +9,8 @@ start_daemon
 # --- the images, and every file in them
 id=1
 for fs in ext4 erofs; do
-	snapshotter_prepare $id /$fs.ovbd
-	snapshotter_attach $id "$config" || fail "attach: $(cat /tmp/snapshotter.$id)"
+	snapshotter_prepare "$id" /$fs.ovbd
+	snapshotter_attach "$id" "$config" || fail "attach: $(cat /tmp/snapshotter."$id")"
 	[ "$(cat "$snapshot/block/init-debug.log")" = success ] || fail "no success in the result file"
 	cmp "/dev/$disk" /$fs || fail "the disk differs"
 	options=ro,discard
@@ -18,7 +18,7 @@ for fs in ext4 erofs; do
 	mount -t $fs -o $options "/dev/$disk" "$snapshot/block/mountpoint"
 	check_tree "$snapshot/block/mountpoint"
 	umount "$snapshot/block/mountpoint"
-	snapshotter_detach $id || fail "detach"
+	snapshotter_detach "$id" || fail "detach"
 	ok "$fs attached, mounted, detached"
 	id=$((id + 1))
 done
