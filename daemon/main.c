@@ -212,8 +212,11 @@ static int listen_control(struct ovbdd *d, int *ret_fd, struct ovbd_error *err)
 static void start_tcmu(struct ovbdd *d)
 {
 	const struct ovbd_tcmu_watch_params p = {.devices = d->devices, .told = told};
+	const struct ovbd_transport_kind *kind;
 	struct ovbd_error err;
 
+	if (ovbd_transport_kind_find("tcmu", &kind, NULL) < 0) /* not wanted */
+		return;
 	if (!d->tcmu && ovbd_tcmu_watch_start(&p, &d->tcmu, &err) < 0)
 		ovbd_log(OVBD_LOG_INFO, "TCMU disks made by others are not served: %s", err.msg);
 }
@@ -390,6 +393,8 @@ int main(int argc, char **argv)
 	d.options = d.said;
 	if (r == 0 && !d.said.help && !d.said.version)
 		r = ovbd_options_load(&d.said, &d.options, &err);
+	if (r == 0)
+		r = ovbd_transport_kinds_select(d.options.transports, &err);
 	if (r < 0) {
 		ovbd_log(OVBD_LOG_ERROR, "%s", err.msg);
 		return EXIT_USAGE;

@@ -25,6 +25,7 @@ enum {
 	ORIGINAL,
 	FOREGROUND,
 	NO_SECCOMP,
+	TRANSPORTS,
 };
 
 static const struct option longs[] = {
@@ -37,6 +38,7 @@ static const struct option longs[] = {
 	{"metrics", required_argument, NULL, METRICS},
 	{"metrics-original", no_argument, NULL, ORIGINAL},
 	{"foreground", no_argument, NULL, FOREGROUND},
+	{"transports", required_argument, NULL, TRANSPORTS},
 	{"no-seccomp", no_argument, NULL, NO_SECCOMP},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -56,6 +58,7 @@ const char ovbd_options_help[] =
 	"      --metrics ADDRESS   Serve /metrics at HOST:PORT too, for anyone to read.\n"
 	"      --metrics-original  Also by the names that overlaybd has for them.\n"
 	"      --foreground        Stay in the foreground (the default, and the only way).\n"
+	"      --transports LIST   Only these, and only the privileges that they need.\n"
 	"      --no-seccomp        Do not filter system calls.\n"
 	"  -h, --help              Show this help.\n"
 	"  -V, --version           Show the version.\n\n"
@@ -113,6 +116,9 @@ static int parse_option(int id, struct ovbd_options *o, struct ovbd_error *err)
 	case SOCKET:
 		o->socket = optarg;
 		return 0;
+	case TRANSPORTS:
+		o->transports = optarg;
+		return 0;
 	case STATE_DIR:
 		o->state_dir = optarg;
 		return 0;
@@ -162,6 +168,7 @@ int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct o
 		.drop_in = argc > 0 && is_drop_in(argv[0]),
 		.state_dir = "/run/ovbd",
 		.level = OVBD_LOG_INFO,
+		.transports = "",
 		.log_file = "",
 		.log_file_size = 10u << 20,
 		.nlog_files = 3,
@@ -200,6 +207,7 @@ static const struct ovbd_setting own_table[] = {
 	{"image-wait", OVBD_SETTING_NUMBER, AT(o.image_wait_s), 1, IMAGE_WAIT_MAX},
 	{"log-level", OVBD_SETTING_TEXT, AT(level)},
 	{"drain-on-exit", OVBD_SETTING_BOOL, AT(o.drain_on_exit)},
+	{"transports", OVBD_SETTING_TEXT, AT(o.transports)},
 	{"log-file", OVBD_SETTING_TEXT, AT(o.log_file)},
 	{"log-file-size", OVBD_SETTING_NUMBER, AT(o.log_file_size), 4096, INT64_MAX},
 	{"log-files", OVBD_SETTING_NUMBER, AT(o.nlog_files), 0, 1000},

@@ -21,6 +21,7 @@ struct ovbd_options {
 	const char *config; /* NULL: none */
 	bool drain_on_exit;
 	bool no_seccomp;
+	const char *transports; /* "": all that there are */
 	bool check, help, version;
 	enum ovbd_log_level level;
 	uint64_t nworkers;     /* of a device; 0: default */

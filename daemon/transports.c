@@ -14,7 +14,7 @@
 #include "base/auto.h"
 
 /* Best first. What a build does not have, CMake leaves out. */
-const struct ovbd_transport_kind *const ovbd_transport_kinds[] = {
+const struct ovbd_transport_kind *ovbd_transport_kinds[] = {
 #ifdef OVBD_HAVE_UBLK
 	&ovbd_transport_kind_ublk,
 #endif
@@ -38,6 +38,45 @@ void ovbd_transport_kinds_needs(uint64_t *ret_caps, unsigned *ret_calls)
 		*ret_caps |= ovbd_transport_kinds[i]->caps;
 		*ret_calls |= ovbd_transport_kinds[i]->calls;
 	}
+}
+
+#define SEPARATORS ", "
+
+/* Whether name is one of the words of names. */
+static bool is_named(const char *names, const char *name)
+{
+	const size_t n = strlen(name);
+
+	for (; *names; names += strcspn(names, SEPARATORS)) {
+		names += strspn(names, SEPARATORS);
+		if (strcspn(names, SEPARATORS) == n && strncmp(names, name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+int ovbd_transport_kinds_select(const char *names, struct ovbd_error *err)
+{
+	AUTO_FREE char *words = strdup(names);
+	const struct ovbd_transport_kind *kind;
+	char *rest = NULL;
+	unsigned n = 0;
+
+	if (!words)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	if (!names[0])
+		return 0;
+	if (!names[strspn(names, SEPARATORS)])
+		return ovbd_fail(err, -EINVAL, "transports '%.200s': names none", names);
+	for (char *w = strtok_r(words, SEPARATORS, &rest); w; w = strtok_r(NULL, SEPARATORS, &rest))
+		if (strcmp(w, "auto") == 0 || ovbd_transport_kind_find(w, &kind, err) < 0)
+			return ovbd_fail(err, -EINVAL, "transports '%.200s': there is no '%.40s'",
+			                 names, w);
+	for (unsigned i = 0; ovbd_transport_kinds[i]; i++)
+		if (is_named(names, ovbd_transport_kinds[i]->name))
+			ovbd_transport_kinds[n++] = ovbd_transport_kinds[i];
+	ovbd_transport_kinds[n] = NULL;
+	return 0;
 }
 
 int ovbd_transport_kinds_prepare(struct ovbd_error *err)

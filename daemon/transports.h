@@ -65,6 +65,10 @@ const struct ovbd_transport_kind *ovbd_transport_kind_at(unsigned i);
 /* What all kinds of this build need of caps and calls. */
 void ovbd_transport_kinds_needs(uint64_t *ret_caps, unsigned *ret_calls);
 
+/* Only these from now on ("fuse, nbd"), and what they need; "": all. Before any of the other calls.
+ * -EINVAL: a name that there is not, or none at all. */
+int ovbd_transport_kinds_select(const char *names, struct ovbd_error *err);
+
 /* Calls prepare() of all kinds of this build. */
 int ovbd_transport_kinds_prepare(struct ovbd_error *err);
 
@@ -96,7 +100,7 @@ struct ovbd_transport_verdict {
 int ovbd_transport_kind_choose(const struct ovbd_transport_kind *const *kinds,
                                const struct ovbd_transport_need *need,
                                struct ovbd_transport_verdict **ret, struct ovbd_error *err);
-extern const struct ovbd_transport_kind *const ovbd_transport_kinds[];
+extern const struct ovbd_transport_kind *ovbd_transport_kinds[];
 
 /* NULL is fine. */
 void ovbd_transport_verdicts_free(struct ovbd_transport_verdict *take_list);

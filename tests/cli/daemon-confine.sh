@@ -25,7 +25,9 @@ allowed=$(($(bit 1) | $(bit 2) | $(bit 12) | $(bit 19) | $(bit 21))) # dac_*, ne
 
 check_threads() {
 	nthreads=0
-	for status in /proc/"$daemon"/task/*/status; do
+	for task in /proc/"$daemon"/task/*; do
+		status=$tmp/.status
+		cat "$task/status" >"$status" 2>/dev/null || continue # it has just ended
 		caps=$((0x$(awk '$1 == "CapPrm:" { print $2 }' "$status")))
 		[ $((caps & ~allowed)) = 0 ] || fail "$status: CapPrm $caps"
 		for set in CapEff CapInh CapBnd CapAmb; do
@@ -75,6 +77,23 @@ EOF
 stop_daemon TERM
 ! said "is not allowed" || fail "it needs what it may not: $(cat "$log")"
 ok "nothing is missing"
+
+# With transports that need nothing there is nothing to be kept for them.
+allowed=$(($(bit 1) | $(bit 2) | $(bit 19)))
+start_daemon --transports "nbd-socket"
+check_threads 1
+"$ovbd" attach --id n -t nbd-socket www/image >/dev/null || fail "$(cat "$log")"
+expect 1 "there are auto, nbd-socket" "$ovbd" attach -t fuse www/image
+check_threads 2
+[ "$("$ovbd" status --output=json | grep -c '"available"')" = 1 ] || fail "$("$ovbd" status)"
+"$ovbd" detach n
+stop_daemon TERM
+[ "$(status_of "$ovbdd" --transports fuse,tape 2>err)" = 2 ] || fail "an unknown one"
+grep -q "there is no 'tape'" err || fail "$(cat err)"
+[ "$(status_of "$ovbdd" --transports , 2>err)" = 2 ] || fail "none"
+echo '{"transports": "fuse, tape"}' >config
+[ "$(status_of "$ovbdd" --config config --check-config 2>err)" = 2 ] || fail "an unknown one, in the configuration"
+ok "--transports"
 
 # An intruder
 probe=$OVBD_BUILD/tests/cli/libconfine_probe.so

@@ -10,7 +10,9 @@ filtered=0
 
 # confined PID CAPABILITIES: none but those of the mask, in any thread
 confined() {
-	for status in /proc/"$1"/task/*/status; do
+	for task in /proc/"$1"/task/*; do
+		status=$tmp/.status
+		cat "$task/status" >"$status" 2>/dev/null || continue # it has just ended
 		caps=$((0x$(awk '$1 == "CapPrm:" { print $2 }' "$status")))
 		[ $((caps & ~$2)) = 0 ] || fail "$status: capabilities $caps"
 		grep -q "^NoNewPrivs:.1$" "$status" || fail "$(cat "$status")"

@@ -130,13 +130,35 @@ static void test_suits(void **arg)
 	             "is read-only");
 }
 
+/* The last test, as it cannot be taken back. */
+static void test_select(void **arg)
+{
+	const struct ovbd_transport_kind *k;
+	struct ovbd_error err;
+	uint64_t caps;
+	unsigned calls;
+
+	(void)arg;
+	assert_fails(ovbd_transport_kinds_select("nbd,tape", &err), -EINVAL, err,
+	             "transports 'nbd,tape': there is no 'tape'");
+	assert_fails(ovbd_transport_kinds_select("auto", &err), -EINVAL, err, "no 'auto'");
+	assert_fails(ovbd_transport_kinds_select(", ,", &err), -EINVAL, err, "names none");
+	assert_ok(ovbd_transport_kinds_select("", &err), err);
+	assert_ok(ovbd_transport_kind_find("nbd", &k, &err), err);
+	assert_ok(ovbd_transport_kinds_select("nbd-socket", &err), err);
+	assert_fails(ovbd_transport_kind_find("nbd", &k, &err), -EINVAL, err,
+	             "there are auto, nbd-socket");
+	assert_null(ovbd_transport_kind_at(1));
+	ovbd_transport_kinds_needs(&caps, &calls);
+	assert_true(caps == 0 && calls == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_choose),
-		cmocka_unit_test(test_choose_nothing),
-		cmocka_unit_test(test_find),
-		cmocka_unit_test(test_suits),
+		cmocka_unit_test(test_choose), cmocka_unit_test(test_choose_nothing),
+		cmocka_unit_test(test_find),   cmocka_unit_test(test_suits),
+		cmocka_unit_test(test_select),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
