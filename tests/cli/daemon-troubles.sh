@@ -54,7 +54,12 @@ fails "$ovbdd" --config config
 fails "$ovbdd" --config
 fails "$ovbdd" --tapes
 fails "$ovbdd" --state-dir "$tmp/other" --socket "$tmp/image"
-start_daemon
+fails "$ovbdd" --state-dir "$tmp/other" --metrics 9863
+fails "$ovbdd" --state-dir "$tmp/other" --metrics nowhere.invalid:9863
+echo '{"auths": {"127.0.0.1:'"$port"'": {"auth": "?"}}}' >cred.json
+echo "{\"log-file\": \"$tmp/none/log\", \"credentials\": \"$tmp/cred.json\"}" >config
+start_daemon --config "$tmp/config" --metrics "127.0.0.1:$port"
+sed -n 's/^[^ ]* ovbdd: [a-z]*: \(.*; goes on without it\)$/\1/p' "$log" >>said
 fails "$ovbdd" --state-dir "$tmp/state"
 fails "$ovbdd" --state-dir "$tmp/other" --socket "$OVBD_SOCKET"
 chmod 600 "$OVBD_SOCKET"
@@ -87,6 +92,20 @@ printf '{ "lowers": [\n {"file": "x"\n} }' >bad.json
 attach_fails -f image bad.json
 echo '{ "lowers": [ {"file": 3 } ] }' >bad.json
 attach_fails -f image bad.json
+image_fails() { # JSON
+	echo "$1" >bad.json
+	attach_fails -f image bad.json
+}
+digest=sha256:$(sha256sum <layer | cut -d' ' -f1)
+image_fails '{"lowers": [{"file": "/nowhere/layer"}]}'
+image_fails '{"lowers": [{"dir": "/nowhere"}]}'
+image_fails '{"lowers": [{}]}'
+image_fails '{"lowers": [{"digest": "sha256:1"}], "repoBlobUrl": "http://127.0.0.1:1"}'
+image_fails "{\"lowers\": [{\"digest\": \"$digest\"}]}"
+image_fails "{\"lowers\": [{\"file\": \"$tmp/layer\"}], \"upper\": {\"index\": \"i\", \"data\": \"d\"}}"
+image_fails "{\"lowers\": [{\"dir\": \"$tmp\", \"targetDigest\": \"$digest\"}]}"
+image_fails "{\"lowers\": [{\"digest\": \"$digest\"}], \"repoBlobUrl\": \"$url\"}"
+rm cred.json
 attach_fails short
 path=$("$ovbd" attach --id damaged damaged)
 ! cat "$path" >/dev/null 2>&1 || fail "damage that nobody sees"
@@ -94,7 +113,6 @@ path=$("$ovbd" attach --id damaged damaged)
 fails "$ovbd" check damaged
 printf '{"lowers": [{"file": "%s", "digest": "sha256:%064d"}]}' "$tmp/layer" 7 >wrong.json
 fails "$ovbd" check wrong.json
-digest=sha256:$(sha256sum <layer | cut -d' ' -f1)
 cp layer "www/$digest"
 echo "{\"repoBlobUrl\": \"$url\", \"lowers\": [{\"digest\": \"$digest\", \"size\": 5}]}" >bad.json
 attach_fails -f image bad.json
