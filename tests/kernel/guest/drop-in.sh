@@ -118,7 +118,8 @@ snapshotter_attach 20 "$config" || fail "attach: $(cat /tmp/snapshotter.20)"
 [ "$(cat "$snapshot/block/relative.log")" = success ] || fail "a relative result file"
 snapshotter_detach 20
 
-# Under load: SIGTERM, and kill -9, and another one.
+# Under load: SIGTERM, and kill -9, and another one; with no more privileges than it needs.
+ovbdd="overlaybd-tcmu --transports tcmu"
 disk=$(cat /var/snapshots/1/block/backstore_mark)
 reads() {
 	while [ ! -e /tmp/enough ]; do
