@@ -139,6 +139,11 @@ static int take_dir(struct ovbd_devices *ds, const char *dir, struct ovbd_error 
 	return r < 0 ? ovbd_fail_errno(err, r, "%s: locking it", ds->state_dir) : 0;
 }
 
+void ovbd_devices_set_workers(struct ovbd_devices *ds, unsigned n)
+{
+	atomic_store(&ds->nworkers, n ? n : NWORKERS_DEFAULT);
+}
+
 int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices **ret,
                       struct ovbd_error *err)
 {
@@ -149,7 +154,7 @@ int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices *
 	if (!ds)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	ds->lock_fd = -1;
-	ds->nworkers = p->nworkers ? p->nworkers : NWORKERS_DEFAULT;
+	ovbd_devices_set_workers(ds, p->nworkers);
 	ds->wait_ms = p->wait_ms ? p->wait_ms : WAIT_MS_DEFAULT;
 	ds->told = p->told;
 	ds->arg = p->arg;

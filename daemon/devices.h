@@ -72,6 +72,9 @@ struct ovbd_devices;
 int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices **ret,
                       struct ovbd_error *err);
 
+/* As params.nworkers, for devices that are opened from now on. */
+void ovbd_devices_set_workers(struct ovbd_devices *ds, unsigned n);
+
 /* Begins to attach what the state files name; a bad one is told and left alone. */
 int ovbd_devices_recover(struct ovbd_devices *ds, struct ovbd_error *err);
 

@@ -52,7 +52,7 @@ struct ovbd_devices {
 	char *state_dir;            /* of the state files */
 	int lock_fd;                /* of the directory: one process */
 	struct ovbd_shared *shared; /* the devices' layers */
-	unsigned nworkers;
+	_Atomic unsigned nworkers;  /* of what is opened next */
 	struct ovbd_http_params http;
 	char *user_agent; /* http's */
 	char *credentials;
@@ -114,6 +114,7 @@ struct line {
 	struct ovbd_device read_only; /* its blob is the image's */
 	struct ovbd_stand_in *stand_in;
 	struct ovbd_transport *t;
+	unsigned nworkers; /* as t was opened for */
 	char *path;
 };
 

@@ -154,13 +154,14 @@ int devices_open_transport(struct served *s, struct line *l, struct ovbd_device 
 		.manager = s->all->files_dir,
 		.device = d,
 		.quick = &s->quick,
-		.nworkers = s->all->nworkers,
+		.nworkers = atomic_load(&s->all->nworkers),
 		.ready = ready,
 		.named = was_named,
 		.arg = s,
 	};
 	int r = devices_choose_kind(s, d->blob->size, err);
 
+	l->nworkers = p.nworkers;
 	p.path = s->spec->path;
 	if (r == 0 && !s->kept && !s->adopted) /* what only failed to open is not to come back */
 		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
@@ -229,7 +230,7 @@ static void request_failed(void *arg, const struct ovbd_request *rq, int code,
 int devices_serve(struct served *s, struct line *l, struct ovbd_device *d, struct ovbd_error *err)
 {
 	const struct ovbd_serve_params p = {
-		.nworkers = s->all->nworkers,
+		.nworkers = l->nworkers,
 		.failed = request_failed,
 		.arg = s,
 		.stats = &s->stats,

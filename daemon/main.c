@@ -275,6 +275,7 @@ static void reload(struct ovbdd *d)
 	if (d->audit && ovbd_log_file_reopen(d->audit, &err) < 0)
 		ovbd_log(OVBD_LOG_ERROR, "%s; goes on with the old one", err.msg);
 	start_tcmu(d);
+	ovbd_devices_set_workers(d->devices, (unsigned)d->options.nworkers);
 	ovbd_devices_retry(d->devices);
 	ovbd_log(OVBD_LOG_INFO, "reloaded");
 	ovbd_notify("READY=1");

@@ -76,3 +76,24 @@ echo '{"workers": 2, "log-level": "debug"}' >config
 echo '{"workers": 0}' >config
 [ "$(status_of "$ovbdd" --config config --check-config 2>err)" = 2 ] || fail "a bad one"
 grep -q 'config: "workers" must be' err || fail "$(cat err)"
+
+# A reload is for what is attached from then on: a FUSE device has a descriptor for each worker.
+nfds() {
+	find "/proc/$daemon/fd" -mindepth 1 | wc -l
+}
+echo '{"workers": 2}' >config
+start_daemon --config config
+before=$(nfds)
+"$ovbd" attach --id two image >/dev/null
+[ $(($(nfds) - before)) -lt 50 ] || fail "two workers have $(($(nfds) - before)) descriptors"
+echo '{"workers": 100}' >config
+"$ovbd" reload
+wait_for said "reloaded"
+before=$(nfds)
+"$ovbd" attach --id hundred image >/dev/null
+[ $(($(nfds) - before)) -ge 100 ] || fail "a hundred workers have $(($(nfds) - before)) descriptors"
+cmp state/two.raw image || fail "the old one"
+cmp state/hundred.raw image || fail "the new one"
+"$ovbd" drain
+stop_daemon TERM
+ok "workers, after a reload"
