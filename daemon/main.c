@@ -208,7 +208,8 @@ static int listen_control(struct ovbdd *d, int *ret_fd, struct ovbd_error *err)
 	return r;
 }
 
-/* Not every host has TCMU, and not every ovbdd is the one that listens. */
+/* Not every host has TCMU, and not every ovbdd is the one that listens; in the place of overlaybd's
+ * it is there for nothing else, and goes on because a reload can mend it. */
 static void start_tcmu(struct ovbdd *d)
 {
 	const struct ovbd_tcmu_watch_params p = {.devices = d->devices, .told = told};
@@ -218,7 +219,8 @@ static void start_tcmu(struct ovbdd *d)
 	if (ovbd_transport_kind_find("tcmu", &kind, NULL) < 0) /* not wanted */
 		return;
 	if (!d->tcmu && ovbd_tcmu_watch_start(&p, &d->tcmu, &err) < 0)
-		ovbd_log(OVBD_LOG_INFO, "TCMU disks made by others are not served: %s", err.msg);
+		ovbd_log(d->options.drop_in ? OVBD_LOG_ERROR : OVBD_LOG_INFO,
+		         "TCMU disks made by others are not served: %s", err.msg);
 }
 
 static int start(struct ovbdd *d, struct ovbd_error *err)

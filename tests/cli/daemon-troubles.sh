@@ -60,6 +60,8 @@ echo '{"auths": {"127.0.0.1:'"$port"'": {"auth": "?"}}}' >cred.json
 echo "{\"log-file\": \"$tmp/none/log\", \"credentials\": \"$tmp/cred.json\"}" >config
 start_daemon --config "$tmp/config" --metrics "127.0.0.1:$port"
 sed -n 's/^[^ ]* ovbdd: [a-z]*: \(.*; goes on without it\)$/\1/p' "$log" >>said
+sed -n 's/^[^ ]* ovbdd: info: \(TCMU disks made by others.*\)$/\1/p' "$log" >>said
+[ ! -e /sys/module/target_core_user ] || cannot "the module is loaded" 'modprobe target_core_user'
 fails "$ovbdd" --state-dir "$tmp/state"
 fails "$ovbdd" --state-dir "$tmp/other" --socket "$OVBD_SOCKET"
 chmod 600 "$OVBD_SOCKET"
