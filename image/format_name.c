@@ -5,8 +5,13 @@
 #include <errno.h>
 
 static const char *const names[] = {
-	[OVBD_FORMAT_AUTO] = "auto",   [OVBD_FORMAT_RAW] = "raw",   [OVBD_FORMAT_LSMT] = "lsmt",
-	[OVBD_FORMAT_ZFILE] = "zfile", [OVBD_FORMAT_OVBD] = "ovbd", [OVBD_FORMAT_IMAGE] = "image",
+	[OVBD_FORMAT_AUTO] = "auto",
+	[OVBD_FORMAT_RAW] = "raw",
+	[OVBD_FORMAT_LSMT] = "lsmt",
+	[OVBD_FORMAT_ZFILE] = "zfile",
+	[OVBD_FORMAT_OVBD] = "ovbd",
+	[OVBD_FORMAT_IMAGE] = "image",
+	[OVBD_FORMAT_ANDROID_COW] = "android-cow",
 };
 
 #define NNAMES (sizeof(names) / sizeof(names[0]))

@@ -14,6 +14,7 @@
 #include "base/pool.h"
 #include "image/layer_open.h"
 #include "image/refs.h"
+#include "image/suspect.h"
 
 #define OPEN_THREADS 16u
 
@@ -21,7 +22,8 @@ struct opening {
 	const struct ovbd_refs *refs;
 	struct ovbd_image_params params;
 	struct ovbd_image *img;
-	struct ovbd_blob **blobs; /* of those that are no layers */
+	struct ovbd_blob **blobs; /* of those that are neither layers nor COWs */
+	size_t ntaken;            /* so many, from the bottom, are the device's, or gone */
 	int *results;
 	struct ovbd_error *errors;
 };
@@ -69,48 +71,75 @@ static int open_refs(struct opening *o, struct ovbd_error *err)
 	return r < 0 ? r : ovbd_pool_drain(pool, err);
 }
 
-/* All layers into one stack; they are the stack's then, whatever happens. */
-static int stack_layers(struct ovbd_image *img, struct ovbd_error *err)
+/* The layers [from, *ret_to) that follow each other, into one stack over below. */
+static int stack_layers(struct opening *o, size_t from, struct ovbd_blob *take_below,
+                        struct ovbd_blob **ret, struct ovbd_error *err)
 {
+	AUTO_BLOB *below = take_below;
+	const struct ovbd_image *img = o->img;
 	AUTO_FREE struct ovbd_layer **layers = ovbd_array_alloc(img->nlayers, sizeof(layers[0]));
-	int r;
+	size_t n = 0;
 
 	if (!layers)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < img->nlayers; i++) {
-		const struct ovbd_image_layer *l = &img->layers[i];
-
-		if (!l->layer)
-			return ovbd_fail(err, -EBADMSG, "%s: is no layer, but %s", l->shown,
-			                 ovbd_format_name(l->format));
-		layers[i] = l->layer;
+	while (from + n < img->nlayers && img->layers[from + n].layer) {
+		layers[n] = img->layers[from + n].layer;
+		n++;
 	}
-	r = ovbd_stack_open(layers, img->nlayers, &img->blob, err);
-	for (size_t i = 0; r < 0 && i < img->nlayers; i++)
-		img->layers[i].layer = NULL;
-	img->stack = r == 0;
-	return r;
+	o->ntaken = from + n; /* whatever happens */
+	return ovbd_stack_open_over(OVBD_MOVE(below), layers, n, ret, err);
 }
 
+/* Layer number i, which is no layer, over below. */
+static int put_over(struct opening *o, size_t i, struct ovbd_blob *take_below,
+                    struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	AUTO_BLOB *below = take_below;
+	const struct ovbd_image_layer *l = &o->img->layers[i];
+	int r;
+
+	if (!l->cow && i > 0)
+		return ovbd_fail(err, -EBADMSG, "%s: is no layer, but %s", l->shown,
+		                 ovbd_format_name(l->format));
+	o->ntaken = i + 1;
+	if (!l->cow) {
+		*ret = OVBD_MOVE(o->blobs[i]);
+		return o->img->nlayers > 1 ? ovbd_suspect(*ret, l->shown, err) : 0;
+	}
+	r = ovbd_cow_view_open(l->cow, OVBD_MOVE(below), ret, err);
+	return r < 0 ? ovbd_fail_named(err, r, l->shown) : 0;
+}
+
+/* From the bottom up. */
 static int compose(struct opening *o, bool single, struct ovbd_error *err)
 {
 	struct ovbd_image *img = o->img;
+	AUTO_BLOB *device = NULL;
+	int r = 0;
 
 	img->format = single ? img->layers[0].format : OVBD_FORMAT_IMAGE;
-	if (single && !img->layers[0].layer) {
-		img->blob = OVBD_MOVE(o->blobs[0]);
-		return 0;
+	while (r == 0 && o->ntaken < img->nlayers) {
+		const size_t i = o->ntaken;
+
+		if (img->layers[i].layer)
+			r = stack_layers(o, i, OVBD_MOVE(device), &device, err);
+		else
+			r = put_over(o, i, OVBD_MOVE(device), &device, err);
+		img->stack = i == 0 && img->layers[i].layer;
 	}
-	return stack_layers(img, err);
+	if (r < 0)
+		return r;
+	img->blob = OVBD_MOVE(device);
+	return 0;
 }
 
-/* What was opened, but did not get into img->blob. */
+/* What was opened, but is not part of the device. */
 static void drop_unused(struct opening *o)
 {
-	for (size_t i = 0; i < o->img->nlayers; i++) {
+	for (size_t i = o->ntaken; i < o->img->nlayers; i++) {
 		ovbd_blob_close(o->blobs[i]);
-		if (!o->img->stack)
-			ovbd_layer_close(o->img->layers[i].layer);
+		ovbd_layer_close(o->img->layers[i].layer);
+		ovbd_cow_close(o->img->layers[i].cow);
 	}
 }
 

@@ -13,16 +13,18 @@
 
 #include "base/blob.h"
 #include "lsmt/lsmt.h"
+#include "ota/cow.h"
 #include "remote/http.h"
 #include "zfile/zfile.h"
 
 enum ovbd_format {
-	OVBD_FORMAT_AUTO,  /* find out */
-	OVBD_FORMAT_RAW,   /* the bytes as they are */
-	OVBD_FORMAT_LSMT,  /* a layer, not compressed */
-	OVBD_FORMAT_ZFILE, /* any bytes, compressed */
-	OVBD_FORMAT_OVBD,  /* a layer in a ZFile */
-	OVBD_FORMAT_IMAGE, /* a configuration that names a stack of layers */
+	OVBD_FORMAT_AUTO,        /* find out */
+	OVBD_FORMAT_RAW,         /* the bytes as they are */
+	OVBD_FORMAT_LSMT,        /* a layer, not compressed */
+	OVBD_FORMAT_ZFILE,       /* any bytes, compressed */
+	OVBD_FORMAT_OVBD,        /* a layer in a ZFile */
+	OVBD_FORMAT_IMAGE,       /* a configuration that names a stack of layers */
+	OVBD_FORMAT_ANDROID_COW, /* an update of what lies beneath: ota/cow.h */
 };
 
 /* "raw", "lsmt", ...; and back: -EINVAL if unknown. */
@@ -34,19 +36,20 @@ struct ovbd_image_layer {
 	char *name;               /* path or URL */
 	char *digest;             /* what a configuration says it has, unverified; or NULL */
 	char *shown;              /* the same for people: a URL without user, password and query */
-	enum ovbd_format format;  /* RAW, LSMT, ZFILE or OVBD */
+	enum ovbd_format format;  /* any but AUTO and IMAGE */
 	bool tar;                 /* wrapped in a tar */
 	uint64_t stored_size;     /* bytes of the file or object */
 	struct ovbd_blob *http;   /* where it is remote: for ovbd_http_stats() */
 	struct ovbd_blob *zfile;  /* where it is compressed: for ovbd_zfile_info() and _check() */
 	struct ovbd_layer *layer; /* where it is a layer: for ovbd_layer_info() and _index() */
+	struct ovbd_cow *cow;     /* where it is a COW: for ovbd_cow_info() and _check() */
 };
 
 struct ovbd_image {
 	struct ovbd_blob *blob; /* the device */
 	enum ovbd_format
 		format; /* of the one name given, IMAGE for a configuration or a stack of several */
-	bool stack;     /* blob comes from ovbd_stack_open() */
+	bool stack;     /* all are layers, and blob comes from ovbd_stack_open() */
 	size_t nlayers; /* bottom first */
 	struct ovbd_image_layer *layers;
 	unsigned ignored; /* what its configurations ask for in vain: see image/config.h */
@@ -62,8 +65,9 @@ struct ovbd_image_params {
 	struct ovbd_shared *shared;          /* image/shared.h; NULL: nothing is shared */
 };
 
-/* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, or a
- * configuration whose layers are meant. p may be NULL. */
+/* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, a COW, or a
+ * configuration whose layers are meant; the first may also be any device, as it is (unless it ends
+ * like a layer, whose header must be damaged then). p may be NULL. */
 int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
                     struct ovbd_image **ret, struct ovbd_error *err);
 

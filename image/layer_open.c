@@ -3,6 +3,7 @@
  * What can lie in what:
  *
  *     file or URL ──► [tar member] ──► [ZFile] ──► layer
+ *                                         ├──────► Android COW
  *                                         └──────► any other bytes
  *
  * Each step is taken if the bytes begin like it and the caller has not asked to stop before.
@@ -77,7 +78,9 @@ static int unwrap(struct ovbd_bytes *x, struct ovbd_shared *shared, struct ovbd_
 /* What the steps have led to, and whether that is what was asked for. */
 static int settle(struct ovbd_image_layer *l, enum ovbd_format want, struct ovbd_error *err)
 {
-	if (l->layer)
+	if (l->cow)
+		l->format = OVBD_FORMAT_ANDROID_COW;
+	else if (l->layer)
 		l->format = l->zfile ? OVBD_FORMAT_OVBD : OVBD_FORMAT_LSMT;
 	else
 		l->format = l->zfile ? OVBD_FORMAT_ZFILE : OVBD_FORMAT_RAW;
@@ -97,6 +100,7 @@ static int open_layer(struct ovbd_image_layer *l, enum ovbd_format want, struct 
 {
 	AUTO_BLOB *b = take_b;
 	OVBD_AUTO(ovbd_layer_closep) struct ovbd_layer *layer = NULL;
+	OVBD_AUTO(ovbd_cow_closep) struct ovbd_cow *cow = NULL;
 	int r = 0;
 
 	if (l->zfile)
@@ -105,13 +109,19 @@ static int open_layer(struct ovbd_image_layer *l, enum ovbd_format want, struct 
 		r = ovbd_layer_probe(b, err);
 	if (r == 1)
 		r = ovbd_layer_open(OVBD_MOVE(b), l->stored_size, &layer, err);
+	if (r == 0 && !layer && want != OVBD_FORMAT_ZFILE)
+		r = ovbd_cow_probe(b, err);
+	if (r == 1)
+		r = ovbd_cow_open(OVBD_MOVE(b), NULL, &cow, err);
 	if (r < 0)
 		return r;
 	l->layer = layer;
+	l->cow = cow;
 	r = settle(l, want, err);
 	if (r < 0)
 		return r;
 	layer = NULL;
+	cow = NULL;
 	*ret_blob = OVBD_MOVE(b);
 	return 0;
 }

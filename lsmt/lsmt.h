@@ -97,6 +97,11 @@ int ovbd_layer_check(struct ovbd_layer *l, ovbd_progress_fn progress, void *arg,
 int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd_blob **ret,
                     struct ovbd_error *err);
 
+/* The same over a base, which shows where no layer has a segment; beyond its end there are zeros.
+ * take_base may be NULL. */
+int ovbd_stack_open_over(struct ovbd_blob *take_base, struct ovbd_layer *const *take_layers,
+                         size_t n, struct ovbd_blob **ret, struct ovbd_error *err);
+
 /* The merged index of a blob from ovbd_stack_open(); lives as long as the blob. */
 const struct ovbd_index *ovbd_stack_index(const struct ovbd_blob *stack);
 

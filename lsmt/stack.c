@@ -18,11 +18,23 @@ struct stack_blob {
 	size_t nlayers;
 	struct ovbd_layer *layers[OVBD_LAYERS_MAX]; /* owned */
 	struct ovbd_blob *blobs[OVBD_LAYERS_MAX];   /* theirs */
+	struct ovbd_blob *base;                     /* owned; beneath all layers; NULL: none */
 };
 
 static struct stack_blob *stack_of(struct ovbd_blob *b)
 {
 	return OVBD_CONTAINER_OF(b, struct stack_blob, blob);
+}
+
+/* What no layer has. */
+static int read_base(const struct stack_blob *st, uint8_t *dst, size_t len, uint64_t off,
+                     struct ovbd_error *err)
+{
+	const uint64_t size = st->base ? st->base->size : 0;
+	const size_t n = off < size ? (size_t)ovbd_min(len, size - off) : 0;
+
+	memset(dst + n, 0, len - n);
+	return n > 0 ? ovbd_blob_pread(st->base, dst, n, off, err) : 0;
 }
 
 static int stack_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
@@ -39,6 +51,11 @@ static int stack_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 
 			if (r < 0)
 				return ovbd_fail_within(err, r, "layer %u", s.layer);
+		} else if (s.kind == OVBD_RUN_HOLE && st->base) {
+			const int r = read_base(st, dst, s.len, off, err);
+
+			if (r < 0)
+				return ovbd_fail_within(err, r, "base");
 		} else {
 			memset(dst, 0, s.len);
 		}
@@ -57,7 +74,9 @@ static int stack_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct 
 	const enum ovbd_run_kind kind = s.kind;
 	uint64_t run = s.len;
 
-	(void)err;
+	if (kind == OVBD_RUN_HOLE && st->base && off < st->base->size)
+		return ovbd_blob_run_at(st->base, off, ovbd_min(run, st->base->size - off), ret,
+		                        err);
 	while (run < len) {
 		s = ovbd_index_at(st->index, off + run, len - run);
 		if (s.kind != kind)
@@ -75,6 +94,7 @@ static void stack_close(struct ovbd_blob *b)
 	for (size_t i = 0; i < st->nlayers; i++)
 		ovbd_layer_close(st->layers[i]);
 	ovbd_index_free(st->index);
+	ovbd_blob_close(st->base);
 	free(st);
 }
 
@@ -115,24 +135,31 @@ static int merge(struct stack_blob *st, struct ovbd_error *err)
 	return r;
 }
 
-int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd_blob **ret,
-                    struct ovbd_error *err)
+static int refuse(struct ovbd_blob *take_base, struct ovbd_layer *const *take_layers, size_t n,
+                  struct ovbd_error *err)
+{
+	for (size_t i = 0; i < n; i++)
+		ovbd_layer_close(take_layers[i]);
+	ovbd_blob_close(take_base);
+	if (n == 0)
+		return ovbd_fail(err, -EINVAL, "a stack of no layers");
+	if (n > OVBD_LAYERS_MAX)
+		return ovbd_fail(err, -E2BIG, "a stack of %zu layers: at most %u", n,
+		                 OVBD_LAYERS_MAX);
+	return ovbd_fail(err, -ENOMEM, "out of memory for a stack of %zu layers", n);
+}
+
+int ovbd_stack_open_over(struct ovbd_blob *take_base, struct ovbd_layer *const *take_layers,
+                         size_t n, struct ovbd_blob **ret, struct ovbd_error *err)
 {
 	struct stack_blob *st = n > 0 && n <= OVBD_LAYERS_MAX ? calloc(1, sizeof(*st)) : NULL;
 	AUTO_BLOB *b = NULL;
 	int r;
 
-	if (!st) {
-		for (size_t i = 0; i < n; i++)
-			ovbd_layer_close(take_layers[i]);
-		if (n == 0)
-			return ovbd_fail(err, -EINVAL, "a stack of no layers");
-		if (n > OVBD_LAYERS_MAX)
-			return ovbd_fail(err, -E2BIG, "a stack of %zu layers: at most %u", n,
-			                 OVBD_LAYERS_MAX);
-		return ovbd_fail(err, -ENOMEM, "out of memory for a stack of %zu layers", n);
-	}
+	if (!st)
+		return refuse(take_base, take_layers, n, err);
 	b = &st->blob;
+	st->base = take_base;
 	st->nlayers = n;
 	for (size_t i = 0; i < n; i++) {
 		st->layers[i] = take_layers[i];
@@ -143,6 +170,12 @@ int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd
 	if (r == 0)
 		*ret = OVBD_MOVE(b);
 	return r;
+}
+
+int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd_blob **ret,
+                    struct ovbd_error *err)
+{
+	return ovbd_stack_open_over(NULL, take_layers, n, ret, err);
 }
 
 const struct ovbd_index *ovbd_stack_index(const struct ovbd_blob *stack)

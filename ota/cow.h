@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/blob.h"
+#include "base/progress.h"
 
 #define OVBD_COW_BLOCK_SIZE 4096u
 
@@ -85,6 +86,14 @@ int ovbd_cow_open(struct ovbd_blob *take_b, const struct ovbd_cow_params *p, str
                   struct ovbd_error *err);
 const struct ovbd_cow_info *ovbd_cow_info(const struct ovbd_cow *c);
 
+/* "none", "gz", "brotli", "lz4", "zstd" */
+const char *ovbd_cow_algorithm_name(enum ovbd_cow_algorithm a);
+
+/* Verifies that all data decompress to the length of their blocks; there are no checksums. 0, or the
+ * first error. progress may be NULL. */
+int ovbd_cow_check(struct ovbd_cow *c, ovbd_progress_fn progress, void *arg,
+                   struct ovbd_error *err);
+
 /* Operations in the order of the file: 0 .. n - 1. Where several write the same block only the
  * first is there. */
 uint32_t ovbd_cow_count(const struct ovbd_cow *c);
@@ -106,7 +115,7 @@ static inline void ovbd_cow_closep(struct ovbd_cow **c)
  * reads or writes beyond the base.
  *
  * Without a base (NULL) it is as long as its last operation reaches, and holes are what the update
- * leaves alone; -EINVAL if an operation needs the base. */
+ * leaves alone; reading a copy or an xor is -EINVAL. */
 int ovbd_cow_view_open(struct ovbd_cow *take_c, struct ovbd_blob *take_base, struct ovbd_blob **ret,
                        struct ovbd_error *err);
 

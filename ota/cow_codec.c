@@ -20,7 +20,7 @@ struct cow_codec {
 	ZSTD_DCtx *zstd;
 };
 
-const char *cow_algorithm_name(enum ovbd_cow_algorithm a)
+const char *ovbd_cow_algorithm_name(enum ovbd_cow_algorithm a)
 {
 	static const char *const names[] = {"none", "gz", "brotli", "lz4", "zstd"};
 

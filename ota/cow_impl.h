@@ -90,6 +90,10 @@ void cow_codec_free(struct cow_codec *take_c); /* NULL is fine */
 int cow_codec_decompress(struct cow_codec *c, const void *in, size_t in_len, void *out,
                          size_t out_len);
 
-const char *cow_algorithm_name(enum ovbd_cow_algorithm a);
+/* The data of a REPLACE (all its blocks), or of an XOR, into out; in is working memory. Both have
+ * room for COW_DATA_MAX. */
+#define COW_DATA_MAX (OVBD_COW_BLOCK_SIZE << COW_SHIFT_MAX)
+int cow_data_read(const struct ovbd_cow *c, struct cow_codec *codec, const struct ovbd_cow_op *op,
+                  uint8_t *in, uint8_t *out, struct ovbd_error *err);
 
 #endif

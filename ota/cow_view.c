@@ -18,7 +18,6 @@
 #include "base/bytes.h"
 
 #define BLOCK    OVBD_COW_BLOCK_SIZE
-#define OUT_MAX  (BLOCK << COW_SHIFT_MAX)
 #define IDLE_MAX 16u
 #define NOTHING  UINT32_MAX
 
@@ -26,8 +25,8 @@ struct scratch {
 	struct scratch *next;
 	struct cow_codec *codec;
 	uint32_t holds; /* the operation whose blocks are in out; or NOTHING */
-	uint8_t in[OUT_MAX];
-	uint8_t out[OUT_MAX];
+	uint8_t in[COW_DATA_MAX];
+	uint8_t out[COW_DATA_MAX];
 	uint8_t base[BLOCK]; /* of an xor */
 };
 
@@ -104,34 +103,25 @@ static void give_scratch(struct view *v, struct scratch *s)
 
 /* ---- data ---- */
 
-/* All blocks of a REPLACE, or the payload of an XOR, into out. */
-static int decode(struct view *v, struct scratch *s, const struct ovbd_cow_op *op, uint8_t *out,
-                  struct ovbd_error *err)
+/* The base's part of what op makes. */
+static int read_base(const struct view *v, const struct ovbd_cow_op *op, void *buf, size_t len,
+                     uint64_t off, struct ovbd_error *err)
 {
-	const size_t size = (size_t)BLOCK << op->shift;
-	int r;
-
-	if (op->raw)
-		return ovbd_blob_pread(v->cow->blob, out, size, op->data_off, err);
-	r = ovbd_blob_pread(v->cow->blob, s->in, op->data_len, op->data_off, err);
-	if (r < 0)
-		return r;
-	r = cow_codec_decompress(s->codec, s->in, op->data_len, out, size);
-	return r < 0 ? ovbd_fail(err, r,
-	                         "cow: block %" PRIu32 ": %" PRIu32 " bytes at %" PRIu64
-	                         " do not decompress by %s to %zu",
-	                         op->block, op->data_len, op->data_off,
-	                         cow_algorithm_name(v->cow->info.algorithm), size)
-	             : 0;
+	if (!v->base)
+		return ovbd_fail(err, -EINVAL,
+		                 "cow: block %" PRIu32 " is %s of the base, which is needed to "
+		                 "read it",
+		                 op->block, op->type == OVBD_COW_COPY ? "a copy" : "a difference");
+	return ovbd_blob_pread(v->base, buf, len, off, err);
 }
 
 static int decode_xored(struct view *v, struct scratch *s, const struct ovbd_cow_op *op,
                         uint8_t *out, struct ovbd_error *err)
 {
-	int r = decode(v, s, op, out, err);
+	int r = cow_data_read(v->cow, s->codec, op, s->in, out, err);
 
 	if (r == 0 && op->type == OVBD_COW_XOR) {
-		r = ovbd_blob_pread(v->base, s->base, BLOCK, op->source, err);
+		r = read_base(v, op, s->base, BLOCK, op->source, err);
 		for (size_t i = 0; r == 0 && i < BLOCK; i++)
 			out[i] ^= s->base[i];
 	}
@@ -209,7 +199,7 @@ static int64_t read_run(struct view *v, uint8_t *buf, size_t len, uint64_t off,
 			memset(buf, 0, n);
 	} else if (op->type == OVBD_COW_COPY) {
 		n = copied_run(v, number, off, len);
-		r = ovbd_blob_pread(v->base, buf, n, op->source * BLOCK + at, err);
+		r = read_base(v, op, buf, n, op->source * BLOCK + at, err);
 	} else {
 		n = ovbd_min(len, ((uint64_t)BLOCK << op->shift) - at);
 		if (op->type == OVBD_COW_ZERO)
@@ -300,10 +290,7 @@ static int check_op(const struct ovbd_cow_op *op, const struct ovbd_blob *base,
 	if (!copy && op->type != OVBD_COW_XOR)
 		return 0;
 	if (!base)
-		return ovbd_fail(err, -EINVAL,
-		                 "cow: block %" PRIu32 " is %s of the base, which is needed "
-		                 "to read it",
-		                 op->block, copy ? "a copy" : "a difference");
+		return 0; /* known when it is read */
 	if (!ovbd_within(source, BLOCK, size))
 		return ovbd_fail(err, -EBADMSG,
 		                 "cow: block %" PRIu32 " is made of the base at %" PRIu64

@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 #include "image/digest.h"
-#include "image/tar.h"
+#include "image/suspect.h"
 
 #define CHUNK (1u << 20)
 
@@ -87,6 +87,9 @@ static void check_layer(const struct ovbd_image_layer *l, struct total *t,
 		ret->code = ovbd_zfile_check(l->zfile, advance, t, &ret->err);
 		if (ret->code == 0 && l->layer) /* its bytes have been read already */
 			ret->code = ovbd_layer_check_form(l->layer, &ret->err);
+	} else if (l->cow) {
+		ret->raw_size = l->stored_size;
+		ret->code = ovbd_cow_check(l->cow, advance, t, &ret->err);
 	} else if (l->layer) {
 		ret->raw_size = l->stored_size;
 		ret->code = ovbd_layer_check(l->layer, advance, t, &ret->err);
@@ -116,69 +119,11 @@ void ovbd_check_image(const struct ovbd_image *img, ovbd_progress_fn progress, v
 	}
 }
 
-/* ---- damage that hides what a file was ---- */
-
-#define ZFILE_TRAILER 512u
-#define LSMT_TRAILER  4096u
-#define TAR_BLOCK     512u
-
-enum { NOTHING, ZFILE, LAYER };
-
-/* What b looks like at off, where its header or trailer would be. */
-static int magic_at(struct ovbd_blob *b, uint64_t off, struct ovbd_error *err)
-{
-	uint8_t raw[TAR_BLOCK];
-	AUTO_BLOB *m = NULL;
-	int r;
-
-	if (!ovbd_within(off, sizeof(raw), b->size))
-		return NOTHING;
-	r = ovbd_blob_pread(b, raw, sizeof(raw), off, err);
-	if (r == 0)
-		r = ovbd_blob_open_mem(raw, sizeof(raw), &m, err);
-	if (r == 0)
-		r = ovbd_zfile_probe(m, err);
-	if (r == 1)
-		return ZFILE;
-	if (r == 0)
-		r = ovbd_layer_probe(m, err);
-	return r == 1 ? LAYER : r;
-}
-
-/* [off, off + len) of b ends like a layer, but does not begin like one. */
-static int suspect_end(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_error *err)
-{
-	const uint64_t end = off + len;
-	const int begins = magic_at(b, off, err);
-
-	if (begins != NOTHING)
-		return begins < 0 ? begins : 0;
-	if (len >= ZFILE_TRAILER && magic_at(b, end - ZFILE_TRAILER, err) == ZFILE)
-		return ovbd_fail(err, -EBADMSG, "ends like a ZFile, but its header is damaged");
-	if (len >= LSMT_TRAILER && magic_at(b, end - LSMT_TRAILER, err) == LAYER)
-		return ovbd_fail(err, -EBADMSG, "ends like a layer, but its header is damaged");
-	return 0;
-}
-
 int ovbd_check_suspect(const char *name, struct ovbd_error *err)
 {
 	static const struct ovbd_image_params raw = {.format = OVBD_FORMAT_RAW};
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
-	uint64_t off, len;
-	int r;
+	const int r = ovbd_image_open(&name, 1, &raw, &img, err);
 
-	r = ovbd_image_open(&name, 1, &raw, &img, err);
-	if (r < 0)
-		return r;
-	r = ovbd_tar_member(img->blob, &off, &len, err);
-	if (r == 1)
-		r = suspect_end(img->blob, off, len, err);
-	else if (r == 0)
-		r = suspect_end(img->blob, 0, img->blob->size, err);
-	/* a ustar header alone, or after a pax header with its records */
-	for (off = TAR_BLOCK; r == 0 && off <= 3 * TAR_BLOCK; off += TAR_BLOCK)
-		if (magic_at(img->blob, off, err) > NOTHING)
-			r = ovbd_fail(err, -EBADMSG,
-			              "a layer lies behind what is no longer a tar header");
-	return r < 0 ? ovbd_fail_within(err, r, "%s", name) : 0;
+	return r < 0 ? r : ovbd_suspect(img->blob, name, err);
 }

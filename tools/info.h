@@ -27,4 +27,7 @@ void ovbd_info_text(const struct ovbd_image *img, bool verbose);
 
 json_t *ovbd_info_json(const struct ovbd_image *img);
 
+/* "1.0", "2.0", "3.0" */
+const char *ovbd_info_cow_version(const struct ovbd_cow_info *i);
+
 #endif

@@ -34,6 +34,31 @@ static void add_layer_info(json_t *obj, const struct ovbd_layer_info *info)
 	ovbd_json_set_text(obj, "tag", info->tag);
 }
 
+static void add_cow(json_t *obj, const struct ovbd_cow_info *i)
+{
+	json_t *c = json_object();
+
+	ovbd_json_set_text(c, "version", ovbd_info_cow_version(i));
+	ovbd_json_set(c, "layout", json_sprintf("%c", i->layout));
+	ovbd_json_set_text(c, "algorithm", ovbd_cow_algorithm_name(i->algorithm));
+	ovbd_json_set_size(c, "copies", i->nops[OVBD_COW_COPY]);
+	ovbd_json_set_size(c, "replacements", i->nops[OVBD_COW_REPLACE]);
+	ovbd_json_set_size(c, "zeros", i->nops[OVBD_COW_ZERO]);
+	ovbd_json_set_size(c, "xors", i->nops[OVBD_COW_XOR]);
+	ovbd_json_set_size(c, "duplicates", i->nduplicates);
+	ovbd_json_set_size(c, "blocks", i->nblocks);
+	ovbd_json_set_size(c, "end", i->end);
+	ovbd_json_set_size(c, "data-size", i->data_size);
+	ovbd_json_set_size(c, "merged", i->nmerged);
+	ovbd_json_set_size(c, "sequence", i->nsequence);
+	ovbd_json_set_size(c, "labels", i->nlabels);
+	ovbd_json_set_size(c, "label", i->label);
+	ovbd_json_set_size(c, "cluster-ops", i->cluster_ops);
+	ovbd_json_set_size(c, "scratch-size", i->scratch_size);
+	ovbd_json_set_size(c, "scratch-state", i->scratch_state);
+	ovbd_json_set(obj, "android-cow", c);
+}
+
 static json_t *layer_json(const struct ovbd_image *img, size_t number)
 {
 	const struct ovbd_image_layer *l = &img->layers[number];
@@ -50,6 +75,8 @@ static json_t *layer_json(const struct ovbd_image *img, size_t number)
 		add_zfile(obj, ovbd_zfile_info(l->zfile));
 	if (l->layer)
 		add_layer_info(obj, ovbd_layer_info(l->layer));
+	if (l->cow)
+		add_cow(obj, ovbd_cow_info(l->cow));
 	for (size_t i = 0; i < nwarnings; i++)
 		ovbd_json_append(list, json_string(warnings[i]));
 	ovbd_json_set(obj, "warnings", list);

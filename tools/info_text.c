@@ -56,6 +56,36 @@ static void print_layer_info(const struct ovbd_layer_info *info, bool verbose)
 		       info->version & 0xff, info->sealed_header ? "committed" : "sealed in place");
 }
 
+static void print_cow(const struct ovbd_cow_info *i, bool verbose)
+{
+	static const char *const scratch[] = {"not begun", "in progress", "holding"};
+	char text[OVBD_SIZE_FULL];
+
+	printf("%-*s%s (layout %c), %s\n", LABEL_WIDTH, "version:", ovbd_info_cow_version(i),
+	       i->layout, ovbd_cow_algorithm_name(i->algorithm));
+	printf("%-*s%" PRIu64 " copies, %" PRIu64 " replacements, %" PRIu64 " zeros, %" PRIu64
+	       " xors\n",
+	       LABEL_WIDTH, "operations:", i->nops[OVBD_COW_COPY], i->nops[OVBD_COW_REPLACE],
+	       i->nops[OVBD_COW_ZERO], i->nops[OVBD_COW_XOR]);
+	printf("%-*s%s in %" PRIu64 " blocks, of %s of data\n", LABEL_WIDTH,
+	       "writes:", ovbd_size_full(text, i->nblocks * OVBD_COW_BLOCK_SIZE), i->nblocks,
+	       ovbd_size_text((char[OVBD_SIZE_TEXT]){0}, i->data_size));
+	if (i->nmerged > 0 || i->scratch_state > 0)
+		printf("%-*s%" PRIu64 " of %" PRIu64
+		       " operations are in the base; scratch area: %s\n",
+		       LABEL_WIDTH, "merge:", i->nmerged,
+		       i->nops[OVBD_COW_COPY] + i->nops[OVBD_COW_REPLACE] + i->nops[OVBD_COW_ZERO] +
+		               i->nops[OVBD_COW_XOR],
+		       i->scratch_state < 3 ? scratch[i->scratch_state] : "unknown");
+	if (i->nlabels > 0)
+		printf("%-*s%" PRIu64 ", the last is %" PRIu64 "\n", LABEL_WIDTH,
+		       "labels:", i->nlabels, i->label);
+	if (verbose)
+		printf("%-*sclusters of %" PRIu32 ", scratch area of %" PRIu32
+		       " bytes, order of merging for %" PRIu64 " blocks\n",
+		       LABEL_WIDTH, "layout:", i->cluster_ops, i->scratch_size, i->nsequence);
+}
+
 static void print_layer(const struct ovbd_image *img, size_t number, bool verbose)
 {
 	const struct ovbd_image_layer *l = &img->layers[number];
@@ -76,7 +106,9 @@ static void print_layer(const struct ovbd_image *img, size_t number, bool verbos
 	}
 	if (l->layer)
 		print_layer_info(ovbd_layer_info(l->layer), verbose);
-	else
+	else if (l->cow)
+		print_cow(ovbd_cow_info(l->cow), verbose);
+	else if (img->nlayers == 1)
 		print_size("size:", img->blob->size);
 	if (l->http && verbose) {
 		const struct ovbd_http_stats s = ovbd_http_stats(l->http);
@@ -96,8 +128,9 @@ static void print_stack(const struct ovbd_image *img, bool verbose)
 	       img->nlayers == 1 ? "" : "s");
 	print_size("virtual size:", img->blob->size);
 	print_size("stored size:", s.stored);
-	print_segments(s.nsegments, s.data, s.zero);
-	if (verbose)
+	if (img->stack)
+		print_segments(s.nsegments, s.data, s.zero);
+	if (verbose && img->stack)
 		print_size("index memory:", ovbd_index_memory(ovbd_stack_index(img->blob)));
 }
 

@@ -22,7 +22,9 @@ enum { EXIT_SAME = 0, EXIT_DIFFER = 1, EXIT_TROUBLE = 2 };
 enum { OPT_STRICT = OVBD_OPTION_LONG };
 
 static const struct ovbd_option options[] = {
-	{'f', "format", "FMT", "What A is: auto (default), raw, lsmt, zfile, ovbd or image."},
+	{'f', "format", "FMT",
+         "What A is: auto (default), raw, lsmt, zfile, ovbd, image or "
+         "android-cow."},
 	{'F', "format-b", "FMT", "What B is."},
 	{OPT_STRICT, "strict", NULL,
          "Sizes must be equal; without it the longer one may end in zeros."},

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/bytes.h"
 #include "tools/convert.h"
 #include "tools/convert_request.h"
 #include "tools/interrupt.h"
@@ -105,6 +106,24 @@ static int open_bytes(const struct ovbd_cli *c, const struct ovbd_convert_reques
 	return ovbd_source_open(c, &name, 1, OVBD_FORMAT_ZFILE, &o->img, &o->status);
 }
 
+/* An update is read over what it is an update of, which is what -B names. */
+static int open_over_bases(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
+                           size_t nsrcs, struct opened *o)
+{
+	AUTO_FREE const char **names = ovbd_array_alloc(q->nbases + nsrcs, sizeof(names[0]));
+	struct ovbd_error err;
+
+	if (!names) {
+		ovbd_fail(&err, -ENOMEM, "out of memory");
+		o->status = ovbd_cli_fail(c, -ENOMEM, false, &err);
+		return -ENOMEM;
+	}
+	memcpy(names, q->bases, q->nbases * sizeof(names[0]));
+	memcpy(names + q->nbases, c->operands, nsrcs * sizeof(names[0]));
+	ovbd_image_close(OVBD_MOVE(o->img));
+	return ovbd_source_open(c, names, q->nbases + nsrcs, OVBD_FORMAT_AUTO, &o->img, &o->status);
+}
+
 static int open_sources(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
                         struct opened *o)
 {
@@ -124,6 +143,8 @@ static int open_sources(const struct ovbd_cli *c, const struct ovbd_convert_requ
 		r = open_bytes(c, q, c->operands[0], o);
 	else
 		r = ovbd_source_open(c, c->operands, nsrcs, q->in, &o->img, &o->status);
+	if (r == 0 && q->nbases > 0 && o->img && o->img->layers[0].cow)
+		r = open_over_bases(c, q, nsrcs, o);
 	if (r == 0)
 		o->remote = (o->img && ovbd_source_is_remote(o->img)) ||
 		            (o->base && ovbd_source_is_remote(o->base));

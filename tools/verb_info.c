@@ -77,6 +77,11 @@ struct ovbd_info_sizes ovbd_info_sizes(const struct ovbd_image *img)
 	return s;
 }
 
+const char *ovbd_info_cow_version(const struct ovbd_cow_info *i)
+{
+	return i->layout == 'H' ? "3.0" : i->layout == 'F' ? "2.0" : "1.0";
+}
+
 static int run(struct ovbd_cli *c)
 {
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;

@@ -22,8 +22,8 @@ expect 1 "No such file" "$ovbd" convert raw no/such/dir/out
 expect 1 "short" "$ovbd" convert -O raw short out
 expect 1 "lowers[0].file must be a string" "$ovbd" convert -O raw wrong.json out
 expect 1 "nowhere does not exist" "$ovbd" convert -O raw dangling.json out
-expect 1 "raw: is no layer" "$ovbd" convert raw l.ovbd out
-expect 1 "is no layer" "$ovbd" convert -B raw -B l.ovbd raw out
+expect 1 "raw: is no layer" "$ovbd" convert l.ovbd raw out
+expect 1 "is no layer" "$ovbd" convert -B l.ovbd -B raw raw out
 [ "$(cat old)" = precious ] || fail "old was overwritten"
 left_behind "$@"
 

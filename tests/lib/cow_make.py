@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes small COW files of every layout, from docs/format-android-cow.md alone: cow_make.py DIR. They
-are for a base of 1 MiB, and the corpus of tests/fuzz/fuzz_cow.c was made by it."""
+are for a base of 1 MiB, and the corpus of tests/fuzz/fuzz_cow.c was made by it.
+
+cow_make.py --want BASE NAME: what the COW called so makes of BASE, on standard output."""
 import hashlib
 import os
 import struct
@@ -159,7 +161,32 @@ FILES = {
     "v3-scratch": in_scratch(tables(True, scratch=SCRATCH, spare=0), 78, (3, 4, 20)),
 }
 
-if __name__ == "__main__":
+
+def want(base, name):
+    """For those of which nothing is merged or cut short."""
+    new = bytearray(base)
+
+    def put(at, data):
+        new[at * BLOCK:at * BLOCK + len(data)] = data
+
+    for kind, at, what in OPS:
+        if kind == COPY:
+            put(at, base[what * BLOCK:what * BLOCK + BLOCK])
+        elif kind == ZERO:
+            put(at, bytes(BLOCK))
+        elif kind == REPLACE:
+            put(at, what)
+        elif kind == XOR and name[1] in "23":
+            old = base[what[1]:what[1] + BLOCK]
+            put(at, bytes(a ^ b for a, b in zip(what[0], old)))
+    if name[1] == "3":
+        put(100, b"".join(block(i) for i in range(4)))
+    return new
+
+
+if __name__ == "__main__" and sys.argv[1] == "--want":
+    sys.stdout.buffer.write(want(open(sys.argv[2], "rb").read(), sys.argv[3]))
+elif __name__ == "__main__":
     os.makedirs(sys.argv[1], exist_ok=True)
     for name, raw in FILES.items():
         with open(os.path.join(sys.argv[1], name), "wb") as f:

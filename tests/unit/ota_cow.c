@@ -224,17 +224,50 @@ static void test_info(void **state)
 	}
 }
 
-/* What needs no base can be read without; what does is refused. */
+/* What needs no base can be read without; what does says so. */
 static void test_no_base(void **state)
 {
-	struct bytes x = load("v1-a-gz");
+	struct bytes x = load("v2-gz");
+	AUTO_BLOB *b = NULL;
+	struct ovbd_run run;
 	struct ovbd_error err;
-	struct ovbd_blob *b;
+	uint8_t buf[BLOCK], want[BLOCK];
 
 	(void)state;
-	assert_fails(open_bytes(&x, NULL, false, 0, &b, &err), -EINVAL, err,
+	assert_ok(open_bytes(&x, NULL, false, 0, &b, &err), err);
+	assert_int_equal(b->size, 201 * BLOCK);
+	fill(want, 4);
+	assert_ok(ovbd_blob_pread(b, buf, BLOCK, 200 * BLOCK, &err), err);
+	assert_memory_equal(buf, want, BLOCK);
+	assert_ok(ovbd_blob_run_at(b, 100 * BLOCK, BLOCK, &run, &err), err);
+	assert_int_equal(run.kind, OVBD_RUN_HOLE);
+	assert_fails(ovbd_blob_pread(b, buf, BLOCK, 3 * BLOCK, &err), -EINVAL, err,
 	             "block 3 is a copy of the base, which is needed");
+	assert_fails(ovbd_blob_pread(b, buf, BLOCK, 20 * BLOCK, &err), -EINVAL, err,
+	             "block 20 is a difference of the base, which is needed");
 	free(x.p);
+}
+
+/* All data decompress, or the check says which do not. */
+static void test_check(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NFILES; i++) {
+		struct bytes x = load(files[i].name);
+		OVBD_AUTO(ovbd_cow_closep) struct ovbd_cow *c = NULL;
+		struct ovbd_blob *b;
+		struct ovbd_error err;
+
+		assert_ok(ovbd_blob_open_mem(x.p, x.len, &b, &err), err);
+		assert_ok(ovbd_cow_open(b, &last, &c, &err), err);
+		assert_ok(ovbd_cow_check(c, NULL, NULL, &err), err);
+		if (strcmp(files[i].name, "v3-gz") == 0) {
+			x.p[x.len - 3] ^= 1; /* the end of a zlib stream is a checksum */
+			assert_fails(ovbd_cow_check(c, NULL, NULL, &err), -EBADMSG, err,
+			             "do not decompress by gz to 16384");
+		}
+		free(x.p);
+	}
 }
 
 /* A base that is too short for what is read of it, and for what is written. */
@@ -413,7 +446,7 @@ int main(void)
 		cmocka_unit_test(test_info),       cmocka_unit_test(test_no_base),
 		cmocka_unit_test(test_small_base), cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_faults),     cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_threads),    cmocka_unit_test(test_check),
 	};
 
 	for (size_t i = 0; i < SIZE; i++)
