@@ -24,6 +24,7 @@ struct ovbd_api {
 	struct ovbd_metrics *metrics;
 	const char *version;
 	void (*reload)(void *arg);
+	void (*asked)(void *arg, const char *sentence);
 	void *arg;
 	time_t started;
 };
@@ -243,6 +244,33 @@ static bool matches(const struct route *r, const char *url, const char **ret_id)
 	return url[n] == '/' && url[n + 1] != '\0';
 }
 
+/* Who asks: the process, as long as it is there, and its user. */
+static void tell_asked(const struct call *c, const char *method, const char *url)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct ucred peer = {.pid = 0};
+	socklen_t len = sizeof(peer);
+	char name[32] = "", path[32];
+	struct ovbd_error say;
+	FILE *f;
+
+	if (!c->api->asked || strcmp(method, MHD_HTTP_METHOD_GET) == 0)
+		return;
+	if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)peer.pid);
+	f = fopen(path, "re");
+	if (f) {
+		if (fgets(name, sizeof(name), f))
+			name[strcspn(name, "\n")] = '\0';
+		fclose(f);
+	}
+	ovbd_fail(&say, 0, "%s %.200s: asked by process %d (%s) of user %u", method, url,
+	          (int)peer.pid, name, (unsigned)peer.uid);
+	c->api->asked(c->api->arg, say.msg);
+}
+
 static void route(struct call *c, const char *method, const char *url, struct answer *a)
 {
 	struct ovbd_error err;
@@ -328,6 +356,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	}
 	if (*len > 0)
 		return take_body(c, data, len);
+	tell_asked(c, method, url);
 	route(c, method, url, &a);
 	return send_answer(connection, &a);
 }
@@ -362,6 +391,7 @@ int ovbd_api_start(const struct ovbd_api_params *p, struct ovbd_api **ret, struc
 	                         .metrics = p->metrics,
 	                         .version = p->version,
 	                         .reload = p->reload,
+	                         .asked = p->asked,
 	                         .arg = p->arg,
 	                         .started = now.tv_sec};
 	api->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, api, MHD_OPTION_LISTEN_SOCKET,

@@ -12,6 +12,8 @@ struct ovbd_api_params {
 	int take_fd; /* listens */
 	const char *version;
 	void (*reload)(void *arg); /* POST /v1/reload; any thread */
+	/* May be NULL. Each request that is to change something: what, and by whom. Any thread. */
+	void (*asked)(void *arg, const char *sentence);
 	void *arg;
 };
 

@@ -113,7 +113,8 @@ void ovbd_log_audit(const char *id, const char *sentence)
 
 	if (!f)
 		return;
-	snprintf(text, sizeof(text), "device %s: %s", id, sentence);
+	snprintf(text, sizeof(text), "%s%s%s%s", id[0] ? "device " : "", id, id[0] ? ": " : "",
+	         sentence);
 	write_file(f, text);
 }
 

@@ -23,7 +23,8 @@ void ovbd_log_set(enum ovbd_log_level level);
 void ovbd_log(enum ovbd_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* What became of a device, for the audit file, whatever the level; nothing if there is none. Any thread. */
+/* What became of a device, or without an id ("") what somebody asked for, for the audit file, whatever
+ * the level; nothing if there is none. Any thread. */
 void ovbd_log_audit(const char *id, const char *sentence);
 
 /* Where lines go from now on. NULL: to standard error; nowhere. Both must live as long as the

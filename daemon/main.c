@@ -65,6 +65,12 @@ static void told(void *arg, bool error, const char *id, const char *sentence)
 		ovbd_log(error ? OVBD_LOG_WARNING : OVBD_LOG_INFO, "%s", sentence);
 }
 
+static void asked(void *arg, const char *sentence)
+{
+	(void)arg;
+	ovbd_log_audit("", sentence);
+}
+
 /* In the thread of a request; the rest is done by the main thread. */
 static void ask_reload(void *arg)
 {
@@ -233,7 +239,9 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 		.wait_ms = (unsigned)d->options.image_wait_s * 1000,
 		.told = told,
 	};
-	struct ovbd_api_params api = {.version = OVBD_VERSION, .reload = ask_reload};
+	struct ovbd_api_params api = {.version = OVBD_VERSION,
+	                              .reload = ask_reload,
+	                              .asked = asked};
 	int metrics_fd = -1, r;
 
 	raise_limits();

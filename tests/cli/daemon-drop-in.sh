@@ -56,6 +56,8 @@ fi
 path=$("$ovbd" attach --id a image)
 cmp "$path" image
 grep -q ' device a: serving' audit.log || fail "audit: $(cat audit.log)"
+grep -q ' POST /v1/devices: asked by process [0-9]* (ovbd) of user 0$' audit.log || fail "audit: $(cat audit.log)"
+! grep -q 'GET' audit.log || fail "who only looks is no change"
 curl -sS "http://127.0.0.1:$port/m" >text
 grep -q '^OverlayBD_Count{node=".*",type="pread",mode=""} 2000000$' text || fail "$(cat text)"
 expect 1 "nothing: No such file" "$ovbd" attach --id b nothing
