@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FUSE: the device as a read-only regular file at the place of an empty or a new file. It can be
- * loop-mounted, given to qemu, read with anything.
+ * FUSE: the device as a regular file at the place of an empty or a new file. It can be loop-mounted,
+ * given to qemu, read (and written, but not made longer or shorter) with anything.
  *
  * detach() takes the file's name away and serves those who have it open to their end; stop() leaves
  * them with errors (ENOTCONN). close() does what detach() does, if that was not done.
@@ -18,7 +18,8 @@ struct ovbd_fuse_params {
 	const char *path; /* the file's place; created if it is not there, and then removed again */
 	uint64_t size;    /* bytes */
 	unsigned nworkers; /* as for ovbd_serve() */
-	bool allow_other;  /* users other than this one may open the file */
+	bool writable;
+	bool allow_other; /* users other than this one may open the file */
 };
 
 /* Mounts a file system of one file over path. What a dead server left mounted there is cleared

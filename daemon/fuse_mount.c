@@ -144,15 +144,16 @@ static int receive_fd(int sock, int *ret_fd)
 	return 0;
 }
 
-static int mount_by_helper(const char *path, bool allow_other, int *ret_fd, struct ovbd_error *err)
+static int mount_by_helper(const char *path, bool writable, bool allow_other, int *ret_fd,
+                           struct ovbd_error *err)
 {
 	char options[128];
 	const char *const argv[] = {HELPER, "-o", options, "--", path, NULL};
 	int socks[2], r;
 
 	snprintf(options, sizeof(options),
-	         "ro,nosuid,nodev,default_permissions,max_read=%u,fsname=ovbd,subtype=ovbd%s",
-	         OVBD_FUSE_MAX_READ, allow_other ? ",allow_other" : "");
+	         "%s,nosuid,nodev,default_permissions,max_read=%u,fsname=ovbd,subtype=ovbd%s",
+	         writable ? "rw" : "ro", OVBD_FUSE_MAX_READ, allow_other ? ",allow_other" : "");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)
 		return ovbd_fail_errno(err, -errno, "socketpair");
 	r = helper_run(argv, socks[1], err);
@@ -166,8 +167,10 @@ static int mount_by_helper(const char *path, bool allow_other, int *ret_fd, stru
 	return r;
 }
 
-static int mount_anyhow(const char *path, bool allow_other, int *ret_fd, struct ovbd_error *err)
+static int mount_anyhow(const char *path, bool writable, bool allow_other, int *ret_fd,
+                        struct ovbd_error *err)
 {
+	const unsigned long flags = MS_NOSUID | MS_NODEV | (writable ? 0 : MS_RDONLY);
 	AUTO_FD fd = -1;
 	char data[160];
 	int r = open_device(&fd, err);
@@ -177,7 +180,7 @@ static int mount_anyhow(const char *path, bool allow_other, int *ret_fd, struct 
 	snprintf(data, sizeof(data),
 	         "fd=%d,rootmode=100000,user_id=%u,group_id=%u,default_permissions,max_read=%u%s",
 	         fd, getuid(), getgid(), OVBD_FUSE_MAX_READ, allow_other ? ",allow_other" : "");
-	if (mount("ovbd", path, OVBD_FUSE_TYPE, MS_RDONLY | MS_NOSUID | MS_NODEV, data) == 0) {
+	if (mount("ovbd", path, OVBD_FUSE_TYPE, flags, data) == 0) {
 		*ret_fd = fd;
 		fd = -1;
 		return 0;
@@ -189,18 +192,18 @@ static int mount_anyhow(const char *path, bool allow_other, int *ret_fd, struct 
 		                 "%s: mount: root may not mount here: give the container the right "
 		                 "to (--cap-add SYS_ADMIN)",
 		                 path);
-	r = mount_by_helper(path, allow_other, ret_fd, err);
+	r = mount_by_helper(path, writable, allow_other, ret_fd, err);
 	return r < 0 ? ovbd_fail_within(err, r, "%s: mount", path) : 0;
 }
 
-int ovbd_fuse_mount(const char *path, bool allow_other, struct ovbd_fuse_mount *ret,
+int ovbd_fuse_mount(const char *path, bool writable, bool allow_other, struct ovbd_fuse_mount *ret,
                     struct ovbd_error *err)
 {
 	AUTO_FREE char *line = NULL;
 	struct ovbd_mount m;
 	int fd = -1, r;
 
-	r = mount_anyhow(path, allow_other, &fd, err);
+	r = mount_anyhow(path, writable, allow_other, &fd, err);
 	if (r < 0)
 		return r;
 	r = ovbd_mountinfo_find(path, &m, &line, err);

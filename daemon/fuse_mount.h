@@ -18,7 +18,7 @@ struct ovbd_fuse_mount {
 
 /* Mounts over the file path (absolute, no symbolic links). allow_other: users other than the caller
  * may open it. Does not wait for the server. */
-int ovbd_fuse_mount(const char *path, bool allow_other, struct ovbd_fuse_mount *ret,
+int ovbd_fuse_mount(const char *path, bool writable, bool allow_other, struct ovbd_fuse_mount *ret,
                     struct ovbd_error *err);
 
 /* Takes the mount id at path away, also while it is in use: users keep what they have open. 0 also

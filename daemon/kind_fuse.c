@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* FUSE as a transport of the daemon: the device is a read-only file. */
+/* FUSE as a transport of the daemon: the device is a file. */
 #include <errno.h>
 #include <linux/capability.h>
 
@@ -26,6 +26,7 @@ static int open_fuse(const struct ovbd_transport_open *p, struct ovbd_transport 
 		.path = p->path,
 		.size = p->device->blob->size,
 		.nworkers = p->nworkers,
+		.writable = ovbd_device_is_writable(p->device),
 	};
 	int r;
 
@@ -52,6 +53,7 @@ static int abandon_fuse(const struct ovbd_transport_open *p, struct ovbd_error *
 const struct ovbd_transport_kind ovbd_transport_kind_fuse = {
 	.name = "fuse",
 	.suffix = ".raw",
+	.writable = true,
 	.caps = OVBD_CAP(SYS_ADMIN),
 	.calls = OVBD_CALLS_MOUNT,
 	.available = available,

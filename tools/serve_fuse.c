@@ -9,6 +9,7 @@ int ovbd_serving_open_fuse(struct ovbd_serving *s, bool allow_other, unsigned nw
 		.path = s->path,
 		.size = s->device->blob->size,
 		.nworkers = nworkers,
+		.writable = ovbd_device_is_writable(s->device),
 		.allow_other = allow_other,
 	};
 	struct ovbd_error err;

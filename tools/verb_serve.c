@@ -54,8 +54,7 @@ static const struct ovbd_option options[] = {
 	{OPTION_EXPORT, "export", "NAME",
          "The NBD export's name (default: the empty one, which always leads to it)."},
 	{OPTION_RW, "rw", NULL,
-         "Let NBD clients, or users of the ublk disk, write: SRC is one raw file or block device, "
-         "written in place."},
+         "Let the users write: SRC is one raw file or block device, written in place."},
 	{OPTION_TLS_CERTIFICATES, "tls-certificates", "DIR",
          "Let NBD clients in by TLS only. DIR has server-cert.pem and server-key.pem."},
 	{OPTION_TLS_PSK, "tls-psk", "FILE",
@@ -242,8 +241,6 @@ static const char *contradiction(const struct arguments *a)
 		return "--tls goes with --tls-certificates or --tls-psk";
 	if (a->id >= 0 && !a->ublk)
 		return "--id goes with --ublk";
-	if (a->writable && a->fuse)
-		return "--rw goes with --nbd or --ublk";
 	if (a->allow_other && !a->fuse)
 		return "--allow-other goes with --fuse";
 	if (a->command && a->background)

@@ -21,16 +21,22 @@ grep -q "transport fuse: taken" err || fail "-v: $(cat err)"
 grep -q "device a: transport .*fuse: taken" "$log" || fail "log: $(cat "$log")"
 "$ovbd" status a | grep -q "^  fuse: taken" || fail "$("$ovbd" status a)"
 api /v1/devices/a | tr -d ' \n' | grep -q '{"transport":"fuse","taken":true}' || fail "$(api /v1/devices/a)"
-expect 1 "no transport for it ('ovbd doctor' says more): " "$ovbd" attach --rw --path "$tmp/here" image
-grep -q "nbd-socket: is for NBD clients" .stderr || fail "$(cat .stderr)"
 ok "auto"
 
 cp image other
+written=$("$ovbd" attach -f raw --rw --id written --path "$tmp/here" other)
+dd if=/dev/zero of="$written" bs=1000 seek=3 count=5 conv=notrunc,fsync status=none
+cp image want
+dd if=/dev/zero of=want bs=1000 seek=3 count=5 conv=notrunc status=none
+cmp other want || fail "what was written is not in the image"
+"$ovbd" detach written
+cp image other
+ok "written"
+
 expect 1 "id a in use" "$ovbd" attach --id a other
 expect 1 "id a in use" "$ovbd" attach --id a image other
 expect 1 "device b: $tmp/nothing: No such file" "$ovbd" attach --id b nothing
 expect 1 "unknown transport 'tape'" "$ovbd" attach --transport tape image
-expect 1 "is read-only" "$ovbd" attach --transport fuse --rw image
 expect 1 "id '../b'" "$ovbd" attach --id ../b image
 expect 1 "holds 1000000 bytes already" "$ovbd" attach --path "ü, with \"words\"" image
 expect 1 "there is none of this id" "$ovbd" detach b

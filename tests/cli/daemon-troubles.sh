@@ -76,8 +76,6 @@ attach_fails --path "$tmp/image" image
 attach_fails --path "$tmp/www" image
 attach_fails --path "$tmp/none/x" image
 attach_fails -t tape image
-attach_fails -t fuse --rw image
-attach_fails --rw --path "$tmp/x" image
 attach_fails -t nbd image
 attach_fails -t nbd empty
 attach_fails -t nbd --path "$tmp/x" image
@@ -178,6 +176,11 @@ pids="$pids $!"
 wait_for grep -q ready: full.log
 dd if=/dev/zero of=full/fill bs=4k 2>/dev/null || :
 OVBD_SOCKET=full/ovbdd.sock attach_fails image
+# shellcheck disable=SC2016 # the inner shell's own
+unshare -m sh -c 'mount -t tmpfs none /dev && exec "$0" --state-dir "$1" 2>bare.log' "$ovbdd" "$tmp/bare" &
+pids="$pids $!"
+wait_for grep -q ready: bare.log
+OVBD_SOCKET=bare/ovbdd.sock attach_fails --path "$tmp/x" image
 prlimit --nofile=24 "$ovbdd" --state-dir "$tmp/few" 2>few.log &
 pids="$pids $!"
 wait_for grep -q ready: few.log

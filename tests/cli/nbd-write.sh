@@ -44,7 +44,6 @@ sum=$(cksum <layer.ovbd)
 expect 1 "-f raw takes it as raw" "$ovbd" serve --nbd disk.sock --rw layer.ovbd
 [ "$(cksum <layer.ovbd)" = "$sum" ] || fail "the layer has changed"
 expect 2 "--rw takes one SRC" "$ovbd" serve --nbd disk.sock --rw disk want
-expect 2 "--rw goes with --nbd" "$ovbd" serve --fuse file --rw disk
 expect 2 "--export goes with --nbd" "$ovbd" serve --fuse file --export x disk
 expect 2 "--allow-other goes with --fuse" "$ovbd" serve --nbd disk.sock --allow-other disk
 expect 2 "exclude each other" "$ovbd" serve --nbd disk.sock --fuse file disk
