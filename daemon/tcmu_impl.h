@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the files of tcmu: what sysfs and configfs know of a disk (tcmu_name.c). */
+/* Between the files of tcmu: what sysfs and configfs know of a disk (tcmu_name.c); a message
+ * (tcmu_netlink.c). */
 #ifndef OVBD_DAEMON_TCMU_IMPL_H
 #define OVBD_DAEMON_TCMU_IMPL_H
 
+#include "daemon/genl.h"
 #include "daemon/tcmu.h"
+
+/* Whether the message is an event that we know, with all that it must have. */
+bool ovbd_tcmu_event_decode(const struct genl_event *e, struct ovbd_tcmu_event *ret);
 
 /* The size of the memory shared with the kernel. */
 int ovbd_tcmu_map_size(unsigned minor, uint64_t *ret, struct ovbd_error *err);

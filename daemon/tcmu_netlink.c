@@ -121,8 +121,7 @@ int ovbd_tcmu_listener_fd(const struct ovbd_tcmu_listener *l)
 	return l->g.fd;
 }
 
-/* Whether the message is an event that we know, with all that it must have. */
-static bool decode_event(const struct genl_event *e, struct ovbd_tcmu_event *ret)
+bool ovbd_tcmu_event_decode(const struct genl_event *e, struct ovbd_tcmu_event *ret)
 {
 	static const enum ovbd_tcmu_event_kind kinds[] = {
 		[TCMU_CMD_ADDED_DEVICE] = OVBD_TCMU_ADDED,
@@ -150,7 +149,7 @@ int ovbd_tcmu_next_event(struct ovbd_tcmu_listener *l, struct ovbd_tcmu_event *r
 	int r;
 
 	while ((r = genl_receive(&l->g, MSG_DONTWAIT, &e)) > 0)
-		if (e.type == l->g.family && decode_event(&e, ret))
+		if (e.type == l->g.family && ovbd_tcmu_event_decode(&e, ret))
 			return 1;
 	return r < 0 ? ovbd_fail_errno(err, r, "TCMU's netlink") : 0;
 }
