@@ -288,24 +288,76 @@ static const struct ovbd_transport_ops tcmu_ops = {
 	.close = tcmu_close,
 };
 
-static int map_ring(struct tcmu_transport *t, struct ovbd_error *err)
+static int check_params(const struct ovbd_tcmu_params *p, struct ovbd_error *err)
 {
-	uint64_t size;
-	void *map;
-	int r = ovbd_tcmu_map_size(t->minor, &size, err);
+	if (p->nworkers == 0 || p->size == 0 || (p->block_size != 512 && p->block_size != 4096) ||
+	    p->size % p->block_size != 0)
+		return ovbd_fail(err, -EINVAL, "/dev/uio%u: a disk of %llu bytes in blocks of %u",
+		                 p->minor, (unsigned long long)p->size, p->block_size);
+	return 0;
+}
 
-	if (r < 0)
-		return r;
-	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, t->uio_fd, 0);
-	if (map == MAP_FAILED)
-		return ovbd_fail_errno(err, -errno, "/dev/uio%u: mapping its ring", t->minor);
-	/* A child must not keep the disk in use that the next server is to take. */
-	madvise(map, size, MADV_DONTFORK);
-	r = ovbd_tcmu_ring_open(map, size, &t->ring, err);
-	if (r < 0) {
-		munmap(map, size);
-		return ovbd_fail_within(err, r, "/dev/uio%u", t->minor);
+/* All but the ring. */
+static int allocate(const struct ovbd_tcmu_params *p, struct tcmu_transport **ret)
+{
+	struct tcmu_transport *t;
+
+	t = calloc(1, sizeof(*t) + p->nworkers * sizeof(t->workers[0]));
+	if (!t)
+		return -ENOMEM;
+	t->transport.ops = &tcmu_ops;
+	t->minor = p->minor;
+	t->nworkers = p->nworkers;
+	t->uio_fd = -1;
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_cond_init(&t->wake, NULL);
+	for (unsigned i = 0; i < p->nworkers; i++) {
+		t->workers[i].command.iov = t->workers[i].pieces;
+		t->workers[i].command.iov_max = IOV_MAX_PIECES;
 	}
+	t->serial = strdup(p->serial);
+	t->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!t->serial || t->stop_fd < 0) {
+		const int r = t->serial ? -errno : -ENOMEM;
+
+		tcmu_close(&t->transport);
+		return r;
+	}
+	t->disk = (struct ovbd_scsi_disk){
+		.size = p->size,
+		.block_size = p->block_size,
+		.max_transfer = OVBD_TCMU_MAX_TRANSFER,
+		.writable = p->writable,
+		.serial = t->serial,
+	};
+	*ret = t;
+	return 0;
+}
+
+int ovbd_tcmu_open_ring(const struct ovbd_tcmu_params *p, int take_fd, void *take_map,
+                        uint64_t map_size, struct ovbd_transport **ret, struct ovbd_error *err)
+{
+	struct tcmu_transport *t = NULL;
+	int r = check_params(p, err);
+
+	if (r == 0) {
+		r = allocate(p, &t);
+		if (r < 0)
+			ovbd_fail_errno(err, r, "/dev/uio%u", p->minor);
+	}
+	if (r < 0) {
+		munmap(take_map, map_size);
+		close(take_fd);
+		return r;
+	}
+	t->uio_fd = take_fd;
+	r = ovbd_tcmu_ring_open(take_map, map_size, &t->ring, err);
+	if (r < 0) {
+		munmap(take_map, map_size);
+		tcmu_close(&t->transport);
+		return ovbd_fail_within(err, r, "/dev/uio%u", p->minor);
+	}
+	*ret = &t->transport;
 	return 0;
 }
 
@@ -332,59 +384,38 @@ static int give_back(struct tcmu_transport *t, struct ovbd_error *err)
 	return r < 0 ? r : unblocked;
 }
 
-static int start(struct tcmu_transport *t, const struct ovbd_tcmu_params *p, struct ovbd_error *err)
-{
-	char path[32];
-	int r;
-
-	t->serial = strdup(p->serial);
-	t->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!t->serial || t->stop_fd < 0)
-		return ovbd_fail_errno(err, t->serial ? -errno : -ENOMEM, "/dev/uio%u", t->minor);
-	t->disk = (struct ovbd_scsi_disk){
-		.size = p->size,
-		.block_size = p->block_size,
-		.max_transfer = OVBD_TCMU_MAX_TRANSFER,
-		.writable = p->writable,
-		.serial = t->serial,
-	};
-	snprintf(path, sizeof(path), "/dev/uio%u", t->minor);
-	t->uio_fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (t->uio_fd < 0)
-		return ovbd_fail_errno(err, -errno, "%s", path);
-	r = map_ring(t, err);
-	ovbd_fault_point("ring-mapped");
-	return r < 0 ? r : give_back(t, err);
-}
-
 int ovbd_tcmu_open(const struct ovbd_tcmu_params *p, struct ovbd_transport **ret,
                    struct ovbd_error *err)
 {
-	struct tcmu_transport *t;
-	int r;
+	struct ovbd_transport *t;
+	char path[32];
+	uint64_t size;
+	void *map;
+	int fd, r;
 
-	if (p->nworkers == 0 || p->size == 0 || (p->block_size != 512 && p->block_size != 4096) ||
-	    p->size % p->block_size != 0)
-		return ovbd_fail(err, -EINVAL, "/dev/uio%u: a disk of %llu bytes in blocks of %u",
-		                 p->minor, (unsigned long long)p->size, p->block_size);
-	t = calloc(1, sizeof(*t) + p->nworkers * sizeof(t->workers[0]));
-	if (!t)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	t->transport.ops = &tcmu_ops;
-	t->minor = p->minor;
-	t->nworkers = p->nworkers;
-	t->uio_fd = t->stop_fd = -1;
-	pthread_mutex_init(&t->lock, NULL);
-	pthread_cond_init(&t->wake, NULL);
-	for (unsigned i = 0; i < p->nworkers; i++) {
-		t->workers[i].command.iov = t->workers[i].pieces;
-		t->workers[i].command.iov_max = IOV_MAX_PIECES;
-	}
-	r = start(t, p, err);
+	snprintf(path, sizeof(path), "/dev/uio%u", p->minor);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	r = ovbd_tcmu_map_size(p->minor, &size, err);
+	map = r < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (r == 0 && map == MAP_FAILED)
+		r = ovbd_fail_errno(err, -errno, "%s: mapping its ring", path);
 	if (r < 0) {
-		tcmu_close(&t->transport);
+		close(fd);
 		return r;
 	}
-	*ret = &t->transport;
+	/* A child must not keep the disk in use that the next server is to take. */
+	madvise(map, size, MADV_DONTFORK);
+	ovbd_fault_point("ring-mapped");
+	r = ovbd_tcmu_open_ring(p, fd, map, size, &t, err);
+	if (r < 0)
+		return r;
+	r = give_back(tcmu_of(t), err);
+	if (r < 0) {
+		tcmu_close(t);
+		return r;
+	}
+	*ret = t;
 	return 0;
 }

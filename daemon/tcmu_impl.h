@@ -10,6 +10,11 @@
 /* Whether the message is an event that we know, with all that it must have. */
 bool ovbd_tcmu_event_decode(const struct genl_event *e, struct ovbd_tcmu_event *ret);
 
+/* As ovbd_tcmu_open(), with the ring at hand: fd is what /dev/uioN is, to be polled, read and
+ * written. Both are the transport's, also after a failure. */
+int ovbd_tcmu_open_ring(const struct ovbd_tcmu_params *p, int take_fd, void *take_map,
+                        uint64_t map_size, struct ovbd_transport **ret, struct ovbd_error *err);
+
 /* The size of the memory shared with the kernel. */
 int ovbd_tcmu_map_size(unsigned minor, uint64_t *ret, struct ovbd_error *err);
 

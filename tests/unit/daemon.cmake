@@ -8,6 +8,12 @@ ovbd_unit(unit_daemon_confine SOURCES daemon_confine.c DEPS ovbd_daemon LABELS u
 ovbd_unit(unit_daemon_transports SOURCES daemon_transports.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_adopt SOURCES daemon_adopt.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
 ovbd_unit(unit_daemon_genl SOURCES daemon_genl.c DEPS ovbd_daemon LABELS unit)
+ovbd_unit(
+  unit_daemon_tcmu_serve
+  SOURCES daemon_tcmu_serve.c
+  DEPS ovbd_daemon
+  LABELS unit threads
+  TIMEOUT 60)
 ovbd_unit(unit_daemon_tcmu SOURCES daemon_tcmu.c DEPS ovbd_daemon LABELS unit)
 if(FUSE3_FOUND)
   ovbd_unit(unit_daemon_devices SOURCES daemon_devices.c DEPS ovbd_daemon LABELS unit threads)
