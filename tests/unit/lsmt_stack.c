@@ -113,6 +113,29 @@ static void test_picture(void **state)
 	close_stack(b, images, 3);
 }
 
+/* What no layer has is the base's, as far as it goes; what is zeroed is not. */
+static void test_over_base(void **state)
+{
+	struct test_layer images[2] = {draw("..aa....a...", 0), draw("...b.0....0b", 0)};
+	struct ovbd_layer *layers[2] = {open_drawn(&images[0]), open_drawn(&images[1])};
+	static uint8_t bytes[9 * 512];
+	struct ovbd_blob *base, *b;
+	struct ovbd_error err;
+
+	(void)state;
+	memset(bytes, 'x', sizeof(bytes));
+	assert_ok(ovbd_blob_open_mem(bytes, sizeof(bytes), &base, &err), err);
+	assert_ok(ovbd_stack_open_over(test_blob_faulty(base), layers, 2, &b, &err), err);
+	check_content(b, "xxabx0xxa.0b");
+	check_run(b, 0, 12 * 512, 2 * 512, OVBD_RUN_DATA); /* a memory blob has no holes */
+	check_run(b, 5 * 512, 7 * 512, 512, OVBD_RUN_ZERO);
+	check_run(b, 9 * 512, 3 * 512, 512, OVBD_RUN_HOLE); /* beyond the base */
+	test_fault_set(1);
+	assert_fails(ovbd_blob_pread(b, bytes, 1024, 2048, &err), -EIO, err, "base: ");
+	assert_true(test_fault_hit());
+	close_stack(b, images, 2);
+}
+
 /* Runs go on over segments of any layer, as long as the kind is the same. */
 static void test_runs(void **state)
 {
@@ -368,6 +391,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),        cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_names_layer),  cmocka_unit_test(test_malloc_index),
 		cmocka_unit_test(test_malloc_stack), cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_over_base),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
