@@ -92,6 +92,10 @@ int devices_complete(const struct ovbd_devices *ds, struct ovbd_spec *s,
 /* The rest: s has its kind and its path afterwards. Its own thread, without the lock. */
 int devices_choose_kind(struct served *s, uint64_t size, struct ovbd_error *err);
 
+/* Whether there is another kind, for a device whose user did not name one and whose kind could not
+ * be opened, because of why; then it is the device's. */
+bool devices_choose_again(struct served *s, uint64_t size, const struct ovbd_error *why);
+
 /* Keeps what s has counted. Lock held; once, before it is unlisted. */
 void devices_retire(struct served *s);
 

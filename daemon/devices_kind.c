@@ -73,36 +73,62 @@ int devices_complete(const struct ovbd_devices *ds, struct ovbd_spec *s,
 	return r == 0 && *ret_kind ? give_path(ds, *ret_kind, s, err) : r;
 }
 
+/* What was chosen becomes the device's. */
+static int take_choice(struct served *s, struct ovbd_transport_verdict *take_list,
+                       struct ovbd_error *err)
+{
+	OVBD_AUTO(ovbd_transport_verdicts_freep) struct ovbd_transport_verdict *list = take_list;
+	const struct ovbd_transport_kind *kind = NULL;
+	struct ovbd_transport_verdict *old = NULL;
+	char text[OVBD_ERROR_SIZE] = "transport ";
+	int r;
+
+	for (const struct ovbd_transport_verdict *v = list; v->kind; v++)
+		kind = v->kind;
+	ovbd_transport_verdicts_text(list, text + strlen(text), sizeof(text) - strlen(text));
+	devices_tell(s->all, false, s->spec->id, text);
+	pthread_mutex_lock(&s->all->lock);
+	if (s->kind) { /* the place that it had named, if any */
+		free(s->spec->path);
+		s->spec->path = NULL;
+	}
+	r = set(&s->spec->transport, strdup(kind->name), err);
+	if (r == 0)
+		r = give_path(s->all, kind, s->spec, err);
+	if (r == 0) {
+		old = s->considered;
+		s->kind = kind;
+		s->considered = OVBD_MOVE(list);
+	}
+	pthread_mutex_unlock(&s->all->lock);
+	ovbd_transport_verdicts_free(old);
+	return r;
+}
+
 int devices_choose_kind(struct served *s, uint64_t size, struct ovbd_error *err)
 {
-	OVBD_AUTO(ovbd_transport_verdicts_freep) struct ovbd_transport_verdict *list = NULL;
 	const struct ovbd_transport_need need = {
 		.size = size,
 		.writable = s->spec->writable,
 		.path = s->spec->path,
 	};
-	const struct ovbd_transport_verdict *last;
-	char text[OVBD_ERROR_SIZE];
+	struct ovbd_transport_verdict *list;
 	int r;
 
 	if (s->kind)
 		return check_suits(s->kind, s->spec, size, err);
 	r = ovbd_transport_kind_choose(ovbd_transport_kinds, &need, &list, err);
-	if (r < 0)
-		return r;
-	for (last = list; last[1].kind; last++)
-		;
-	snprintf(text, sizeof(text), "transport ");
-	ovbd_transport_verdicts_text(list, text + strlen(text), sizeof(text) - strlen(text));
-	devices_tell(s->all, false, s->spec->id, text);
-	pthread_mutex_lock(&s->all->lock);
-	r = set(&s->spec->transport, strdup(last->kind->name), err);
-	if (r == 0)
-		r = give_path(s->all, last->kind, s->spec, err);
-	if (r == 0) {
-		s->kind = last->kind;
-		s->considered = OVBD_MOVE(list);
-	}
-	pthread_mutex_unlock(&s->all->lock);
-	return r;
+	return r < 0 ? r : take_choice(s, list, err);
+}
+
+bool devices_choose_again(struct served *s, uint64_t size, const struct ovbd_error *why)
+{
+	const struct ovbd_transport_need need = {.size = size, .writable = s->spec->writable};
+	struct ovbd_transport_verdict *list;
+
+	if (!s->considered || s->kept || s->kind->suffix)
+		return false;
+	return ovbd_transport_kind_choose_again(ovbd_transport_kinds, &need, s->considered,
+	                                        why->msg, &list, NULL) == 0 &&
+	       take_choice(s, list, NULL) == 0;
 }

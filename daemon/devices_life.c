@@ -146,6 +146,21 @@ static void was_named(void *arg, const char *path)
 	pthread_mutex_unlock(&s->all->lock);
 }
 
+static int open_kind(struct served *s, struct line *l, struct ovbd_transport_open *p,
+                     struct ovbd_error *err)
+{
+	int r = 0;
+
+	p->path = s->spec->path;
+	if (!s->kept && !s->adopted) /* what only failed to open is not to come back */
+		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
+	if (r == 0)
+		r = s->kind->open(p, &l->t, &l->path, err);
+	if (r == 0 && !s->kind->suffix && l->path && !s->adopted)
+		r = keep_path(s, l->path, err);
+	return r;
+}
+
 int devices_open_transport(struct served *s, struct line *l, struct ovbd_device *d,
                            void (*ready)(void *arg), struct ovbd_error *err)
 {
@@ -162,13 +177,10 @@ int devices_open_transport(struct served *s, struct line *l, struct ovbd_device 
 	int r = devices_choose_kind(s, d->blob->size, err);
 
 	l->nworkers = p.nworkers;
-	p.path = s->spec->path;
-	if (r == 0 && !s->kept && !s->adopted) /* what only failed to open is not to come back */
-		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
 	if (r == 0)
-		r = s->kind->open(&p, &l->t, &l->path, err);
-	if (r == 0 && !s->kind->suffix && l->path && !s->adopted)
-		r = keep_path(s, l->path, err);
+		r = open_kind(s, l, &p, err);
+	while (r < 0 && !l->t && devices_choose_again(s, d->blob->size, err))
+		r = open_kind(s, l, &p, err);
 	if (r == 0)
 		s->inherited = false;
 	return r;

@@ -146,13 +146,21 @@ void ovbd_transport_verdicts_text(const struct ovbd_transport_verdict *list, cha
 		                       v->kind->name, v->reason ? v->reason : "taken");
 }
 
-/* 0: it is the one. Its reasons may begin with its name, which the list has already. */
+/* A reason, which may begin with the kind's name; the list has that already. */
+static char *reason_of(const struct ovbd_transport_kind *k, const char *said)
+{
+	const size_t n = strlen(k->name);
+
+	if (strncmp(said, k->name, n) == 0 && strncmp(said + n, ": ", 2) == 0)
+		said += n + 2;
+	return strdup(said);
+}
+
+/* 0: it is the one. */
 static int judge(const struct ovbd_transport_kind *k, const struct ovbd_transport_need *need,
                  struct ovbd_transport_verdict *ret)
 {
-	const size_t n = strlen(k->name);
 	struct ovbd_error why = {0};
-	const char *said = why.msg;
 	int r;
 
 	*ret = (struct ovbd_transport_verdict){.kind = k};
@@ -164,27 +172,42 @@ static int judge(const struct ovbd_transport_kind *k, const struct ovbd_transpor
 		r = k->available(&why);
 	if (r == 0)
 		return 0;
-	if (strncmp(said, k->name, n) == 0 && strncmp(said + n, ": ", 2) == 0)
-		said += n + 2;
-	ret->reason = strdup(said);
+	ret->reason = reason_of(k, why.msg);
 	return ret->reason ? r : -ENOMEM;
 }
 
-int ovbd_transport_kind_choose(const struct ovbd_transport_kind *const *kinds,
-                               const struct ovbd_transport_need *need,
-                               struct ovbd_transport_verdict **ret, struct ovbd_error *err)
+/* The verdicts of before, the last one's reason being why, in list; how many. -ENOMEM */
+static int copy_verdicts(const struct ovbd_transport_verdict *before, const char *why,
+                         struct ovbd_transport_verdict *list)
+{
+	int n = 0;
+
+	for (; before && before[n].kind; n++) {
+		list[n].kind = before[n].kind;
+		list[n].reason =
+			reason_of(before[n].kind, before[n].reason ? before[n].reason : why);
+		if (!list[n].reason)
+			return -ENOMEM;
+	}
+	return n;
+}
+
+int ovbd_transport_kind_choose_again(const struct ovbd_transport_kind *const *kinds,
+                                     const struct ovbd_transport_need *need,
+                                     const struct ovbd_transport_verdict *before, const char *why,
+                                     struct ovbd_transport_verdict **ret, struct ovbd_error *err)
 {
 	OVBD_AUTO(ovbd_transport_verdicts_freep) struct ovbd_transport_verdict *list = NULL;
 	char reasons[OVBD_ERROR_SIZE - 128];
-	size_t n = 0;
-	int r = -ENOTSUP;
+	int n = 0, from, r = -ENOTSUP;
 
 	while (kinds[n])
 		n++;
-	list = calloc(n + 1, sizeof(*list));
-	if (!list)
+	list = calloc((size_t)n + 1, sizeof(*list));
+	from = list ? copy_verdicts(before, why, list) : -ENOMEM;
+	if (from < 0)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < n && r != 0; i++) {
+	for (int i = from; i < n && r != 0; i++) {
 		r = judge(kinds[i], need, &list[i]);
 		if (r == -ENOMEM)
 			return ovbd_fail(err, r, "out of memory");
@@ -196,4 +219,11 @@ int ovbd_transport_kind_choose(const struct ovbd_transport_kind *const *kinds,
 	}
 	*ret = OVBD_MOVE(list);
 	return 0;
+}
+
+int ovbd_transport_kind_choose(const struct ovbd_transport_kind *const *kinds,
+                               const struct ovbd_transport_need *need,
+                               struct ovbd_transport_verdict **ret, struct ovbd_error *err)
+{
+	return ovbd_transport_kind_choose_again(kinds, need, NULL, "", ret, err);
 }

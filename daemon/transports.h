@@ -100,6 +100,13 @@ struct ovbd_transport_verdict {
 int ovbd_transport_kind_choose(const struct ovbd_transport_kind *const *kinds,
                                const struct ovbd_transport_need *need,
                                struct ovbd_transport_verdict **ret, struct ovbd_error *err);
+
+/* The next one, after the one that was taken could not be opened, because of why. -ENOTSUP: there is
+ * none. before is copied. */
+int ovbd_transport_kind_choose_again(const struct ovbd_transport_kind *const *kinds,
+                                     const struct ovbd_transport_need *need,
+                                     const struct ovbd_transport_verdict *before, const char *why,
+                                     struct ovbd_transport_verdict **ret, struct ovbd_error *err);
 extern const struct ovbd_transport_kind *ovbd_transport_kinds[];
 
 /* NULL is fine. */

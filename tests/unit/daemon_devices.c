@@ -17,6 +17,7 @@
 #include "daemon/devices.h"
 #include "daemon/holders.h"
 #include "daemon/state_file.h"
+#include "daemon/transports.h"
 #include "test.h"
 
 static char dir[64];
@@ -312,6 +313,68 @@ static void test_recovered_failure(void **arg)
 	ovbd_devices_close(ds);
 }
 
+static int is_there(struct ovbd_error *err)
+{
+	(void)err;
+	return 0;
+}
+
+static int open_broken(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
+                       char **ret_path, struct ovbd_error *err)
+{
+	(void)ret;
+	(void)ret_path;
+	return ovbd_fail(err, -ENOSPC, "broken: no more than %u", p->nworkers);
+}
+
+static const struct ovbd_transport_kind broken = {
+	.name = "broken",
+	.available = is_there,
+	.open = open_broken,
+};
+
+static void show_chosen(void *arg, const struct ovbd_device_view *v)
+{
+	ovbd_transport_verdicts_text(v->considered, arg, 256);
+	assert_string_equal(v->spec->transport, "nbd-socket");
+	assert_int_equal(v->state, OVBD_DEVICE_SERVING);
+	assert_non_null(strstr(v->path, "/a.nbd"));
+}
+
+/* "auto" goes on where a driver refuses; who has named it gets the refusal. */
+static void test_driver_refuses(void **arg)
+{
+	const struct ovbd_transport_kind *old[] = {ovbd_transport_kinds[0], ovbd_transport_kinds[1],
+	                                           ovbd_transport_kinds[2]};
+	struct ovbd_transport_kind usable = ovbd_transport_kind_nbd_socket;
+	struct ovbd_devices *ds = open_manager();
+	char id[OVBD_SPEC_ID_MAX + 1], text[256];
+	struct ovbd_error err = {0};
+	struct found f = {0};
+
+	(void)arg;
+	usable.only_by_name = NULL;
+	ovbd_transport_kinds[0] = &broken;
+	ovbd_transport_kinds[1] = &usable;
+	ovbd_transport_kinds[2] = NULL;
+	write_text("image", "0123456789");
+	snprintf(text, sizeof(text), "{\"id\":\"a\",\"images\":[\"%s/image\"]}", dir);
+	assert_ok(ovbd_devices_attach(ds, spec_of(text), id, &err), err);
+	assert_int_equal(ovbd_devices_show(ds, "a", show_chosen, text), 1);
+	assert_string_equal(text, "broken: no more than 2; nbd-socket: taken");
+	assert_int_equal(ovbd_state_file_each(state, found, bad, &f, &err), 0);
+	assert_string_equal(f.spec->transport, "nbd-socket");
+	ovbd_spec_free(f.spec);
+	assert_ok(ovbd_devices_detach(ds, "a", OVBD_DETACH_FORCE, &err), err);
+	snprintf(text, sizeof(text),
+	         "{\"id\":\"a\",\"transport\":\"broken\",\"images\":[\"%s/image\"]}", dir);
+	assert_fails(ovbd_devices_attach(ds, spec_of(text), id, &err), -ENOSPC, err,
+	             "device a: broken: no more than 2");
+	assert_int_equal(ovbd_devices_stop(ds, 5000), 0);
+	ovbd_devices_close(ds);
+	memcpy(ovbd_transport_kinds, old, sizeof(old));
+}
+
 /* A server that never answers: connections wait in its backlog. */
 static int mute_fd = -1;
 static char mute_url[64];
@@ -427,6 +490,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_holders, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_attach_failure, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_recovered_failure, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_driver_refuses, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_cancel, make_dir, remove_dir),
 	};
 

@@ -84,6 +84,28 @@ static void test_choose(void **arg)
 	}
 }
 
+static void test_choose_again(void **arg)
+{
+	const struct ovbd_transport_need need = {.size = 512};
+	struct ovbd_transport_verdict *list = NULL, *more = NULL;
+	struct ovbd_error err;
+	char text[512];
+
+	(void)arg;
+	assert_ok(ovbd_transport_kind_choose(all, &need, &list, &err), err);
+	assert_ok(ovbd_transport_kind_choose_again(all, &need, list, "disk: is full", &more, &err),
+	          err);
+	ovbd_transport_verdicts_text(more, text, sizeof(text));
+	assert_string_equal(text, "socket: is no device; kernel: the module is not loaded "
+	                          "(modprobe kernel); disk: is full; file: taken");
+	ovbd_transport_verdicts_free(list);
+	list = NULL;
+	assert_fails(ovbd_transport_kind_choose_again(all, &need, more, "burnt", &list, &err),
+	             -ENOTSUP, err, "disk: is full; file: burnt");
+	assert_null(list);
+	ovbd_transport_verdicts_free(more);
+}
+
 static void test_choose_nothing(void **arg)
 {
 	const struct ovbd_transport_need odd = {.size = 5, .writable = true};
@@ -156,9 +178,9 @@ static void test_select(void **arg)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_choose), cmocka_unit_test(test_choose_nothing),
-		cmocka_unit_test(test_find),   cmocka_unit_test(test_suits),
-		cmocka_unit_test(test_select),
+		cmocka_unit_test(test_choose),       cmocka_unit_test(test_choose_nothing),
+		cmocka_unit_test(test_choose_again), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_suits),        cmocka_unit_test(test_select),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
