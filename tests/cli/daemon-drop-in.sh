@@ -60,6 +60,12 @@ grep -q ' POST /v1/devices: asked by process [0-9]* (ovbd) of user 0$' audit.log
 ! grep -q 'GET' audit.log || fail "who only looks is no change"
 curl -sS "http://127.0.0.1:$port/m" >text
 grep -q '^OverlayBD_Count{node=".*",type="pread",mode=""} 2000000$' text || fail "$(cat text)"
+for name in Read_Throughtput QPS MaxLatency; do
+	grep -q "^OverlayBD_$name{node=\".*\",type=\"pread\",mode=\"\"} .*[1-9]" text || fail "$name: $(cat text)"
+done
+sleep 0.1
+curl -sS "http://127.0.0.1:$port/m" >text # nobody has read since
+grep -q '^OverlayBD_QPS{node=".*",type="pread",mode=""} 0$' text || fail "$(cat text)"
 expect 1 "nothing: No such file" "$ovbd" attach --id b nothing
 grep -q 'warning: device b: .*nothing: No such file' overlaybd.log || fail "$(cat overlaybd.log)"
 grep -q 'warning: device b: .*nothing: No such file' "$log" || fail "a warning is not on standard error"
