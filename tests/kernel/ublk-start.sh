@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A ublk server that is killed at many moments of its start. OVBD_START_MS="160 4" says up to when and
+# A ublk server that is killed at many moments of its start, and of its end. OVBD_START_MS="160 4" says up to when and
 # in which steps, in milliseconds.
 . "${OVBD_SOURCE:?}/tests/kernel/lib.sh"
 cloud_kernel

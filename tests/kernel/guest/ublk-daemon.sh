@@ -17,6 +17,11 @@ disk=$(ovbd attach --id r /image.ovbd)
 [ "$(blockdev --getro "$disk")" = 1 ] || fail "not read-only"
 [ "$(blockdev --getss "$disk")" = 512 ] || fail "its sectors"
 [ "$(cat "/sys/block/${disk#/dev/}/queue/scheduler")" != "[mq-deadline] none" ] || fail "a scheduler"
+[ "$(cat "/sys/block/${disk#/dev/}/queue/physical_block_size")" = 4096 ] || fail "its physical sectors"
+hdparm -r "$disk" | grep -q 'readonly *= *1' || fail "hdparm: $(hdparm -r "$disk" 2>&1)"
+! hdparm -I "$disk" 2>&1 | grep -q 'ATA device' || fail "it says that it is an ATA disk"
+! sg_inq "$disk" >/dev/null 2>&1 || fail "it says that it is a SCSI disk"
+! blockdev --rereadpt "$disk" 2>/dev/null || fail "it looks for partitions"
 cmp "$disk" /image || fail "its bytes"
 dd if="$disk" of=/tmp/direct bs=64k iflag=direct 2>/dev/null
 cmp /tmp/direct /image || fail "its bytes, past the page cache"
@@ -124,5 +129,27 @@ ovbd detach --force x
 mv /image.away /image.ovbd
 wait_for not test -e "$disk"
 ok "and goes by force when it is not"
+
+# The same, and nobody waits for ever: after image-wait there are errors, and then what there is.
+disk=$(ovbd attach --id y /image.ovbd)
+kill_daemon KILL
+mv /image.ovbd /image.away
+echo '{"image-wait": 2}' >/tmp/config
+ovbdd="ovbdd --config /tmp/config"
+dd if="$disk" bs=4096 count=1 skip=7 iflag=direct >/dev/null 2>/tmp/why &
+reader=$!
+start_daemon
+before=$(date +%s)
+! wait $reader || fail "the reader read from nowhere"
+[ $(($(date +%s) - before)) -lt 15 ] || fail "it waited for too long"
+ovbd status y | grep -q '^error .*image.ovbd' || fail "no reason: $(ovbd status y)"
+mv /image.away /image.ovbd
+ovbd reload
+is_well() {
+	[ "$(state_of y)" = serving ] && dd if="$disk" bs=64k iflag=direct 2>/dev/null | cmp -s - /image
+}
+wait_for is_well
+ovbd detach y
+ok "errors after a while, and it heals"
 dmesg | grep -E 'WARNING:|BUG:|blocked for more' && fail "the kernel complains"
 kill_daemon TERM
