@@ -23,7 +23,7 @@ struct ovbd_api {
 	struct ovbd_devices *devices;
 	struct ovbd_metrics *metrics;
 	const char *version;
-	void (*reload)(void *arg);
+	int (*reload)(void *arg, struct ovbd_error *err);
 	void (*asked)(void *arg, const char *sentence);
 	void *arg;
 	time_t started;
@@ -179,8 +179,13 @@ static void drain(struct call *c, struct answer *a)
 
 static void reload(struct call *c, struct answer *a)
 {
-	if (c->api->reload)
-		c->api->reload(c->api->arg);
+	struct ovbd_error err;
+	const int r = c->api->reload ? c->api->reload(c->api->arg, &err) : 0;
+
+	if (r < 0) {
+		fail(a, r, err.msg);
+		return;
+	}
 	ovbd_devices_retry(c->api->devices);
 	a->json = json_object();
 }

@@ -11,7 +11,8 @@ struct ovbd_api_params {
 	struct ovbd_metrics *metrics;
 	int take_fd; /* listens */
 	const char *version;
-	void (*reload)(void *arg); /* POST /v1/reload; any thread */
+	/* POST /v1/reload; any thread. Fails if there is a mistake in the configuration. */
+	int (*reload)(void *arg, struct ovbd_error *err);
 	/* May be NULL. Each request that is to change something: what, and by whom. Any thread. */
 	void (*asked)(void *arg, const char *sentence);
 	void *arg;

@@ -72,10 +72,14 @@ static void asked(void *arg, const char *sentence)
 }
 
 /* In the thread of a request; the rest is done by the main thread. */
-static void ask_reload(void *arg)
+static int ask_reload(void *arg, struct ovbd_error *err)
 {
-	(void)arg;
-	kill(getpid(), SIGHUP);
+	const struct ovbdd *d = arg;
+	struct ovbd_options tried = {0};
+	int r = ovbd_options_load(&d->said, &tried, err);
+
+	ovbd_options_free(&tried);
+	return r < 0 || kill(getpid(), SIGHUP) == 0 ? r : ovbd_fail_errno(err, -errno, "kill");
 }
 
 static void block_signals(sigset_t *ret)
@@ -241,6 +245,7 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 	};
 	struct ovbd_api_params api = {.version = OVBD_VERSION,
 	                              .reload = ask_reload,
+	                              .arg = d,
 	                              .asked = asked};
 	int metrics_fd = -1, r;
 

@@ -89,6 +89,10 @@ before=$(nfds)
 echo '{"workers": 100}' >config
 "$ovbd" reload
 wait_for said "reloaded"
+echo '{"workers": 100' >config
+expect 1 "config: line 2 column 0" "$ovbd" reload
+echo '{"workers": "many"}' >config
+expect 1 'config: "workers" must be' "$ovbd" reload
 before=$(nfds)
 "$ovbd" attach --id hundred image >/dev/null
 [ $(($(nfds) - before)) -ge 100 ] || fail "a hundred workers have $(($(nfds) - before)) descriptors"
