@@ -2,6 +2,10 @@
 /*
  * A disk in sysfs (/sys/class/uio/uioN) and in configfs. The name of the former leads to the latter.
  * The configuration may contain anything, slashes above all; the parts before it may not.
+ *
+ * Who reads a directory of sysfs while an entry goes may miss another one that stays: the kernel goes
+ * on where the lost entry would be, and may be one too far. At a start entries go all the time, as
+ * who was making a disk fails and tries again; so the directory is read until nothing new is seen.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -12,8 +16,9 @@
 #include "base/auto.h"
 #include "daemon/tcmu_impl.h"
 
-#define UIO_DIR    "/sys/class/uio"
-#define CONFIG_DIR "/sys/kernel/config/target/core"
+#define UIO_DIR     "/sys/class/uio"
+#define SAME_PASSES 3
+#define CONFIG_DIR  "/sys/kernel/config/target/core"
 
 /* The part of *at up to the next '/', or to the end; false if it does not fit. */
 static bool next_part(const char **at, char *ret, size_t size)
@@ -92,26 +97,67 @@ int ovbd_tcmu_map_size(unsigned minor, uint64_t *ret, struct ovbd_error *err)
 	return 0;
 }
 
-int ovbd_tcmu_scan(int (*found)(void *arg, unsigned minor, const struct ovbd_tcmu_name *name),
-                   void *arg, struct ovbd_error *err)
+/* Minors, in no order. */
+struct minors {
+	unsigned *list;
+	size_t n;
+};
+
+static void free_minors(struct minors *m)
 {
-	struct ovbd_tcmu_name name;
+	free(m->list);
+}
+
+static int put_minor(struct minors *m, unsigned minor)
+{
+	unsigned *more;
+
+	for (size_t i = 0; i < m->n; i++)
+		if (m->list[i] == minor)
+			return 0;
+	more = realloc(m->list, (m->n + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	m->list = more;
+	m->list[m->n++] = minor;
+	return 0;
+}
+
+static int read_minors(struct minors *m)
+{
 	const struct dirent *e;
 	DIR *dir = opendir(UIO_DIR);
 	unsigned minor;
 	int r = 0, rest;
 
-	if (!dir && errno == ENOENT)
-		return 0; /* no driver has ever made one */
 	if (!dir)
-		return ovbd_fail_errno(err, -errno, UIO_DIR);
-	while (r == 0 && (e = readdir(dir))) {
-		if (sscanf(e->d_name, "uio%u%n", &minor, &rest) != 1 || e->d_name[rest] != '\0')
-			continue;
-		if (ovbd_tcmu_name_of(minor, &name, NULL) == 0) /* else another driver's, or gone */
-			r = found(arg, minor, &name);
-	}
+		return errno == ENOENT ? 0 : -errno; /* no driver has ever made one */
+	while (r == 0 && (e = readdir(dir)))
+		if (sscanf(e->d_name, "uio%u%n", &minor, &rest) == 1 && e->d_name[rest] == '\0')
+			r = put_minor(m, minor);
 	closedir(dir);
+	return r;
+}
+
+int ovbd_tcmu_scan(int (*found)(void *arg, unsigned minor, const struct ovbd_tcmu_name *name),
+                   void *arg, struct ovbd_error *err)
+{
+	OVBD_AUTO(free_minors) struct minors m = {0};
+	struct ovbd_tcmu_name name;
+	int r = 0;
+
+	for (unsigned same = 0; r == 0 && same < SAME_PASSES;) {
+		const size_t before = m.n;
+
+		r = read_minors(&m);
+		same = m.n == before ? same + 1 : 0;
+	}
+	if (r < 0)
+		return ovbd_fail_errno(err, r, UIO_DIR);
+	for (size_t i = 0; r == 0 && i < m.n; i++)
+		if (ovbd_tcmu_name_of(m.list[i], &name, NULL) ==
+		    0) /* else another driver's, or gone */
+			r = found(arg, m.list[i], &name);
 	return r;
 }
 
