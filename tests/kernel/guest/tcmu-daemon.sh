@@ -97,3 +97,45 @@ wait_for is_in_state user_999999999.dev_14 serving
 cmp "/dev/$disk" /image || fail "the disk differs after healing"
 snapshotter_detach 14
 ok "and it heals"
+
+# A subtype of another daemon's: nothing is said, so its maker waits for that.
+foreign=$target/core/user_5/foreign
+parameters=/sys/module/target_core_user/parameters
+mkdir -p "$foreign"
+printf 'dev_config=other/thing,dev_size=1048576' >"$foreign/control"
+printf 1 >"$foreign/enable" 2>/tmp/why &
+maker=$!
+usleep 1500000
+kill -0 $maker || fail "somebody answered for another daemon's disk: $(cat /tmp/why)"
+! grep -q foreign $log || fail "the log speaks of it"
+for word in block_netlink=1 reset_netlink=1; do
+	echo "${word#*=}" >"$parameters/${word%=*}"
+done
+wait $maker && fail "enabled"
+echo 0 >"$parameters/block_netlink"
+rmdir "$foreign" "${foreign%/*}"
+ok "another daemon's disk is left alone"
+
+# Of the subtype "ovbd", made by hand; a name that no id may have.
+byhand="$target/core/user_6/a b"
+mkdir -p "$byhand"
+printf 'dev_config=ovbd//image' >"$byhand/control"
+printf 1 >"$byhand/enable"
+is_in_state user_6.a_b serving || fail "$(ovbd list)"
+rmdir "$byhand" "${byhand%/*}"
+ovbd status user_6.a_b 2>/dev/null && fail "it is listed still"
+ok "an image by its path"
+
+# Its own disk, whose image is gone: errors within the time; detached it leaves nothing.
+path=$(ovbd attach --id own -t tcmu /image.ovbd)
+kill_daemon KILL
+mv /image.ovbd /hidden
+start_daemon
+is_in_state own failed || fail "$(ovbd list)"
+dd if="$path" of=/tmp/part bs=64k count=1 iflag=direct 2>/dev/null && fail "read without an image"
+ovbd detach own
+set -- "$target"/loopback/naa.* "$target"/core/user_*/own /sys/class/uio/uio*
+for left; do
+	[ ! -e "$left" ] || fail "left: $left"
+done
+ok "its own disk without an image is detached"
