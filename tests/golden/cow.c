@@ -19,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "ota/cow.h"
+#include "ota/exceptions.h"
 
 static char dir[512];
 
@@ -323,9 +324,83 @@ static void test_fixtures(void **state)
 	printf("%zu files\n", n);
 }
 
+/* The list that snapuserd's debug output shows: a line with the counts, one with the header, and one
+ * for each exception. */
+static void check_exceptions(const char *name, const struct ovbd_blob *store)
+{
+	char file[256];
+	struct bytes text;
+	char *line, *rest;
+	uint64_t i = 0;
+
+	snprintf(file, sizeof(file), "dm-snapshot/%s.exceptions.txt.gz", name);
+	text = load(file);
+	text.p[text.len] = 0;
+	for (line = strtok_r((char *)text.p, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		unsigned long a, b, c;
+		uint64_t old, new;
+
+		if (sscanf(line, "num_sectors=%lu areas=%lu", &a, &b) == 2) {
+			assert_int_equal(store->size / 512, a);
+			assert_int_equal(ovbd_exceptions_areas(store), b);
+		} else if (sscanf(line, "area=%lu old=%lu new=%lu", &a, &b, &c) == 3) {
+			assert_true(i < ovbd_exceptions_count(store));
+			ovbd_exceptions_get(store, i, &old, &new);
+			if (i / 256 != a || old != b || new != c)
+				fail_msg("%s: exception %u", name, (unsigned)i);
+			i++;
+		}
+	}
+	assert_int_equal(i, ovbd_exceptions_count(store));
+	free(text.p);
+}
+
+/* The devices that the real one has made of them, for dm-snapshot. */
+static void test_exceptions(void **state)
+{
+	static const struct {
+		const char *name, *sha256;
+	} cases[] = {
+		{"v2-copy", "c09b9f130690d1c4d4c7ac3998eff1b75d2ce8084084859c053b0355bd2c42ab"},
+		{"v2-zero", "95c180f1502eaf5cd3bd41c762b43f08ad5566c3b3eed34b6754ac8ee300c71c"},
+		{"v2-empty", "ffa6fc16b82eaf8b962c4ea67cb989e04be1e2f527fb73ba7f63cfb5fc76ea7a"},
+	};
+	struct bytes old = load("base.img");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char file[64], has[65];
+		struct ovbd_blob *b, *base, *store;
+		struct ovbd_error err = {""};
+		struct ovbd_cow *c;
+		struct bytes cow;
+		uint8_t *buf;
+
+		snprintf(file, sizeof(file), "%s.cow", cases[i].name);
+		cow = load(file);
+		assert_int_equal(ovbd_blob_open_mem(cow.p, cow.len, &b, NULL), 0);
+		assert_int_equal(ovbd_cow_open(b, NULL, &c, &err), 0);
+		assert_int_equal(ovbd_blob_open_mem(old.p, old.len, &base, NULL), 0);
+		if (ovbd_exceptions_open(c, base, OVBD_EXCEPTIONS_MERGE, &store, &err) < 0)
+			fail_msg("%s: %s", cases[i].name, err.msg);
+		check_exceptions(cases[i].name, store);
+		buf = malloc(store->size);
+		assert_non_null(buf);
+		assert_int_equal(read_all(store, buf, &err), 0);
+		sha256(buf, store->size, has);
+		assert_string_equal(has, cases[i].sha256);
+		free(buf);
+		free(cow.p);
+		ovbd_blob_close(store);
+	}
+	free(old.p);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_fixtures)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_fixtures),
+	                                   cmocka_unit_test(test_exceptions)};
 	const char *fixtures = getenv("OVBD_FIXTURES");
 
 	snprintf(dir, sizeof(dir), "%s/android-cow", fixtures ? fixtures : "");
