@@ -23,6 +23,9 @@
 #include "base/auto.h"
 #include "daemon/nbd_impl.h"
 
+#define MORE_MAX        32
+#define SKIP_AFTER_NONE 16
+
 static struct nbd_transport *nbd_of(struct ovbd_transport *t)
 {
 	return OVBD_CONTAINER_OF(t, struct nbd_transport, transport);
@@ -105,14 +108,31 @@ static int wait_for_event(const struct nbd_transport *n, uint64_t *ret)
 	return 0;
 }
 
+/* Another request of the client that had the last one, without waiting for an event: who sends ahead
+ * has some there. Not for ever, as other clients wait too, and not each time where it was in vain. */
+static bool take_more(struct nbd_transport *n, struct nbd_worker *w)
+{
+	if (!w->last || n->stopped || w->nskip > 0 || w->nmore == MORE_MAX) {
+		w->nskip -= w->nskip > 0;
+		w->nmore = 0;
+		return false;
+	}
+	w->nmore++;
+	if (nbd_conn_more(n, w->last, w->last_generation, w) == 1)
+		return !answer_here(n, w);
+	w->nskip = SKIP_AFTER_NONE;
+	return false;
+}
+
 static int nbd_next(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
                     struct ovbd_error *err)
 {
 	struct nbd_transport *n = nbd_of(t);
 	struct nbd_worker *w = &n->workers[worker];
-	bool found = false;
+	bool found;
 
 	assert(worker < n->nworkers && !w->conn);
+	found = take_more(n, w);
 	while (!found) {
 		uint64_t ev = 0;
 		const int r = wait_for_event(n, &ev);

@@ -26,6 +26,7 @@
 #define PENDING_MAX   16
 #define OPTIONS_MAX   64 /* that are answered before others have their turn */
 #define DISCARD_PIECE 16384
+#define SEND_BUFFER   (1 << 20) /* of a Unix socket */
 
 void nbd_conn_arm(const struct nbd_transport *n, struct nbd_conn *c, uint32_t events)
 {
@@ -347,7 +348,8 @@ static int shake_hands(struct nbd_transport *n, struct nbd_conn *c)
 /* The request is read: w has it, and the next one may be read. c is locked. */
 static void hand_over(struct nbd_conn *c, struct nbd_worker *w)
 {
-	w->conn = c;
+	w->conn = w->last = c;
+	w->last_generation = c->generation;
 	w->job = c->job;
 	c->job = (struct nbd_job){0};
 	c->phase = NBD_PHASE_HEAD;
@@ -355,21 +357,12 @@ static void hand_over(struct nbd_conn *c, struct nbd_worker *w)
 	c->nserved++;
 }
 
-int nbd_conn_event(struct nbd_transport *n, struct nbd_conn *c, uint32_t generation,
-                   struct nbd_worker *w)
+/* Reads what has come. c is locked, and unlocked then. */
+static int take(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w)
 {
-	bool readable;
 	int r = -EAGAIN;
 
-	pthread_mutex_lock(&c->lock);
-	if (c->fd < 0 || c->generation != generation) {
-		pthread_mutex_unlock(&c->lock);
-		return 0;
-	}
-	c->armed = 0;
-	transmit_pending(n, c, w);
-	readable = can_read(c);
-	if (readable) {
+	if (can_read(c)) {
 		const size_t before = c->nhead + c->ndata + c->nskip;
 
 		c->reading = true;
@@ -388,6 +381,34 @@ int nbd_conn_event(struct nbd_transport *n, struct nbd_conn *c, uint32_t generat
 	pthread_mutex_unlock(&c->lock);
 	nbd_feed_starved(n);
 	return r == 0;
+}
+
+/* Locks c, if it is still the connection that it was. */
+static bool lock_same(struct nbd_conn *c, uint32_t generation)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->fd >= 0 && c->generation == generation)
+		return true;
+	pthread_mutex_unlock(&c->lock);
+	return false;
+}
+
+int nbd_conn_event(struct nbd_transport *n, struct nbd_conn *c, uint32_t generation,
+                   struct nbd_worker *w)
+{
+	if (!lock_same(c, generation))
+		return 0;
+	c->armed = 0;
+	transmit_pending(n, c, w);
+	return take(n, c, w);
+}
+
+int nbd_conn_more(struct nbd_transport *n, struct nbd_conn *c, uint32_t generation,
+                  struct nbd_worker *w)
+{
+	if (!lock_same(c, generation))
+		return 0;
+	return take(n, c, w);
 }
 
 void nbd_conn_reply(struct nbd_transport *n, struct nbd_worker *w, size_t nbody)
@@ -423,8 +444,13 @@ static int watch(const struct nbd_transport *n, const struct nbd_conn *c)
 
 void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd, bool shaken)
 {
-	const int on = 1;
+	const int on = 1, size = SEND_BUFFER;
+	struct sockaddr_storage own;
+	socklen_t len = sizeof(own);
 
+	/* TCP finds the size itself. A whole reply in it is one wake-up of the client. */
+	if (getsockname(take_fd, (struct sockaddr *)&own, &len) == 0 && own.ss_family == AF_UNIX)
+		setsockopt(take_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	/* For TCP; what a Unix socket makes of them is of no account. */
 	setsockopt(take_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(take_fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));

@@ -79,6 +79,9 @@ struct nbd_conn {
 /* What a worker works on, between next() and complete(). */
 struct nbd_worker {
 	struct nbd_conn *conn;
+	struct nbd_conn *last; /* whose request it had before */
+	uint32_t last_generation;
+	unsigned nmore, nskip; /* of nbd.c */
 	struct nbd_job job;
 	struct nbd_buffer spare; /* kept from one request to the next */
 	struct iovec piece;
@@ -127,6 +130,9 @@ void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd, bo
 /* An event. 1: w has a job now. 0: nothing to do. */
 int nbd_conn_event(struct nbd_transport *n, struct nbd_conn *c, uint32_t generation,
                    struct nbd_worker *w);
+/* The same without an event: a request that may have come already. */
+int nbd_conn_more(struct nbd_transport *n, struct nbd_conn *c, uint32_t generation,
+                  struct nbd_worker *w);
 /* w's job is done, job.rq.error says how: sends the reply, of nbody bytes from job.data. */
 void nbd_conn_reply(struct nbd_transport *n, struct nbd_worker *w, size_t nbody);
 /* Waits for what there is to wait for; or ends the connection, if all is done. c is locked. */
