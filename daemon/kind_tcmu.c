@@ -38,8 +38,9 @@ struct disk {
 	char path[OVBD_TCMU_PATH_SIZE]; /* /dev/sdX; the keeper's */
 	bool writable;
 	bool linked; /* or may be: then the disk is not to be removed */
-	int wake_fd; /* wakes the keeper to look at the three flags */
+	int wake_fd; /* wakes the keeper to look at the flags */
 	atomic_bool stopping, leaving, broken;
+	atomic_bool placed; /* path is there */
 	void (*ready)(void *arg);
 	void (*named)(void *arg, const char *path);
 	void *arg;
@@ -112,6 +113,7 @@ static void *keeper_main(void *arg)
 
 	d->code = ovbd_tcmu_disk_link(d->id, d->path, &d->why);
 	if (d->code == 0) {
+		atomic_store(&d->placed, true);
 		d->named(d->arg, d->path);
 		d->ready(d->arg);
 		claimed = wait_for_end(d);
@@ -134,6 +136,7 @@ static void *keeper_main(void *arg)
 /* The keeper takes no signals: they are for the threads of whoever serves. */
 static int start_keeper(struct disk *d)
 {
+	const bool linked = d->linked;
 	sigset_t all, old;
 	int r;
 
@@ -143,10 +146,20 @@ static int start_keeper(struct disk *d)
 	r = -pthread_create(&d->keeper, NULL, keeper_main, d);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	d->has_keeper = r == 0;
+	if (r < 0)
+		d->linked = linked;
 	return r;
 }
 
 /* --- the transport --- */
+
+/* Without workers the kernel would wait for ever for the block device to go: so it stays. */
+static int give_up(struct disk *d, int code)
+{
+	atomic_store(&d->broken, true);
+	d->ring->ops->stop(d->ring);
+	return code;
+}
 
 static int disk_next(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
                      struct ovbd_error *err)
@@ -157,30 +170,29 @@ static int disk_next(struct ovbd_transport *t, unsigned worker, struct ovbd_requ
 	if (worker == 0 && !d->has_keeper)
 		r = start_keeper(d);
 	if (r < 0)
-		return ovbd_fail_errno(err, r, "%s: starting a thread", d->id);
+		return give_up(d, ovbd_fail_errno(err, r, "%s: starting a thread", d->id));
 	r = d->ring->ops->next(d->ring, worker, ret, err);
 	if (r == -ESHUTDOWN && atomic_load(&d->dead) && d->code < 0) {
 		if (err)
 			*err = d->why;
 		return d->code;
 	}
-	if (r < 0 && r != -ESHUTDOWN)
-		atomic_store(&d->broken, true);
-	return r;
+	return r < 0 && r != -ESHUTDOWN ? give_up(d, r) : r;
 }
 
 static int disk_complete(struct ovbd_transport *t, unsigned worker, const struct ovbd_request *rq,
                          int status)
 {
 	struct disk *d = disk_of(t);
+	const int r = d->ring->ops->complete(d->ring, worker, rq, status);
 
-	return d->ring->ops->complete(d->ring, worker, rq, status);
+	return r < 0 ? give_up(d, r) : r;
 }
 
 static int disk_detach(struct ovbd_transport *t, struct ovbd_error *err)
 {
 	struct disk *d = disk_of(t);
-	const int fd = d->path[0] ? claim(d->path) : -ENOENT;
+	const int fd = atomic_load(&d->placed) ? claim(d->path) : -ENOENT;
 
 	(void)err;
 	if (fd >= 0)

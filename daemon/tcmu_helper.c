@@ -157,11 +157,11 @@ int ovbd_tcmu_helper_link(const char *target, const char *path, struct ovbd_erro
 	r = send_request(&rq, fds[1]);
 	close(fds[1]);
 	if (r < 0)
-		return ovbd_fail_errno(err, r, "asking TCMU's helper");
+		return ovbd_fail_errno(err, r, "asking ovbdd's helper (restart ovbdd)");
 	do
 		n = read(in, &code, sizeof(code));
 	while (n < 0 && errno == EINTR);
 	if (n != sizeof(code))
-		return ovbd_fail(err, -EPIPE, "%s: the helper has ended", path);
+		return ovbd_fail(err, -EPIPE, "%s: ovbdd's helper has ended: restart ovbdd", path);
 	return code == 0 ? 0 : ovbd_fail_errno(err, -code, "%s", path);
 }
