@@ -129,12 +129,13 @@ static void start_log(struct ovbdd *d)
 /* The metrics over TCP are for onlookers: nobody's disks wait for their port. */
 static int listen_metrics(const struct ovbd_options *o, int *ret_fd, struct ovbd_error *err)
 {
+	const char *address = o->metrics_port[0] ? o->metrics_port : o->metrics;
 	struct ovbd_error why;
 	int r;
 
-	if (!o->metrics[0])
+	if (!address[0])
 		return 0;
-	r = ovbd_exporter_listen(o->metrics, ret_fd, &why);
+	r = ovbd_exporter_listen(address, ret_fd, &why);
 	if (r == -EINVAL)
 		return ovbd_fail(err, r, "%s", why.msg);
 	if (r < 0)
@@ -411,11 +412,9 @@ int main(int argc, char **argv)
 		r = ovbd_options_load(&d.said, &d.options, &err);
 	if (r == 0)
 		r = ovbd_transport_kinds_select(d.options.transports, &err);
-	if (r < 0) {
+	if (r < 0)
 		ovbd_log(OVBD_LOG_ERROR, "%s", err.msg);
-		return EXIT_USAGE;
-	}
-	status = say(&d.options);
+	status = r < 0 ? EXIT_USAGE : say(&d.options);
 	if (status < 0)
 		status = serve(&d);
 	ovbd_options_free(&d.options);

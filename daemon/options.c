@@ -250,7 +250,6 @@ static enum ovbd_log_level level_of(uint64_t level)
 
 static int load_drop_in(struct ovbd_options *o, struct ovbd_error *err)
 {
-	static char address[16];
 	struct ovbd_overlaybd_json j;
 	int r = 0;
 
@@ -260,13 +259,14 @@ static int load_drop_in(struct ovbd_options *o, struct ovbd_error *err)
 		r = ovbd_overlaybd_json_load(o->config, &j, err);
 	if (r < 0)
 		return r;
-	snprintf(address, sizeof(address), ":%u", (unsigned)j.exporter_port);
+	if (j.exporter_enable)
+		snprintf(o->metrics_port, sizeof(o->metrics_port), ":%u",
+		         (unsigned)j.exporter_port);
 	o->level = level_of(j.log_level);
 	o->log_file = j.log_path;
 	o->log_file_size = j.log_size_mb << 20;
 	o->nlog_files = j.log_rotate_num;
 	o->audit_file = j.enable_audit ? j.audit_path : "";
-	o->metrics = j.exporter_enable ? address : "";
 	o->metrics_path = j.exporter_uri_prefix;
 	o->metrics_original = true;
 	o->metrics_interval_ms = j.exporter_interval_us / 1000;

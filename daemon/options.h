@@ -32,6 +32,7 @@ struct ovbd_options {
 	uint64_t nlog_files;    /* older ones that are kept */
 	const char *audit_file; /* "": none */
 	const char *metrics;    /* HOST:PORT; "": on the control socket only */
+	char metrics_port[16];  /* ":PORT", instead of metrics; "": not given */
 	const char *metrics_path;
 	bool metrics_original; /* also by the names that overlaybd has for them */
 	uint64_t metrics_interval_ms;
