@@ -63,6 +63,7 @@ struct ovbd_image_params {
 	const char *credentials;             /* a file of users of registries: docs/image-config.md;
 	                                      * NULL: none */
 	struct ovbd_shared *shared;          /* image/shared.h; NULL: nothing is shared */
+	struct ovbd_cow_params cow;          /* how far updates are read */
 };
 
 /* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, a COW, or a

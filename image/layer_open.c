@@ -95,9 +95,10 @@ static int settle(struct ovbd_image_layer *l, enum ovbd_format want, struct ovbd
 }
 
 /* What take_b may be besides bytes. */
-static int open_layer(struct ovbd_image_layer *l, enum ovbd_format want, struct ovbd_blob *take_b,
-                      struct ovbd_blob **ret_blob, struct ovbd_error *err)
+static int open_layer(struct ovbd_image_layer *l, const struct ovbd_image_params *p,
+                      struct ovbd_blob *take_b, struct ovbd_blob **ret_blob, struct ovbd_error *err)
 {
+	const enum ovbd_format want = p->format;
 	AUTO_BLOB *b = take_b;
 	OVBD_AUTO(ovbd_layer_closep) struct ovbd_layer *layer = NULL;
 	OVBD_AUTO(ovbd_cow_closep) struct ovbd_cow *cow = NULL;
@@ -112,7 +113,7 @@ static int open_layer(struct ovbd_image_layer *l, enum ovbd_format want, struct 
 	if (r == 0 && !layer && want != OVBD_FORMAT_ZFILE)
 		r = ovbd_cow_probe(b, err);
 	if (r == 1)
-		r = ovbd_cow_open(OVBD_MOVE(b), NULL, &cow, err);
+		r = ovbd_cow_open(OVBD_MOVE(b), &p->cow, &cow, err);
 	if (r < 0)
 		return r;
 	l->layer = layer;
@@ -147,7 +148,7 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, const struct ovbd_image_pa
 		l.zfile = x.zfile;
 		l.tar = x.tar;
 		if (r == 0)
-			r = open_layer(&l, p->format, x.blob, ret_blob, err);
+			r = open_layer(&l, p, x.blob, ret_blob, err);
 		if (r < 0)
 			return ovbd_fail_named(err, r, l.shown);
 	}

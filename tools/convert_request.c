@@ -20,7 +20,7 @@ enum {
 };
 
 const struct ovbd_option ovbd_convert_options[] = {
-	OVBD_OPTION_FORMAT_ENTRY,
+	OVBD_SOURCE_OPTIONS,
 	{'O', "output-format", "FMT",
          "What DST becomes: ovbd (default: a compressed layer), lsmt (a layer, not "
          "compressed), raw (the whole device) or zfile (SRC's bytes, compressed)."},
@@ -124,11 +124,22 @@ static int parse_uuid(struct ovbd_cli *c, char text[OVBD_UUID_SIZE], const char 
 	return 0;
 }
 
+static int parse_source(struct ovbd_cli *c, int id, struct ovbd_convert_request *q)
+{
+	struct ovbd_image_params p = {.format = q->in, .cow = q->cow};
+	const int r = ovbd_source_option(c, id, &p);
+
+	q->in = p.format;
+	q->cow = p.cow;
+	return r;
+}
+
 static int parse_option(struct ovbd_cli *c, int id, struct ovbd_convert_request *q)
 {
 	switch (id) {
 	case 'f':
-		return ovbd_source_format(c, c->value, &q->in);
+	case OVBD_OPTION_LABEL:
+		return parse_source(c, id, q);
 	case 'O':
 		return ovbd_source_format(c, c->value, &q->out);
 	case 'B':

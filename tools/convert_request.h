@@ -10,6 +10,7 @@
 
 struct ovbd_convert_request {
 	enum ovbd_format in, out;
+	struct ovbd_cow_params cow;
 	const char **bases; /* the caller's: room for as many as there are arguments */
 	size_t nbases;
 	const char *codec; /* NULL: not given */

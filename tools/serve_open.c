@@ -12,10 +12,11 @@ static int open_writable(struct ovbd_serving *s, enum ovbd_format f)
 {
 	const struct ovbd_cli *c = s->c;
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	const struct ovbd_image_params how = {.format = f};
 	struct ovbd_error err;
 	int r, status;
 
-	r = ovbd_source_open(c, c->operands, 1, f, &img, &status);
+	r = ovbd_source_open(c, c->operands, 1, &how, &img, &status);
 	if (r < 0)
 		return status;
 	if (img->format != OVBD_FORMAT_RAW || img->layers[0].http) {
@@ -36,11 +37,12 @@ static int open_writable(struct ovbd_serving *s, enum ovbd_format f)
 int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f)
 {
 	const struct ovbd_cli *c = s->c;
+	const struct ovbd_image_params how = {.format = f};
 	int status;
 
 	if (writable)
 		return open_writable(s, f);
-	if (ovbd_source_open(c, c->operands, c->noperands, f, &s->img, &status) < 0)
+	if (ovbd_source_open(c, c->operands, c->noperands, &how, &s->img, &status) < 0)
 		return status;
 	s->read_only.blob = s->img->blob;
 	s->device = &s->read_only;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,13 +61,12 @@ bool ovbd_source_maybe_remote(const char *const *names, size_t n)
 }
 
 int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t n,
-                     enum ovbd_format f, struct ovbd_image **ret, int *ret_status)
+                     const struct ovbd_image_params *p, struct ovbd_image **ret, int *ret_status)
 {
-	const struct ovbd_image_params p = {.format = f};
 	struct ovbd_error err;
 	int r;
 
-	r = ovbd_image_open(names, n, &p, ret, &err);
+	r = ovbd_image_open(names, n, p, ret, &err);
 	if (r < 0)
 		*ret_status = ovbd_cli_fail(c, r, ovbd_source_maybe_remote(names, n), &err);
 	return r;
@@ -83,14 +83,36 @@ int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *
 	return -1;
 }
 
+static int parse_label(struct ovbd_cli *c, struct ovbd_cow_params *ret)
+{
+	char *end;
+
+	ret->until = strcmp(c->value, "last") == 0 ? OVBD_COW_LAST_LABEL : OVBD_COW_LABEL;
+	if (ret->until == OVBD_COW_LAST_LABEL)
+		return 0;
+	errno = 0;
+	ret->label = strtoull(c->value, &end, 10);
+	if (c->value[0] >= '0' && c->value[0] <= '9' && *end == '\0' && errno == 0)
+		return 0;
+	ovbd_cli_usage(c, "--label %s: it is a number, or last", c->value);
+	return -1;
+}
+
+int ovbd_source_option(struct ovbd_cli *c, int id, struct ovbd_image_params *p)
+{
+	if (id == 'f')
+		return ovbd_source_format(c, c->value, &p->format);
+	return id == OVBD_OPTION_LABEL ? parse_label(c, &p->cow) : 0;
+}
+
 int ovbd_source_from_cli(struct ovbd_cli *c, struct ovbd_image **ret, bool *ret_json)
 {
-	enum ovbd_format format = OVBD_FORMAT_AUTO;
+	struct ovbd_image_params p = {.format = OVBD_FORMAT_AUTO};
 	int id;
 
 	*ret_json = false;
 	while ((id = ovbd_cli_next(c)) > 0)
-		if (id == 'f' && ovbd_source_format(c, c->value, &format) < 0)
+		if (ovbd_source_option(c, id, &p) < 0)
 			return -1;
 		else if (id == OVBD_OPTION_OUTPUT && ovbd_json_wanted(c, c->value, ret_json) < 0)
 			return -1;
@@ -101,5 +123,5 @@ int ovbd_source_from_cli(struct ovbd_cli *c, struct ovbd_image **ret, bool *ret_
 		return -1;
 	}
 	ovbd_interrupt_catch();
-	return ovbd_source_open(c, c->operands, c->noperands, format, ret, &c->status) < 0 ? -1 : 0;
+	return ovbd_source_open(c, c->operands, c->noperands, &p, ret, &c->status) < 0 ? -1 : 0;
 }

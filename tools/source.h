@@ -9,9 +9,9 @@
 /* Opens names as one image. A failure is told, with what may help; *ret_status is then the exit
  * status and the return value -errno. */
 int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t n,
-                     enum ovbd_format f, struct ovbd_image **ret, int *ret_status);
+                     const struct ovbd_image_params *p, struct ovbd_image **ret, int *ret_status);
 
-/* For a verb whose options are --format and --output, and whose operands are one image: parses them
+/* For a verb whose options are those of OVBD_SOURCE_OPTIONS and --output, and whose operands are one image: parses them
  * and opens it; from then on an interrupt is heeded. 0, or -1: it shall return c->status. */
 int ovbd_source_from_cli(struct ovbd_cli *c, struct ovbd_image **ret, bool *ret_json);
 
@@ -24,6 +24,9 @@ void ovbd_source_note_fetched(const struct ovbd_cli *c, const struct ovbd_image 
 /* Whether names lead to the network, as far as can be seen without opening them. */
 bool ovbd_source_maybe_remote(const char *const *names, size_t n);
 
+/* Takes an option of OVBD_SOURCE_OPTIONS; others are left alone. 0, or -1 after telling a mistake. */
+int ovbd_source_option(struct ovbd_cli *c, int id, struct ovbd_image_params *p);
+
 /* The value of an option that takes a format. A mistake is told, and -1 returned. */
 int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *ret);
 
@@ -32,6 +35,15 @@ int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *
 		'f', "format", "FMT",                                                              \
 			"What SRC is: auto (default), raw, lsmt, zfile, ovbd, image or "           \
 			"android-cow."                                                             \
+	}
+
+#define OVBD_OPTION_LABEL (OVBD_OPTION_LONG + 101)
+#define OVBD_SOURCE_OPTIONS                                                                        \
+	OVBD_OPTION_FORMAT_ENTRY,                                                                  \
+	{                                                                                          \
+		OVBD_OPTION_LABEL, "label", "N|last",                                              \
+			"Read an Android update up to this label; last: up to its last one, if "   \
+			"it was never finished."                                                   \
 	}
 
 #endif

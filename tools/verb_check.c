@@ -19,7 +19,7 @@
 enum { EXIT_CLEAN = 0, EXIT_UNCHECKED = 1, EXIT_CORRUPT = 2 }; /* as qemu-img check */
 
 static const struct ovbd_option options[] = {
-	OVBD_OPTION_FORMAT_ENTRY,
+	OVBD_SOURCE_OPTIONS,
 	OVBD_OPTION_OUTPUT_ENTRY,
 	{'p', "progress", NULL,
          "Show progress also if standard error is no terminal: a line per 10 %."},
@@ -33,7 +33,7 @@ static const struct ovbd_example examples[] = {
 };
 
 struct check {
-	enum ovbd_format format;
+	struct ovbd_image_params how;
 	bool json, progress;
 };
 
@@ -167,17 +167,16 @@ static int check_opened(const struct ovbd_cli *c, const struct check *q,
 static int check(const struct ovbd_cli *c, const struct check *q)
 {
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
-	const struct ovbd_image_params p = {.format = q->format};
 	struct ovbd_error err, suspicion;
 	int r;
 
-	r = ovbd_image_open(c->operands, c->noperands, &p, &img, &err);
+	r = ovbd_image_open(c->operands, c->noperands, &q->how, &img, &err);
 	if (r == -EBADMSG)
 		return print_corrupt(c, q->json, &err);
 	if (r == 0 && (img->nlayers > 1 || img->format != OVBD_FORMAT_RAW))
 		return check_opened(c, q, img);
 	/* one file that is nothing we know: was it? */
-	if ((r == 0 || r == -ENOTSUP) && q->format == OVBD_FORMAT_AUTO)
+	if ((r == 0 || r == -ENOTSUP) && q->how.format == OVBD_FORMAT_AUTO)
 		for (size_t i = 0; i < c->noperands; i++)
 			if (ovbd_check_suspect(c->operands[i], &suspicion) == -EBADMSG)
 				return print_corrupt(c, q->json, &suspicion);
@@ -191,11 +190,11 @@ static int check(const struct ovbd_cli *c, const struct check *q)
 
 static int run(struct ovbd_cli *c)
 {
-	struct check q = {.format = OVBD_FORMAT_AUTO};
+	struct check q = {.how = {.format = OVBD_FORMAT_AUTO}};
 	int id;
 
 	while ((id = ovbd_cli_next(c)) > 0) {
-		if (id == 'f' && ovbd_source_format(c, c->value, &q.format) < 0)
+		if (ovbd_source_option(c, id, &q.how) < 0)
 			return c->status;
 		if (id == OVBD_OPTION_OUTPUT && ovbd_json_wanted(c, c->value, &q.json) < 0)
 			return c->status;

@@ -199,13 +199,16 @@ static int run(struct ovbd_cli *c)
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *a = NULL;
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *b = NULL;
 	struct compare q = {.cli = c};
+	struct ovbd_image_params how[2] = {0};
 	int status;
 
 	if (parse(c, &q) < 0)
 		return c->status;
+	for (size_t i = 0; i < 2; i++)
+		how[i].format = q.formats[i];
 	ovbd_interrupt_catch();
-	if (ovbd_source_open(c, c->operands, c->noperands - 1, q.formats[0], &a, &status) < 0 ||
-	    ovbd_source_open(c, c->operands + c->noperands - 1, 1, q.formats[1], &b, &status) < 0)
+	if (ovbd_source_open(c, c->operands, c->noperands - 1, &how[0], &a, &status) < 0 ||
+	    ovbd_source_open(c, c->operands + c->noperands - 1, 1, &how[1], &b, &status) < 0)
 		return status == OVBD_EXIT_FAILURE ? EXIT_TROUBLE : status;
 	return compare(&q, a, b);
 }

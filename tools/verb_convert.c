@@ -91,10 +91,12 @@ static int open_stdin(const struct ovbd_cli *c, const struct ovbd_convert_reques
 static int open_bytes(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
                       const char *name, struct opened *o)
 {
+	static const struct ovbd_image_params raw = {.format = OVBD_FORMAT_RAW};
+	static const struct ovbd_image_params zfile = {.format = OVBD_FORMAT_ZFILE};
 	struct ovbd_error err;
 	int r;
 
-	r = ovbd_source_open(c, &name, 1, OVBD_FORMAT_RAW, &o->img, &o->status);
+	r = ovbd_source_open(c, &name, 1, &raw, &o->img, &o->status);
 	if (r < 0 || q->in != OVBD_FORMAT_AUTO)
 		return r;
 	r = ovbd_zfile_probe(o->img->blob, &err);
@@ -103,7 +105,7 @@ static int open_bytes(const struct ovbd_cli *c, const struct ovbd_convert_reques
 	if (r <= 0)
 		return r;
 	ovbd_image_close(OVBD_MOVE(o->img));
-	return ovbd_source_open(c, &name, 1, OVBD_FORMAT_ZFILE, &o->img, &o->status);
+	return ovbd_source_open(c, &name, 1, &zfile, &o->img, &o->status);
 }
 
 /* An update is read over what it is an update of, which is what -B names. */
@@ -111,6 +113,7 @@ static int open_over_bases(const struct ovbd_cli *c, const struct ovbd_convert_r
                            size_t nsrcs, struct opened *o)
 {
 	AUTO_FREE const char **names = ovbd_array_alloc(q->nbases + nsrcs, sizeof(names[0]));
+	const struct ovbd_image_params how = {.format = OVBD_FORMAT_AUTO, .cow = q->cow};
 	struct ovbd_error err;
 
 	if (!names) {
@@ -121,7 +124,7 @@ static int open_over_bases(const struct ovbd_cli *c, const struct ovbd_convert_r
 	memcpy(names, q->bases, q->nbases * sizeof(names[0]));
 	memcpy(names + q->nbases, c->operands, nsrcs * sizeof(names[0]));
 	ovbd_image_close(OVBD_MOVE(o->img));
-	return ovbd_source_open(c, names, q->nbases + nsrcs, OVBD_FORMAT_AUTO, &o->img, &o->status);
+	return ovbd_source_open(c, names, q->nbases + nsrcs, &how, &o->img, &o->status);
 }
 
 static int open_sources(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
@@ -130,11 +133,12 @@ static int open_sources(const struct ovbd_cli *c, const struct ovbd_convert_requ
 	const size_t nsrcs = c->noperands - 1;
 	const bool bytes = q->out == OVBD_FORMAT_ZFILE && nsrcs == 1 &&
 	                   (q->in == OVBD_FORMAT_AUTO || q->in == OVBD_FORMAT_RAW);
+	const struct ovbd_image_params how = {.format = q->in, .cow = q->cow};
+	static const struct ovbd_image_params base = {.format = OVBD_FORMAT_AUTO};
 	int r = 0;
 
 	if (q->nbases > 0)
-		r = ovbd_source_open(c, q->bases, q->nbases, OVBD_FORMAT_AUTO, &o->base,
-		                     &o->status);
+		r = ovbd_source_open(c, q->bases, q->nbases, &base, &o->base, &o->status);
 	if (r < 0)
 		return r;
 	if (strcmp(c->operands[0], "-") == 0)
@@ -142,7 +146,7 @@ static int open_sources(const struct ovbd_cli *c, const struct ovbd_convert_requ
 	else if (bytes)
 		r = open_bytes(c, q, c->operands[0], o);
 	else
-		r = ovbd_source_open(c, c->operands, nsrcs, q->in, &o->img, &o->status);
+		r = ovbd_source_open(c, c->operands, nsrcs, &how, &o->img, &o->status);
 	if (r == 0 && q->nbases > 0 && o->img && o->img->layers[0].cow)
 		r = open_over_bases(c, q, nsrcs, o);
 	if (r == 0)

@@ -13,7 +13,7 @@
 #include "tools/verbs.h"
 
 static const struct ovbd_option options[] = {
-	OVBD_OPTION_FORMAT_ENTRY,
+	OVBD_SOURCE_OPTIONS,
 	OVBD_OPTION_OUTPUT_ENTRY,
 	{0},
 };

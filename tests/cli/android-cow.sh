@@ -40,6 +40,19 @@ exits 0 "$ovbd" convert -q -B base.img cows/v2-gz cows/v3 both.ovbd
 exits 0 "$ovbd" compare -q base.img both.ovbd two
 ok "on each other"
 
+# labels
+exits 0 "$ovbd" info -q --label last cows/v2-unfinished >/dev/null
+exits 0 "$ovbd" convert -q --force --label 1 -B base.img cows/v2-gz early.ovbd
+exits 0 "$ovbd" convert -q --force -O raw base.img early.ovbd out
+python3 - <<'PYTHON' || fail "up to label 1"
+base, out, new = (open(n, "rb").read() for n in ("base.img", "out", "one"))
+assert out[:6 * 4096] == new[:6 * 4096] and out[7 * 4096:] == base[7 * 4096:20 * 4096] + \
+    new[20 * 4096:21 * 4096] + base[21 * 4096:]
+PYTHON
+expect 1 "no label 7 among its 2" "$ovbd" info --label 7 cows/v2-gz
+expect 2 "it is a number, or last" "$ovbd" map --label x cows/v2-gz
+ok "labels"
+
 "$ovbd" info cows/v3-gz >out
 for words in "format: *android-cow" "version: *3.0 (layout H), gz" \
 	"operations: *2 copies, 4 replacements, 2 zeros, 1 xors" "merge: *1 of 9"; do
