@@ -9,4 +9,5 @@ tree_image
 head -c 1000 /dev/urandom >files/odd
 mv image files/image
 PATH=$PATH:/sbin:/usr/sbin
-guest nbd.sh -m "nbd ext4" -r 512 -b "$OVBD_BUILD/daemon/ovbdd" -b "$(command -v blkdiscard)" -b /bin/dd
+guest nbd.sh -m "nbd ext4" -r 512 -t 220 -b "$OVBD_BUILD/daemon/ovbdd" -b /bin/dd \
+	-b "$(command -v blkdiscard)"
