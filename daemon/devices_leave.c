@@ -9,6 +9,7 @@
 #include "daemon/state_file.h"
 
 #define HOLDERS_SIZE (OVBD_ERROR_SIZE - 128)
+#define LAST_MS      2000
 
 /* The device with a reference, or NULL. Lock held. */
 static struct served *take_ref(struct ovbd_devices *ds, const char *id)
@@ -96,6 +97,17 @@ bool devices_leave_opening(struct served *s)
 	return true;
 }
 
+/* Nobody was found to use it, but the kernel says so: of a process that has just ended its descriptors
+ * may not be closed yet. 1: it is in use still. Lock held. */
+static int wait_for_last(struct served *s)
+{
+	const struct timespec deadline = devices_deadline(LAST_MS);
+
+	while (s->state != OVBD_DEVICE_GONE && !s->all->stopping && devices_wait(s->all, &deadline))
+		;
+	return s->state != OVBD_DEVICE_GONE;
+}
+
 /* Lock held. */
 static int leave(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
 {
@@ -122,6 +134,8 @@ static int leave(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
 	else
 		s->leave = true;
 	pthread_cond_broadcast(&s->all->changed);
+	if (r > 0 && how == OVBD_DETACH_UNUSED)
+		r = wait_for_last(s);
 	if (r != 0)
 		return r;
 	while (s->state != OVBD_DEVICE_GONE && !s->all->stopping)
