@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Three places are looked at: what processes have open (/proc/PID/fd, where a link shows the name
- * without opening it), what loop devices lie on (their backing_file in sysfs), and what is mounted
- * (mountinfo): a mount of the block device, of such a loop device, or of the file itself elsewhere.
+ * Four places are looked at: what processes have open (/proc/PID/fd, where a link shows the name
+ * without opening it), what loop devices lie on (their backing_file in sysfs), what other disks of the
+ * kernel do (holders in sysfs), and what is mounted (mountinfo): a mount of the block device, of such
+ * a disk or loop device, or of the file itself elsewhere.
  */
 #include "daemon/holders.h"
 
@@ -119,6 +120,29 @@ static void add_loops(struct list *l, const char *path)
 	}
 }
 
+/* What lies on the block device in the kernel: device mapper, RAID. */
+static void add_disks(struct list *l, const char *path)
+{
+	OVBD_AUTO(close_dirp) DIR *d = NULL;
+	char name[PATH_MAX], where[PATH_MAX];
+	const struct dirent *e;
+
+	if (strncmp(path, "/dev/", 5) != 0)
+		return;
+	snprintf(name, sizeof(name), "/sys/class/block/%s/holders", path + 5);
+	d = opendir(name);
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(name, sizeof(name), "/dev/%s", e->d_name);
+		find_mount(name, where, sizeof(where));
+		if (where[0])
+			add(l, "%s (mounted at %s)", name, where);
+		else
+			add(l, "%s", name);
+	}
+}
+
 /* Whether the process, a directory of /proc, has path open. */
 static bool has_open(int proc_fd, const char *pid, const char *path)
 {
@@ -170,6 +194,7 @@ size_t ovbd_holders_find(const char *path, char *ret, size_t size)
 	ret[0] = '\0';
 	add_processes(&l, path);
 	add_loops(&l, path);
+	add_disks(&l, path);
 	add_mounts(&l, path);
 	return l.n;
 }

@@ -9,8 +9,9 @@ tree_image
 head -c 1000 /dev/urandom >files/odd
 mv image files/image
 PATH=$PATH:/sbin:/usr/sbin
-for tool in hdparm sg_inq; do
+for tool in hdparm sg_inq dmsetup; do
 	command -v $tool >/dev/null || skip "$tool is not installed"
 done
-guest ublk-daemon.sh -m "ublk_drv ext4" -c 2 -r 512 -b "$OVBD_BUILD/daemon/ovbdd" \
-	-b "$(command -v blkdiscard)" -b "$(command -v hdparm)" -b "$(command -v sg_inq)" -b /bin/dd
+guest ublk-daemon.sh -m "ublk_drv ext4 dm_mod" -c 2 -r 512 -b "$OVBD_BUILD/daemon/ovbdd" \
+	-b "$(command -v blkdiscard)" -b "$(command -v hdparm)" -b "$(command -v sg_inq)" \
+	-b "$(command -v dmsetup)" -b /bin/dd

@@ -44,6 +44,15 @@ wait_for not is_listed r
 wait_for not test -e "$disk"
 ok "went with its last user"
 
+# The same with a disk of device mapper on it.
+disk=$(ovbd attach --id m /image.ovbd)
+echo "0 $(blockdev --getsz "$disk") linear $disk 0" | dmsetup create --noudevsync -r over
+! ovbd detach m 2>/tmp/why || fail "detached under device mapper"
+grep -q "in use by /dev/dm-0" /tmp/why || fail "detach says: $(cat /tmp/why)"
+dmsetup remove --noudevsync over
+ovbd detach m
+ok "device mapper is a user"
+
 # What is not whole sectors is another transport's, or refused.
 ! ovbd attach -t ublk -f raw /odd 2>/tmp/why || fail "a disk of 1000 bytes"
 grep -q "whole blocks of 512" /tmp/why || fail "1000 bytes: $(cat /tmp/why)"
