@@ -1,7 +1,7 @@
 foreach(story delta device full interrupt many refuse round same sparse stdin)
   ovbd_script(cli_convert_${story} convert-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
-ovbd_script(cli_convert_memory convert-memory.sh LABELS "cli;slow" TIMEOUT 300)
+ovbd_script(cli_convert_memory convert-memory.sh LABELS cli slow TIMEOUT 300)
 foreach(story android-cow check compare completion help remote show)
   ovbd_script(cli_${story} ${story}.sh LABELS cli TIMEOUT 120)
 endforeach()

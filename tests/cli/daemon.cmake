@@ -10,10 +10,11 @@ foreach(
   nbd
   notify
   restart
-  shared
-  storm
-  troubles)
+  storm)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
+endforeach()
+foreach(story shared troubles) # half a minute each
+  ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli slow TIMEOUT 240)
 endforeach()
 
 # What an intruder would try, for daemon-confine.sh; a sanitizer wants to be the first that is loaded.

@@ -95,11 +95,11 @@ kill "$server"
 ended 0
 ok "a damaged layer"
 
-"$ovbd" serve --background --nbd disk.sock disk.ovbd 2>/dev/null || fail "--background"
-{ nbdcopy "$uri" copy && cmp copy disk.raw; } || fail "in the background"
-pid=$(ss -xlp 2>/dev/null | sed -n 's|.*/disk.sock.*pid=\([0-9]*\).*|\1|p' | head -n 1)
-[ -n "$pid" ] || pid=$(pgrep -f -n -- "--nbd disk.sock disk.ovbd")
+# by its whole path, so that no other test's server is meant
+"$ovbd" serve --background --nbd "$tmp/back.sock" disk.ovbd 2>/dev/null || fail "--background"
+{ nbdcopy "nbd+unix:///?socket=$tmp/back.sock" copy && cmp copy disk.raw; } || fail "in the background"
+pid=$(pgrep -f -- "--nbd $tmp/back.sock") || fail "no process"
 pids="$pids $pid"
 kill "$pid"
-wait_for not test -e disk.sock
+wait_for not test -e back.sock
 ok "--background"

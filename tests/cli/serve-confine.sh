@@ -37,8 +37,8 @@ kill "$server"
 ended 0
 ok "nbd: may not even mount"
 
-"$ovbd" serve -q --background --fuse file image
-server=$(pgrep -f -x "$ovbd serve -q --background --fuse file image")
+"$ovbd" serve -q --background --fuse "$tmp/file" image
+server=$(pgrep -f -x "$ovbd serve -q --background --fuse $tmp/file image")
 pids="$pids $server"
 confined "$server" $((files | admin))
 cmp file image || fail "wrong bytes in the background"

@@ -44,6 +44,7 @@ static void check_lists(const struct ovbd_cow *c)
 static void try(const uint8_t *data, size_t size, const struct ovbd_cow_params *p, bool with_base)
 {
 	static uint8_t old[BASE_SIZE];
+	static bool filled;
 	AUTO_BLOB *view = NULL;
 	struct ovbd_blob *b, *base = NULL;
 	struct ovbd_cow *c;
@@ -56,8 +57,9 @@ static void try(const uint8_t *data, size_t size, const struct ovbd_cow_params *
 	if (ovbd_cow_open(b, p, &c, &err) < 0)
 		return;
 	check_lists(c);
-	for (size_t i = 0; i < sizeof(old); i++)
+	for (size_t i = 0; !filled && i < sizeof(old); i++)
 		old[i] = (uint8_t)(i / 7);
+	filled = true;
 	if (with_base && ovbd_blob_open_mem(old, sizeof(old), &base, NULL) < 0)
 		abort();
 	if (ovbd_cow_view_open(c, base, &view, &err) == 0)
