@@ -1,3 +1,3 @@
-foreach(story errors read stress tls write)
+foreach(story errors nbdkit read stress tls write)
   ovbd_script(cli_nbd_${story} nbd-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
