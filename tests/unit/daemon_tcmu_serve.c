@@ -112,7 +112,8 @@ static void send_commands(struct kernel *k)
 			break;
 		put_read(k, slot);
 	}
-	assert_int_equal(write(k->fd, &one, sizeof(one)), sizeof(one));
+	/* where so many are unread that there is no room, the server is awake */
+	assert_true(write(k->fd, &one, sizeof(one)) == sizeof(one) || errno == EAGAIN);
 }
 
 static void check_answers(struct kernel *k)
