@@ -75,7 +75,9 @@ def read(path, image, all_of_it):
             got = f.read(len(want) if all_of_it else 65536)
     except OSError:
         return False
-    if got != want[off:off + len(got)] and os.path.ismount(path):
+    # in the storm another client may have attached another image there meanwhile
+    right = [want] if all_of_it else content.values()
+    if not any(got == c[off:off + len(got)] for c in right) and os.path.ismount(path):
         fault(f"{path}: wrong bytes at {off}")
     return len(got) == len(want)
 
