@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The one place through which every read passes: implementations may rely on what is checked here. */
+/* The one place through which every read passes: implementations may rely on what is checked
+ * here. */
 #include "base/blob.h"
 
 #include <assert.h>

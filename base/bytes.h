@@ -103,7 +103,8 @@ static inline bool ovbd_within(uint64_t off, uint64_t len, uint64_t size)
 	return off <= size && len <= size - off;
 }
 
-/* Up or down to a multiple of the power of two to. Up: the caller knows that it does not overflow. */
+/* Up or down to a multiple of the power of two to. Up: the caller knows that it does not
+ * overflow. */
 static inline uint64_t ovbd_align_up(uint64_t v, uint64_t to)
 {
 	return (v + to - 1) & ~(to - 1);

@@ -13,8 +13,9 @@
 /* Continues crc over len bytes. len = 0 returns crc. Any thread. */
 uint32_t ovbd_crc32c(uint32_t crc, const void *buf, size_t len);
 
-/* The implementations ovbd_crc32c() chooses from at run time, for tests to compare: NULL-terminated.
- * supported() says whether this processor has it; the last one (the table) always is. */
+/* The implementations ovbd_crc32c() chooses from at run time, for tests to compare:
+ * NULL-terminated. supported() says whether this processor has it; the last one (the table) always
+ * is. */
 struct ovbd_crc32c_impl {
 	const char *name;
 	int (*supported)(void);

@@ -58,7 +58,8 @@ static int file_append(struct ovbd_sink *s, const void *buf, size_t len, struct 
 	return write_at(file_of(s), buf, len, s->written, err);
 }
 
-/* On a file a hole; it is made by finish() cutting the file to its size. A device has old content. */
+/* On a file a hole; it is made by finish() cutting the file to its size. A device has old
+ * content. */
 static int file_append_zeros(struct ovbd_sink *s, uint64_t len, struct ovbd_error *err)
 {
 	static const uint8_t zeros[65536];
@@ -94,7 +95,8 @@ static int make_temp_name(struct file_sink *f, struct ovbd_error *err)
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return ovbd_fail_errno(err, -errno, "%s: random name", f->path);
 	base = base ? base + 1 : f->path;
-	/* a long name is cut, so that the temporary one is not too long where the real one is not */
+	/* a long name is cut, so that the temporary one is not too long where the real one is
+	 * not */
 	if (asprintf(&f->temp, "%s/.%.200s.%08x%08x", f->dir, base, random[0], random[1]) < 0) {
 		f->temp = NULL;
 		return ovbd_fail(err, -ENOMEM, "out of memory");

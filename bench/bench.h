@@ -36,8 +36,8 @@ bool bench_wants(const struct bench *b, const char *group);
 /* A checksum or count that must not be optimised away. */
 void bench_keep(uint64_t value);
 
-/* size bytes of ordinary file content (programs, libraries, text of this system), the same for every
- * call on one machine; lives until exit. Ends the program if the system has too little. */
+/* size bytes of ordinary file content (programs, libraries, text of this system), the same for
+ * every call on one machine; lives until exit. Ends the program if the system has too little. */
 const uint8_t *bench_data(size_t size);
 
 /* The groups: each file of this folder adds its rows. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The least that libfuse can do: one file, whose reads are preads of another. What FUSE itself costs,
- * for bench/ceiling: ovbd-bench-ceiling-fuse FILE MOUNTPOINT, where MOUNTPOINT is a file. Serves until SIGTERM
- * or an unmount.
+ * The least that libfuse can do: one file, whose reads are preads of another. What FUSE itself
+ * costs, for bench/ceiling: ovbd-bench-ceiling-fuse FILE MOUNTPOINT, where MOUNTPOINT is a file.
+ * Serves until SIGTERM or an unmount.
  */
 #define FUSE_USE_VERSION 312
 

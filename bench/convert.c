@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A raw image in memory becomes a compressed layer that is thrown away, against the codec alone over
- * the same blocks: what the layer writer, the jump table, the checksums and the hand-over between
- * threads cost. With two threads the limit is the same work with one.
+ * A raw image in memory becomes a compressed layer that is thrown away, against the codec alone
+ * over the same blocks: what the layer writer, the jump table, the checksums and the hand-over
+ * between threads cost. With two threads the limit is the same work with one.
  */
 #include "bench/bench.h"
 

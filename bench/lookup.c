@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The index against a binary search over the same segments as an array of 16-byte records: the way
- * std::upper_bound() does it, and then the same trimming. Queries are random and independent, so what
- * is measured is how many lookups a second a core can do, not how long one takes.
+ * std::upper_bound() does it, and then the same trimming. Queries are random and independent, so
+ * what is measured is how many lookups a second a core can do, not how long one takes.
  */
 #include "bench/bench.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Merging the indexes of many layers, search tree included, against one qsort() of all their segments
- * as 16-byte records, layer after layer as they would be read.
+ * Merging the indexes of many layers, search tree included, against one qsort() of all their
+ * segments as 16-byte records, layer after layer as they would be read.
  */
 #include "bench/bench.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this process may still do once it is set up, before it opens the first image: images, and the
- * registries they come from, may be hostile. Three steps, none of which can be taken back:
+ * What this process may still do once it is set up, before it opens the first image: images, and
+ * the registries they come from, may be hostile. Three steps, none of which can be taken back:
  *
  *   capabilities   all are given up, in every set, but those that are asked for
  *   privileges     no_new_privs: no program that is run could gain any

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A list of what is allowed. All else is a trap: the kernel sends SIGSYS, whose handler lets the call
- * fail with ENOSYS, which libc takes as "this kernel does not have it" and does without where it can,
- * and tells it. A server is not killed for a call that a newer libc tries: its devices are in
- * use. Each call is told once, and all are counted.
+ * A list of what is allowed. All else is a trap: the kernel sends SIGSYS, whose handler lets the
+ * call fail with ENOSYS, which libc takes as "this kernel does not have it" and does without where
+ * it can, and tells it. A server is not killed for a call that a newer libc tries: its devices are
+ * in use. Each call is told once, and all are counted.
  *
- * The handler may run anywhere, also while libc holds a lock; it does nothing but store, and call who tells.
+ * The handler may run anywhere, also while libc holds a lock; it does nothing but store, and call
+ * who tells.
  */
 #include <errno.h>
 #include <sched.h>

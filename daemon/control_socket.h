@@ -11,8 +11,8 @@
  * on is replaced. -EADDRINUSE: somebody does; -EEXIST: it is no socket. */
 int ovbd_control_socket_listen(const char *path, int *ret_fd, struct ovbd_error *err);
 
-/* Asks who listens at path for something, over HTTP. -ETIMEDOUT: accepts, or not even that, and says
- * nothing; 0: answered; else nobody is there. */
+/* Asks who listens at path for something, over HTTP. -ETIMEDOUT: accepts, or not even that, and
+ * says nothing; 0: answered; else nobody is there. */
 int ovbd_control_socket_ping(const char *path, unsigned timeout_ms);
 
 #endif

@@ -5,7 +5,8 @@
  *
  * A device is written to a state file before it is announced, and stays there until it is detached:
  * the manager of the next process attaches it again, at the same path. A device that cannot be
- * opened then, or whose transport has failed, is tried again until it can: it is `failed` meanwhile.
+ * opened then, or whose transport has failed, is tried again until it can: it is `failed`
+ * meanwhile.
  */
 #ifndef OVBD_DAEMON_DEVICES_H
 #define OVBD_DAEMON_DEVICES_H
@@ -116,8 +117,8 @@ struct ovbd_adoption {
 	void *arg;
 };
 
-/* Another that was adopted by the same id has been taken away, if there is one. After a failure opened()
- * is not called. */
+/* Another that was adopted by the same id has been taken away, if there is one. After a failure
+ * opened() is not called. */
 int ovbd_devices_adopt(struct ovbd_devices *ds, const struct ovbd_adoption *a,
                        struct ovbd_error *err);
 

@@ -127,8 +127,8 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err);
 struct ovbd_device *devices_line_device(struct line *l);
 bool devices_is_quick(const struct line *l); /* it needs no network */
 
-/* From here on what this thread does is seen by others, and who detaches waits for it; false if that
- * has been done already. */
+/* From here on what this thread does is seen by others, and who detaches waits for it; false if
+ * that has been done already. */
 bool devices_enter(struct served *s);
 
 /* d for the kernel; with ready() as in struct ovbd_transport_open. */
@@ -152,7 +152,8 @@ void devices_became_ready(void *arg);
 /* Whether to try again after a failure, when the time has come: it is failed meanwhile. */
 bool devices_try_again(struct served *s, int code, const struct ovbd_error *why, unsigned *wait_ms);
 
-/* One turn of a device that the kernel has kept, with this size: as serve_once() in devices_life.c. */
+/* One turn of a device that the kernel has kept, with this size: as serve_once() in
+ * devices_life.c. */
 int devices_serve_kept(struct served *s, uint64_t size, struct ovbd_error *err);
 
 /* The thread: from its opening to its end. Lock held; s is listed and opening. */

@@ -97,8 +97,8 @@ bool devices_leave_opening(struct served *s)
 	return true;
 }
 
-/* Nobody was found to use it, but the kernel says so: of a process that has just ended its descriptors
- * may not be closed yet. 1: it is in use still. Lock held. */
+/* Nobody was found to use it, but the kernel says so: of a process that has just ended its
+ * descriptors may not be closed yet. 1: it is in use still. Lock held. */
 static int wait_for_last(struct served *s)
 {
 	const struct timespec deadline = devices_deadline(LAST_MS);

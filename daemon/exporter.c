@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A server of its own, not another door to the API: nothing but the metrics can be reached through it.
- * One thread polls a few connections; whoever is slow is let go, so that nobody keeps others away for
- * long.
+ * A server of its own, not another door to the API: nothing but the metrics can be reached through
+ * it. One thread polls a few connections; whoever is slow is let go, so that nobody keeps others
+ * away for long.
  */
 #include "daemon/exporter.h"
 
@@ -137,7 +137,8 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
 	            : MHD_NO;
 }
 
-/* Called for the head of a request, for pieces of a body, which nobody asked for, and at the end. */
+/* Called for the head of a request, for pieces of a body, which nobody asked for, and at the
+ * end. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *len, void **state)

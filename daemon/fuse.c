@@ -4,9 +4,9 @@
  * asks on one descriptor, which all workers share: a request is decoded in the thread that has read
  * it (fuse_requests.c), and what needs the device is left in the worker, for next() to return.
  *
- * To wait for a request and for stop() at once, each worker has an epoll set of two descriptors: the
- * kernel's (exclusively: one request wakes one worker), and an event that stop() raises and nobody
- * lowers.
+ * To wait for a request and for stop() at once, each worker has an epoll set of two descriptors:
+ * the kernel's (exclusively: one request wakes one worker), and an event that stop() raises and
+ * nobody lowers.
  */
 #define FUSE_USE_VERSION 312
 #include "daemon/fuse_impl.h"

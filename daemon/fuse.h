@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FUSE: the device as a regular file at the place of an empty or a new file. It can be loop-mounted,
- * given to qemu, read (and written, but not made longer or shorter) with anything.
+ * FUSE: the device as a regular file at the place of an empty or a new file. It can be
+ * loop-mounted, given to qemu, read (and written, but not made longer or shorter) with anything.
  *
  * detach() takes the file's name away and serves those who have it open to their end; stop() leaves
  * them with errors (ENOTCONN). close() does what detach() does, if that was not done.

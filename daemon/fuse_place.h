@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The place of a served file: an empty file to mount over, which belongs to one server at a time. */
+/* The place of a served file: an empty file to mount over, which belongs to one server at a
+ * time. */
 #ifndef OVBD_DAEMON_FUSE_PLACE_H
 #define OVBD_DAEMON_FUSE_PLACE_H
 

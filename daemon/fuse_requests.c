@@ -2,12 +2,12 @@
 /*
  * libfuse decodes a request and calls one of the callbacks below, in the same thread. What needs no
  * device is answered there and then. All else is left in the worker that is being served
- * (this_worker): a read is answered straight from its buffer, a write takes the bytes from where they
- * were read to.
+ * (this_worker): a read is answered straight from its buffer, a write takes the bytes from where
+ * they were read to.
  *
  * Nobody but the users of this mount changes the content, so the kernel may keep what it has read
- * (keep_cache) and what it knows of the file (timeouts) for good: the page cache is the cache of what
- * the blob has inflated. What is written goes through it to the device at once.
+ * (keep_cache) and what it knows of the file (timeouts) for good: the page cache is the cache of
+ * what the blob has inflated. What is written goes through it to the device at once.
  */
 #define FUSE_USE_VERSION 312
 #include <errno.h>

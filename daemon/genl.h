@@ -53,7 +53,8 @@ void genl_nest_end(struct genl_message *m, size_t nest);
 int genl_send(const struct genl *g, struct genl_message *m);
 
 /* Sends, and waits for what the kernel says of it: 0 or -errno; of a message that came with that,
- * the attributes are in *ret (NULL: of no interest), and in m's memory. For a socket of no group. */
+ * the attributes are in *ret (NULL: of no interest), and in m's memory. For a socket of no
+ * group. */
 int genl_ask(struct genl *g, struct genl_message *m, struct genl_attributes *ret);
 
 /* The next message: 1, in *ret; 0: none now (only with MSG_DONTWAIT in flags). One thread at a

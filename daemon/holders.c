@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Four places are looked at: what processes have open (/proc/PID/fd, where a link shows the name
- * without opening it), what loop devices lie on (their backing_file in sysfs), what other disks of the
- * kernel do (holders in sysfs), and what is mounted (mountinfo): a mount of the block device, of such
- * a disk or loop device, or of the file itself elsewhere.
+ * without opening it), what loop devices lie on (their backing_file in sysfs), what other disks of
+ * the kernel do (holders in sysfs), and what is mounted (mountinfo): a mount of the block device,
+ * of such a disk or loop device, or of the file itself elsewhere.
  */
 #include "daemon/holders.h"
 

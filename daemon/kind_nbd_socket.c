@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* An NBD server as a transport of the daemon: a unix socket for qemu and others; the device's path is
- * its URI. */
+/* An NBD server as a transport of the daemon: a unix socket for qemu and others; the device's path
+ * is its URI. */
 #include <errno.h>
 
 #include "base/auto.h"

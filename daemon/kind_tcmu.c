@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * TCMU as two transports of the daemon. One serves a disk that others have made, as it is. The other
- * makes the disk, and the block device of it, which takes a server that serves already: so a thread
- * of its own, the keeper, does it while the workers go on:
+ * TCMU as two transports of the daemon. One serves a disk that others have made, as it is. The
+ * other makes the disk, and the block device of it, which takes a server that serves already: so a
+ * thread of its own, the keeper, does it while the workers go on:
  *
  *   open       makes the disk, or finds the one that a dead daemon has left; maps its ring
  *   keeper     from the first next(): makes the block device; named(), ready(); waits for stop() or
@@ -77,8 +77,8 @@ static int claim(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Until stop(), or detach() and no user, or the ring is broken; a descriptor of the claimed disk, or
- * -1. */
+/* Until stop(), or detach() and no user, or the ring is broken; a descriptor of the claimed disk,
+ * or -1. */
 static int wait_for_end(struct disk *d)
 {
 	struct pollfd p = {.fd = d->wake_fd, .events = POLLIN};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ublk as a transport of the daemon: the device is a disk of the kernel, whose number is the kernel's
- * choice. Whose disk it is, the driver remembers: its tag is made of the manager's directory and
- * the device's id. The path in the device's state only tells where to look first, and which
- * number to ask for where the disk is not there any more.
+ * ublk as a transport of the daemon: the device is a disk of the kernel, whose number is the
+ * kernel's choice. Whose disk it is, the driver remembers: its tag is made of the manager's
+ * directory and the device's id. The path in the device's state only tells where to look first, and
+ * which number to ask for where the disk is not there any more.
  */
 #include <errno.h>
 #include <linux/capability.h>

@@ -2,9 +2,9 @@
 #ifndef OVBD_DAEMON_LOCK_H
 #define OVBD_DAEMON_LOCK_H
 
-/* Locks the open file fd (flock), for as long as it is open. A holder may be about to die: a process
- * that was killed keeps its locks until its last thread is gone. So it is waited for, a second at
- * most. 0, -EBUSY if it is held still, or -errno. */
+/* Locks the open file fd (flock), for as long as it is open. A holder may be about to die: a
+ * process that was killed keeps its locks until its last thread is gone. So it is waited for, a
+ * second at most. 0, -EBUSY if it is held still, or -errno. */
 int ovbd_lock_fd(int fd);
 
 #endif

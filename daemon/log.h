@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The daemon's log: lines on standard error, which systemd's journal takes with their level, or in a file. */
+/* The daemon's log: lines on standard error, which systemd's journal takes with their level, or in
+ * a file. */
 #ifndef OVBD_DAEMON_LOG_H
 #define OVBD_DAEMON_LOG_H
 
@@ -23,8 +24,8 @@ void ovbd_log_set(enum ovbd_log_level level);
 void ovbd_log(enum ovbd_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* What became of a device, or without an id ("") what somebody asked for, for the audit file, whatever
- * the level; nothing if there is none. Any thread. */
+/* What became of a device, or without an id ("") what somebody asked for, for the audit file,
+ * whatever the level; nothing if there is none. Any thread. */
 void ovbd_log_audit(const char *id, const char *sentence);
 
 /* Where lines go from now on. NULL: to standard error; nowhere. Both must live as long as the

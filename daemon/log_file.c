@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One lock, and one write() a line. When a line would make the file too large, the files are renamed,
- * oldest first, and a new one is opened; until that has succeeded lines go to the old one, wherever
- * it is now. Another process may write to the same file, such as the one that is being replaced: who
- * finds that the path leads to another file than his has been overtaken, and just opens it.
+ * One lock, and one write() a line. When a line would make the file too large, the files are
+ * renamed, oldest first, and a new one is opened; until that has succeeded lines go to the old one,
+ * wherever it is now. Another process may write to the same file, such as the one that is being
+ * replaced: who finds that the path leads to another file than his has been overtaken, and just
+ * opens it.
  */
 #include "daemon/log_file.h"
 

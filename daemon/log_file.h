@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file of lines that is kept from growing: PATH, and older ones as PATH.1 (the newest) to PATH.N. */
+/* A file of lines that is kept from growing: PATH, and older ones as PATH.1 (the newest) to
+ * PATH.N. */
 #ifndef OVBD_DAEMON_LOG_FILE_H
 #define OVBD_DAEMON_LOG_FILE_H
 
@@ -20,11 +21,12 @@ struct ovbd_log_file;
 int ovbd_log_file_open(const struct ovbd_log_file_params *p, struct ovbd_log_file **ret,
                        struct ovbd_error *err);
 
-/* A line, with its end. Any thread; a line is never torn, nor lost between two files. One that cannot
- * be written (a full disk) is counted, and the next that can be says how many there were. */
+/* A line, with its end. Any thread; a line is never torn, nor lost between two files. One that
+ * cannot be written (a full disk) is counted, and the next that can be says how many there were. */
 void ovbd_log_file_write(struct ovbd_log_file *f, const char *line, size_t len);
 
-/* Whoever has moved the file away (logrotate) wants a new one. Goes on with the old one after a failure. */
+/* Whoever has moved the file away (logrotate) wants a new one. Goes on with the old one after a
+ * failure. */
 int ovbd_log_file_reopen(struct ovbd_log_file *f, struct ovbd_error *err);
 
 /* NULL is fine. */

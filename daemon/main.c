@@ -7,8 +7,8 @@
  * Start: take the state directory (one daemon each), listen, give up what a server does not need,
  * begin to serve the disks that the kernel has kept for others, and to attach what the directory
  * names, answer; ready once the old devices are there, or their time is over. End: stop the devices
- * first, which lets go the API's requests that wait for them, then the API. A worker that still waits
- * for a network is not waited for: then the process just ends, as it may at any moment.
+ * first, which lets go the API's requests that wait for them, then the API. A worker that still
+ * waits for a network is not waited for: then the process just ends, as it may at any moment.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -297,8 +297,8 @@ static void reload(struct ovbdd *d)
 	ovbd_notify("READY=1");
 }
 
-/* Whether those that wait for this process get their answers: who attaches, lists or detaches, here or
- * through the kernel. Devices that are slow are not meant. */
+/* Whether those that wait for this process get their answers: who attaches, lists or detaches, here
+ * or through the kernel. Devices that are slow are not meant. */
 static bool is_well(struct ovbdd *d)
 {
 	ovbd_devices_show(d->devices, "", NULL, NULL); /* its lock is free */

@@ -15,7 +15,8 @@ struct text {
 
 void metrics_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* What overlaybd tells: what happened between two moments, the later of them at most a while ago. */
+/* What overlaybd tells: what happened between two moments, the later of them at most a while
+ * ago. */
 struct metrics_window {
 	uint64_t at_ms;
 	uint64_t reads, bytes, requests, fetched; /* until then */

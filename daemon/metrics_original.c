@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What overlaybd's daemon tells, by its names, misspelt as they are, for the dashboards that know them:
- * rates over the time between two looks, which lie an interval apart at least; so whoever looks more
- * often gets the same figures again. Reads are "pread", what was fetched for them is "download".
+ * What overlaybd's daemon tells, by its names, misspelt as they are, for the dashboards that know
+ * them: rates over the time between two looks, which lie an interval apart at least; so whoever
+ * looks more often gets the same figures again. Reads are "pread", what was fetched for them is
+ * "download".
  */
 #include <stdio.h>
 #include <time.h>
@@ -37,7 +38,8 @@ static void sum_fetched(void *arg, const struct ovbd_device_view *v)
 	w->fetched += v->fetched;
 }
 
-/* Counters of devices that are gone are gone with them: then there is nothing to say of this time. */
+/* Counters of devices that are gone are gone with them: then there is nothing to say of this
+ * time. */
 static double rate(uint64_t now, uint64_t before, uint64_t ms)
 {
 	return now < before ? 0 : (double)(now - before) * 1000 / (double)ms;

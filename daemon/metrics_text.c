@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The text as it grows, and the histograms of all devices together: one of each device would be as much
- * text as all else. Who looks for a slow device has its sum of seconds.
+ * The text as it grows, and the histograms of all devices together: one of each device would be as
+ * much text as all else. Who looks for a slow device has its sum of seconds.
  */
 #include <inttypes.h>
 #include <stdarg.h>

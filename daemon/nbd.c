@@ -108,8 +108,9 @@ static int wait_for_event(const struct nbd_transport *n, uint64_t *ret)
 	return 0;
 }
 
-/* Another request of the client that had the last one, without waiting for an event: who sends ahead
- * has some there. Not for ever, as other clients wait too, and not each time where it was in vain. */
+/* Another request of the client that had the last one, without waiting for an event: who sends
+ * ahead has some there. Not for ever, as other clients wait too, and not each time where it was in
+ * vain. */
 static bool take_more(struct nbd_transport *n, struct nbd_worker *w)
 {
 	if (!w->last || n->stopped || w->nskip > 0 || w->nmore == MORE_MAX) {

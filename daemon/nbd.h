@@ -13,8 +13,8 @@
 #define OVBD_NBD_MAX_CONNS 1024 /* more wait until one ends */
 
 struct ovbd_nbd_params {
-	/* A path, or HOST:PORT: nbd_listen.h says what is which. NULL: nobody can connect, there are
-	 * the connections that ovbd_nbd_adopt() gives it, and next() ends with the last. */
+	/* A path, or HOST:PORT: nbd_listen.h says what is which. NULL: nobody can connect, there
+	 * are the connections that ovbd_nbd_adopt() gives it, and next() ends with the last. */
 	const char *address;
 	const char *export; /* its name, at most 4096 bytes; clients may also ask for "" */
 	struct ovbd_device
@@ -28,8 +28,8 @@ struct ovbd_nbd_params {
 int ovbd_nbd_open(const struct ovbd_nbd_params *p, struct ovbd_transport **ret,
                   struct ovbd_error *err);
 
-/* A client that is connected already, and whose handshake is over: it gets simple replies. A failure
- * is as if the client had gone. */
+/* A client that is connected already, and whose handshake is over: it gets simple replies. A
+ * failure is as if the client had gone. */
 void ovbd_nbd_adopt(struct ovbd_transport *t, int take_fd);
 
 /* By which a client reaches it: nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH. Valid

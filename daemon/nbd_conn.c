@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A connection is waited for in the workers' epoll set, for one event at a time (EPOLLONESHOT); the
- * worker that gets the event reads one request, as far as it has come, and lets the next worker wait
- * for the next one before it works on it. So the requests of one client are worked on side by side,
- * and answered in any order. Nothing here blocks: what has not come yet of a request, and what the
- * client does not take of a reply, stays with the connection and no worker.
+ * worker that gets the event reads one request, as far as it has come, and lets the next worker
+ * wait for the next one before it works on it. So the requests of one client are worked on side by
+ * side, and answered in any order. Nothing here blocks: what has not come yet of a request, and
+ * what the client does not take of a reply, stays with the connection and no worker.
  *
  * While a client has not taken PENDING_MAX replies, no more of its requests are read. A request or
  * reply that has begun and does not move for NBD_STALL_MS ends the connection.

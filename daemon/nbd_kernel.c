@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A server without a listener, and a connection that has no handshake: what one would settle is said
- * to the kernel by netlink. Requests and answers are the server's affair; here is how the disk comes
- * and goes.
+ * A server without a listener, and a connection that has no handshake: what one would settle is
+ * said to the kernel by netlink. Requests and answers are the server's affair; here is how the disk
+ * comes and goes.
  *
  * detach() opens the disk, has it end with its last user, and closes it again: if that was the last
  * user, the disk is gone. So there is no moment between "nobody uses it" and its end.

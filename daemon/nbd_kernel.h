@@ -22,8 +22,8 @@ struct ovbd_nbd_kernel_params {
 	unsigned nworkers;
 };
 
-/* Makes the disk, or serves the one that a dead server has left: -ESTALE if that has another size or
- * mode, -EBUSY if its server lives. ret_path[OVBD_NBD_KERNEL_PATH_SIZE]: "/dev/nbdN". */
+/* Makes the disk, or serves the one that a dead server has left: -ESTALE if that has another size
+ * or mode, -EBUSY if its server lives. ret_path[OVBD_NBD_KERNEL_PATH_SIZE]: "/dev/nbdN". */
 int ovbd_nbd_kernel_open(const struct ovbd_nbd_kernel_params *p, char *ret_path,
                          struct ovbd_transport **ret, struct ovbd_error *err);
 

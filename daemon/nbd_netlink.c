@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A disk has one socket. Of several, the kernel would take any that lets a request wait for its time
- * limit as dead, and a slow layer is not dead. With one, and no time limit, it never gives up; each
- * STUCK_MS it looks at what is not answered yet, and sends again what went over a socket that has
- * since been replaced. So that is how long the requests that a dead server had taken wait after the
- * next one has come. What was not sent yet waits at most DEAD_S for that one.
+ * A disk has one socket. Of several, the kernel would take any that lets a request wait for its
+ * time limit as dead, and a slow layer is not dead. With one, and no time limit, it never gives up;
+ * each STUCK_MS it looks at what is not answered yet, and sends again what went over a socket that
+ * has since been replaced. So that is how long the requests that a dead server had taken wait after
+ * the next one has come. What was not sent yet waits at most DEAD_S for that one.
  */
 #include "daemon/nbd_netlink.h"
 

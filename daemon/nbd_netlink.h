@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel's NBD client: its disks, /dev/nbdN, driven by generic netlink and seen in sysfs. A disk
- * has a backend, a text that its maker chose, by which it is found again. Root, Linux 5.14 or later
- * with the module nbd.
+ * The kernel's NBD client: its disks, /dev/nbdN, driven by generic netlink and seen in sysfs. A
+ * disk has a backend, a text that its maker chose, by which it is found again. Root, Linux 5.14 or
+ * later with the module nbd.
  *
  * Kernel interface: <linux/nbd-netlink.h>, <linux/nbd.h>.
  */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A request that breaks a rule is refused with an error and a sentence, and the connection goes on;
- * its data, if it is a WRITE, is still to come and has to be skipped by the caller. What the sentence
- * says of a request that failed below is only its errno: more may name files of this host, which is
- * nothing for a client, and is in the server's log.
+ * its data, if it is a WRITE, is still to come and has to be skipped by the caller. What the
+ * sentence says of a request that failed below is only its errno: more may name files of this host,
+ * which is nothing for a client, and is in the server's log.
  */
 #include "daemon/nbd_request.h"
 

@@ -4,8 +4,8 @@
  * another sends. With keys (PSK) a client and the server know each other by the key; with
  * certificates the client knows the server, and the server the client only if it verifies it.
  *
- * Deliberately absent: a choice of ciphers (the system's policy says), session tickets (a connection
- * lives long).
+ * Deliberately absent: a choice of ciphers (the system's policy says), session tickets (a
+ * connection lives long).
  */
 #include "daemon/nbd_tls.h"
 

@@ -13,8 +13,9 @@
 #include "base/error.h"
 
 struct ovbd_nbd_tls_params {
-	/* One of the two. A directory with server-cert.pem and server-key.pem, ca-cert.pem if clients
-	 * are verified, and ca-crl.pem if some are revoked; or a file of lines "username:hexkey". */
+	/* One of the two. A directory with server-cert.pem and server-key.pem, ca-cert.pem if
+	 * clients are verified, and ca-crl.pem if some are revoked; or a file of lines
+	 * "username:hexkey". */
 	const char *certificates, *psk;
 	bool verify_peer; /* certificates: only clients that have one which ca-cert.pem signed */
 };

@@ -39,7 +39,8 @@ struct ovbd_options {
 	const char *credentials; /* a file; NULL: none */
 	const char *user_agent;  /* NULL: default */
 
-	/* What is to be said of the configuration once there is a log: keys without effect, or "". */
+	/* What is to be said of the configuration once there is a log: keys without effect, or
+	 * "". */
 	char ignored[OVBD_SETTINGS_IGNORED_SIZE];
 	bool config_missing; /* the default one is not there: the defaults hold */
 	json_t *file;        /* what strings live in; NULL: there was none */

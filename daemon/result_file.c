@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Only this key of the configuration is looked at: the file is wanted most when the rest is wrong.
- * What is there, is written in place, as its reader may have it open. It is never waited for: a fifo
- * that nobody reads is an error.
+ * What is there, is written in place, as its reader may have it open. It is never waited for: a
+ * fifo that nobody reads is an error.
  */
 #include "daemon/result_file.h"
 

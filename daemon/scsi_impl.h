@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the files of scsi: the answers that describe the disk (scsi_pages.c), and what all say. */
+/* Between the files of scsi: the answers that describe the disk (scsi_pages.c), and what all
+ * say. */
 #ifndef OVBD_DAEMON_SCSI_IMPL_H
 #define OVBD_DAEMON_SCSI_IMPL_H
 

@@ -156,7 +156,8 @@ void ovbd_scsi_inquiry(const struct scsi_cdb *c, struct ovbd_scsi_command *ret)
 	scsi_refuse(ret, SCSI_INVALID_FIELD);
 }
 
-/* The mode page, or 0 if there is no such page. changeable: the mask of what may be set; nothing. */
+/* The mode page, or 0 if there is no such page. changeable: the mask of what may be set;
+ * nothing. */
 static size_t put_mode_page(const struct ovbd_scsi_disk *d, uint8_t code, bool changeable,
                             uint8_t *p)
 {

@@ -11,7 +11,8 @@
  * worker and no other, so the number of workers is the number of requests in flight.
  *
  * Most devices are idle most of the time, so a device begins with one worker: the one that takes a
- * request and leaves nobody to wait for the next starts another, up to the number allowed. They stay.
+ * request and leaves nobody to wait for the next starts another, up to the number allowed. They
+ * stay.
  */
 #include "daemon/serve.h"
 
@@ -97,7 +98,8 @@ static int answer(struct ovbd_device *d, const struct ovbd_request *rq, struct o
 	return ovbd_fail(err, -ENOTSUP, "request of an unknown kind %d", (int)rq->op);
 }
 
-/* One worker more, if there may be; if there is no thread to be had, the others do what they can. */
+/* One worker more, if there may be; if there is no thread to be had, the others do what they
+ * can. */
 static void start_worker(struct serve *s)
 {
 	int r = 0;

@@ -35,8 +35,8 @@ struct ovbd_settings {
 
 /* Fills the fields of *to whose keys are in the file; null is as if the key were not there. -ENOENT
  * and the like: there is no such file; -EINVAL: a mistake in it, and where. *to may have been
- * changed then. ret_ignored: the keys that have no effect, "a, b.c", cut if they are many; "" if there are
- * none. *ret_file is to be released. */
+ * changed then. ret_ignored: the keys that have no effect, "a, b.c", cut if they are many; "" if
+ * there are none. *ret_file is to be released. */
 int ovbd_settings_load(const char *path, const struct ovbd_settings *s, void *to,
                        char ret_ignored[OVBD_SETTINGS_IGNORED_SIZE], json_t **ret_file,
                        struct ovbd_error *err);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One lock, one condition: requests wait for the real device, or the deadline. The real device is set
- * once and stays, so after that a request only looks at it.
+ * One lock, one condition: requests wait for the real device, or the deadline. The real device is
+ * set once and stays, so after that a request only looks at it.
  */
 #include "daemon/stand_in.h"
 

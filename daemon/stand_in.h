@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device in place of one that cannot be opened yet, but whose users are there: what they ask waits
- * until it is, for so long; then it fails, at once, until it is.
+ * A device in place of one that cannot be opened yet, but whose users are there: what they ask
+ * waits until it is, for so long; then it fails, at once, until it is.
  */
 #ifndef OVBD_DAEMON_STAND_IN_H
 #define OVBD_DAEMON_STAND_IN_H

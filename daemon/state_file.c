@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Written to ID.json.new and renamed, so that a daemon killed at any moment leaves whole files. They
- * may hold URLs with passwords, so only their owner reads them. They are not synced: what they are
- * about does not outlive the kernel either.
+ * Written to ID.json.new and renamed, so that a daemon killed at any moment leaves whole files.
+ * They may hold URLs with passwords, so only their owner reads them. They are not synced: what they
+ * are about does not outlive the kernel either.
  */
 #include "daemon/state_file.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One small file a device, ID.json in the state directory: what a restarted daemon attaches again. */
+/* One small file a device, ID.json in the state directory: what a restarted daemon attaches
+ * again. */
 #ifndef OVBD_DAEMON_STATE_FILE_H
 #define OVBD_DAEMON_STATE_FILE_H
 

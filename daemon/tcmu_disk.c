@@ -10,10 +10,10 @@
  * sd makes the block device a little later. N is made of the device's name, so that a port is found
  * again.
  *
- * While somebody is in symlink() the directory of the LUN is locked, and who looks into it waits for
- * the scan, which waits for the disk's server. So before a disk is served nothing here looks there:
- * the block device of a disk that is found is looked for in sysfs, by the port's SCSI address, or by
- * the serial number, which is the id, where others have made the port.
+ * While somebody is in symlink() the directory of the LUN is locked, and who looks into it waits
+ * for the scan, which waits for the disk's server. So before a disk is served nothing here looks
+ * there: the block device of a disk that is found is looked for in sysfs, by the port's SCSI
+ * address, or by the serial number, which is the id, where others have made the port.
  */
 #include "daemon/tcmu_disk.h"
 

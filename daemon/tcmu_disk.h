@@ -19,8 +19,9 @@ enum {
 /* 0, or -errno and what the host lacks. */
 int ovbd_tcmu_disk_available(struct ovbd_error *err);
 
-/* Makes user_(OVBD_TCMU_HBA)/device, of the subtype ovbd, or finds it (*ret_found). Nobody is asked by netlink,
- * neither now nor when it is removed. -EEXIST: it is another manager's; -E2BIG: the names are too long. */
+/* Makes user_(OVBD_TCMU_HBA)/device, of the subtype ovbd, or finds it (*ret_found). Nobody is asked
+ * by netlink, neither now nor when it is removed. -EEXIST: it is another manager's; -E2BIG: the
+ * names are too long. */
 int ovbd_tcmu_disk_make(const char *manager, const char *device, uint64_t size, unsigned *ret_minor,
                         bool *ret_found, struct ovbd_error *err);
 
@@ -32,8 +33,8 @@ int ovbd_tcmu_disk_link(const char *device, char ret_path[OVBD_TCMU_PATH_SIZE],
 int ovbd_tcmu_disk_unlink(const char *device, struct ovbd_error *err);
 int ovbd_tcmu_disk_remove(const char *device, struct ovbd_error *err);
 
-/* The size of the block device of a disk of ours; of anybody's, by the serial number that its server
- * gave it. Neither waits for that server. -ENOENT: there is none. */
+/* The size of the block device of a disk of ours; of anybody's, by the serial number that its
+ * server gave it. Neither waits for that server. -ENOENT: there is none. */
 int ovbd_tcmu_disk_size(const char *device, uint64_t *ret, struct ovbd_error *err);
 int ovbd_tcmu_disk_size_by_serial(const char *serial, uint64_t *ret, struct ovbd_error *err);
 

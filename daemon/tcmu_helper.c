@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Each request is one datagram, with a pipe for the answer, and is done by a child of the helper, so
- * that one that takes long delays no other. The helper keeps no privilege but that of being root, to
- * whom configfs belongs, and nothing open but its socket: its end is the end of the daemon.
+ * Each request is one datagram, with a pipe for the answer, and is done by a child of the helper,
+ * so that one that takes long delays no other. The helper keeps no privilege but that of being
+ * root, to whom configfs belongs, and nothing open but its socket: its end is the end of the
+ * daemon.
  */
 #include "daemon/tcmu_helper.h"
 

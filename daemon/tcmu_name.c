@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A disk in sysfs (/sys/class/uio/uioN) and in configfs. The name of the former leads to the latter.
- * The configuration may contain anything, slashes above all; the parts before it may not.
+ * A disk in sysfs (/sys/class/uio/uioN) and in configfs. The name of the former leads to the
+ * latter. The configuration may contain anything, slashes above all; the parts before it may not.
  *
- * Who reads a directory of sysfs while an entry goes may miss another one that stays: the kernel goes
- * on where the lost entry would be, and may be one too far. At a start entries go all the time, as
- * who was making a disk fails and tries again; so the directory is read until nothing new is seen.
+ * Who reads a directory of sysfs while an entry goes may miss another one that stays: the kernel
+ * goes on where the lost entry would be, and may be one too far. At a start entries go all the
+ * time, as who was making a disk fails and tries again; so the directory is read until nothing new
+ * is seen.
  */
 #include <ctype.h>
 #include <dirent.h>

@@ -7,8 +7,8 @@
  * An answer is one message, sent on the same socket from whatever thread; what the kernel says of
  * it arrives among the events and is passed over, since there is nobody any more to be told.
  *
- * What a killed listener left unanswered hangs its askers until the kernel module is told otherwise:
- * that is the "block, reset, unblock" at the start.
+ * What a killed listener left unanswered hangs its askers until the kernel module is told
+ * otherwise: that is the "block, reset, unblock" at the start.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One thread receives, and never waits for anything else: what an event asks for is begun, and answered
- * from whatever thread it ends in. So there is a list of the answers that are owed, and who takes one
- * out of it gives it: the thread that opened the image or closed the disk; this one, when closing
- * takes longer than the remover should wait; or stop().
+ * One thread receives, and never waits for anything else: what an event asks for is begun, and
+ * answered from whatever thread it ends in. So there is a list of the answers that are owed, and
+ * who takes one out of it gives it: the thread that opened the image or closed the disk; this one,
+ * when closing takes longer than the remover should wait; or stop().
  *
  * Whatever is called back (opened, gone) is called once, and frees its note.
  */

@@ -26,12 +26,12 @@ struct ovbd_tcmu_watch_params {
 int ovbd_tcmu_watch_start(const struct ovbd_tcmu_watch_params *p, struct ovbd_tcmu_watch **ret,
                           struct ovbd_error *err);
 
-/* Whether it takes what the kernel says, and has not been at one thing for long: then the kernel, and
- * who attaches a disk, would wait for ever. NULL: yes. */
+/* Whether it takes what the kernel says, and has not been at one thing for long: then the kernel,
+ * and who attaches a disk, would wait for ever. NULL: yes. */
 bool ovbd_tcmu_watch_answers(struct ovbd_tcmu_watch *w);
 
-/* Ends listening: whoever waits for an answer gets one, EAGAIN for a disk that is not open yet. NULL
- * is fine. */
+/* Ends listening: whoever waits for an answer gets one, EAGAIN for a disk that is not open yet.
+ * NULL is fine. */
 void ovbd_tcmu_watch_stop(struct ovbd_tcmu_watch *w);
 
 /* After ovbd_devices_stop() has returned 0. NULL is fine. */

@@ -36,15 +36,16 @@ struct ovbd_request {
 struct ovbd_transport;
 struct ovbd_transport_ops {
 	const char *name;
-	/* Required. Blocks. The workers call it concurrently, each with its own number; worker 0 from
-	 * the start, a higher one once those below it were all busy. 0: *ret is filled, and within the device. -ESHUTDOWN: stop() was called or the other side has gone
-	 * away in good order. Any other: the device is dead. What is no request of the kinds
-	 * above, the transport answers itself. */
+	/* Required. Blocks. The workers call it concurrently, each with its own number; worker 0
+	 * from the start, a higher one once those below it were all busy. 0: *ret is filled, and
+	 * within the device. -ESHUTDOWN: stop() was called or the other side has gone away in good
+	 * order. Any other: the device is dead. What is no request of the kinds above, the
+	 * transport answers itself. */
 	int (*next)(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
 	            struct ovbd_error *err);
 	/* Required. Once for each request, by the worker that got it, before its following next().
-	 * status is 0 or -errno; then what a READ was to fill is undefined. Fails only if the device is
-	 * dead; that the asker has given up waiting is no failure. */
+	 * status is 0 or -errno; then what a READ was to fill is undefined. Fails only if the
+	 * device is dead; that the asker has given up waiting is no failure. */
 	int (*complete)(struct ovbd_transport *t, unsigned worker, const struct ovbd_request *rq,
 	                int status);
 	/* Optional. Any thread, while the workers go on. Nobody new can open the device; whoever
@@ -60,8 +61,9 @@ struct ovbd_transport_ops {
 /* The head of every implementation's own struct. */
 struct ovbd_transport {
 	const struct ovbd_transport_ops *ops;
-	/* Set while it is served; for a next() that waits though there are requests, which only others
-	 * can take: starts another worker, if there may be more. Any thread, but for close(). */
+	/* Set while it is served; for a next() that waits though there are requests, which only
+	 * others can take: starts another worker, if there may be more. Any thread, but for
+	 * close(). */
 	void (*starved)(void *arg);
 	void *starved_arg;
 };

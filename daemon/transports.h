@@ -19,7 +19,8 @@ struct ovbd_transport_open {
 	const _Atomic bool *quick;  /* the same: no answer of the device waits for a network, now */
 	unsigned nworkers;          /* as for ovbd_serve() */
 	void (*ready)(void *arg);   /* see late */
-	/* If it is known only then where a late device is, and *ret_path is NULL: before ready(). */
+	/* If it is known only then where a late device is, and *ret_path is NULL: before
+	 * ready(). */
 	void (*named)(void *arg, const char *path);
 	void *arg;
 };
@@ -34,17 +35,19 @@ struct ovbd_transport_kind {
 	unsigned block_size;
 	/* Why "auto" never means it; NULL: it may. */
 	const char *only_by_name;
-	/* The device is not there before ovbd_serve() runs; then ready() is called, in any thread. */
+	/* The device is not there before ovbd_serve() runs; then ready() is called, in any
+	 * thread. */
 	bool late;
 	/* The kernel keeps the device and the requests of its users while there is no server, and
-	 * open() of the same id finds it again. Such a device is left as it is when the daemon ends. */
+	 * open() of the same id finds it again. Such a device is left as it is when the daemon
+	 * ends. */
 	bool survives;
-	/* Of confine.h: what open(), serving and what it takes to look at the host need, beyond what
-	 * every device needs. */
+	/* Of confine.h: what open(), serving and what it takes to look at the host need, beyond
+	 * what every device needs. */
 	uint64_t caps;
 	unsigned calls;
-	/* Optional, of what survives: how many bytes the device has that the kernel kept. -ENOENT: it
-	 * kept none. */
+	/* Optional, of what survives: how many bytes the device has that the kernel kept. -ENOENT:
+	 * it kept none. */
 	int (*size)(const struct ovbd_transport_open *p, uint64_t *ret, struct ovbd_error *err);
 	/* Optional: what has to be done before privileges are given up, and other threads begin. */
 	int (*prepare)(struct ovbd_error *err);
@@ -55,7 +58,8 @@ struct ovbd_transport_kind {
 	int (*open)(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
 	            char **ret_path, struct ovbd_error *err);
 	/* Optional, for what survives: takes away what a dead server of this id has left and nobody
-	 * is to open again; its users get errors. p is without a device. 0 also if there is nothing. */
+	 * is to open again; its users get errors. p is without a device. 0 also if there is
+	 * nothing. */
 	int (*abandon)(const struct ovbd_transport_open *p, struct ovbd_error *err);
 };
 
@@ -101,8 +105,8 @@ int ovbd_transport_kind_choose(const struct ovbd_transport_kind *const *kinds,
                                const struct ovbd_transport_need *need,
                                struct ovbd_transport_verdict **ret, struct ovbd_error *err);
 
-/* The next one, after the one that was taken could not be opened, because of why. -ENOTSUP: there is
- * none. before is copied. */
+/* The next one, after the one that was taken could not be opened, because of why. -ENOTSUP: there
+ * is none. before is copied. */
 int ovbd_transport_kind_choose_again(const struct ovbd_transport_kind *const *kinds,
                                      const struct ovbd_transport_need *need,
                                      const struct ovbd_transport_verdict *before, const char *why,

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ublk: the device as a disk of the kernel, /dev/ublkbN, whose requests come over io_uring. Root, and
- * Linux 6.5 or later with the module ublk_drv.
+ * ublk: the device as a disk of the kernel, /dev/ublkbN, whose requests come over io_uring. Root,
+ * and Linux 6.5 or later with the module ublk_drv.
  *
  * A disk outlives its server: when the process dies, requests wait in the kernel for the one that
  * takes the disk over (recover), and nothing is lost. It goes with close(). At whatever moment the
- * server dies, the next one gets the disk or its number; the price is that the kernel does not look for
- * partitions (see ublk_queue.c).
+ * server dies, the next one gets the disk or its number; the price is that the kernel does not look
+ * for partitions (see ublk_queue.c).
  *
- * The disk comes to be when worker 0 has called next(), which is when ovbd_serve() runs: ready() tells.
+ * The disk comes to be when worker 0 has called next(), which is when ovbd_serve() runs: ready()
+ * tells.
  *
  * detach(): a user is who has claimed the disk: a mount, a device mapper table, swap. Who merely
  * reads it gets errors when it goes; and it can be opened until then, as the driver has no way to
@@ -27,8 +28,8 @@ struct ovbd_ublk_params {
 	uint32_t block_size; /* logical: 512 to 4096, a power of two */
 	bool read_only;
 	unsigned nworkers; /* as for ovbd_serve() */
-	/* Whether no answer waits for a network, now: then worker 0, who talks to the kernel, serves too.
-	 * It outlives the transport; NULL: some do. */
+	/* Whether no answer waits for a network, now: then worker 0, who talks to the kernel,
+	 * serves too. It outlives the transport; NULL: some do. */
 	const _Atomic bool *quick;
 	int id; /* of the disk: the N of its names; -1: any */
 	/* The disk id is taken over if its server is dead, and made if it is not there. One of
@@ -46,11 +47,12 @@ struct ovbd_ublk_params {
 int ovbd_ublk_open(const struct ovbd_ublk_params *p, char *ret_path, struct ovbd_transport **ret,
                    struct ovbd_error *err);
 
-/* The disk of this tag, which is not 0: its number and bytes; 0 bytes if it was never started. It is
- * first looked for at the number hint (-1: none). -ENOENT: there is none. */
+/* The disk of this tag, which is not 0: its number and bytes; 0 bytes if it was never started. It
+ * is first looked for at the number hint (-1: none). -ENOENT: there is none. */
 int ovbd_ublk_find(uint64_t tag, int hint, int *ret_id, uint64_t *ret_size, struct ovbd_error *err);
 
-/* Takes away the disk of this tag, whose server is dead; its users get errors. 0 also if there is none. */
+/* Takes away the disk of this tag, whose server is dead; its users get errors. 0 also if there is
+ * none. */
 int ovbd_ublk_abandon(uint64_t tag, int hint, struct ovbd_error *err);
 
 /* 0, or what this host lacks. */

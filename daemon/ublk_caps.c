@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A thread has its own capabilities, and so has glibc no function for them that is about one thread;
- * one that is lowered stays permitted, and can be raised again.
+ * A thread has its own capabilities, and so has glibc no function for them that is about one
+ * thread; one that is lowered stays permitted, and can be raised again.
  */
 #include <errno.h>
 #include <linux/capability.h>

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Where a disk comes from. The driver keeps a disk whose server has died: one that was started waits
- * for a successor (quiesced), one that was not yet started is of no use and is deleted.
+ * Where a disk comes from. The driver keeps a disk whose server has died: one that was started
+ * waits for a successor (quiesced), one that was not yet started is of no use and is deleted.
  *
  * How soon the driver notices a death is its own affair, so a disk that still looks alive is looked
  * at again for a while. It is only looked at: a disk that was hung in the driver by a death at the
- * wrong moment (of another server: see ublk_queue.c for ours) looks alive for ever, and whoever gives
- * a command that needs its lock hangs too, killed or not. To ask for a disk's state needs no lock.
+ * wrong moment (of another server: see ublk_queue.c for ours) looks alive for ever, and whoever
+ * gives a command that needs its lock hangs too, killed or not. To ask for a disk's state needs no
+ * lock.
  */
 #include <errno.h>
 #include <fcntl.h>

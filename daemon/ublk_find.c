@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * How a server finds the disk that an earlier one has left: by the tag that it gave it, which the
- * driver keeps from the disk's first moment. So nothing has to be written down before a disk is added.
- * Neither question, to the driver or to sysfs, needs the lock of a disk, which may hang.
+ * driver keeps from the disk's first moment. So nothing has to be written down before a disk is
+ * added. Neither question, to the driver or to sysfs, needs the lock of a disk, which may hang.
  */
 #include <dirent.h>
 #include <errno.h>

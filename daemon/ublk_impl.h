@@ -11,8 +11,8 @@
 
 #define UBLK_MAX_IO (1u << 20) /* bytes of a read or a write */
 #define UBLK_DEPTH  64         /* requests of a queue that the kernel gives at a time */
-/* At most, and no more than there are processors. One thread serves all; more than one means that the
- * kernel chooses no I/O scheduler. */
+/* At most, and no more than there are processors. One thread serves all; more than one means that
+ * the kernel chooses no I/O scheduler. */
 #define UBLK_QUEUES 4
 
 /* ublk_format.c: pure. */
@@ -77,8 +77,8 @@ static inline struct ublk_ctrl_cmd ublk_about_buf(uint32_t id, void *buf, size_t
 int ublk_device_take(int control_fd, const struct ovbd_ublk_params *p, struct ublk_dev_info *ret,
                      bool *ret_recovered, struct ovbd_error *err);
 
-/* Deletes a disk whose server is dead, if it was started or not. -EBUSY: its server lives, or the disk
- * hangs in the driver. */
+/* Deletes a disk whose server is dead, if it was started or not. -EBUSY: its server lives, or the
+ * disk hangs in the driver. */
 int ublk_device_delete(int control_fd, uint32_t id);
 
 /* ublk_queue.c, ublk_work.c: requests. */
@@ -156,7 +156,8 @@ bool ublk_work_give(struct ublk_disk *d, const struct ublk_tag *tags, unsigned n
                     struct ublk_worker *w, unsigned *ret_nlacking);
 void ublk_work_took(struct ublk_disk *d, const struct ublk_worker *w);
 
-/* It takes the answers: how many are in d->sending. If it sleeps then, answer_fd is raised for the next. */
+/* It takes the answers: how many are in d->sending. If it sleeps then, answer_fd is raised for the
+ * next. */
 unsigned ublk_work_answers(struct ublk_disk *d, bool sleeps);
 
 void ublk_work_over(struct ublk_disk *d);
@@ -164,8 +165,8 @@ void ublk_work_over(struct ublk_disk *d);
 /* Gives back the memory that idle workers do not need. True: there is nothing to give back, now. */
 bool ublk_work_trim(struct ublk_disk *d);
 
-/* What w has, as a request; what is to be answered to it. Both move data. -errno: it is no request, and
- * is to be answered so. */
+/* What w has, as a request; what is to be answered to it. Both move data. -errno: it is no request,
+ * and is to be answered so. */
 int ublk_work_take(struct ublk_disk *d, struct ublk_worker *w, struct ovbd_request *ret);
 int32_t ublk_work_result(struct ublk_disk *d, const struct ublk_worker *w,
                          const struct ovbd_request *rq, int status);

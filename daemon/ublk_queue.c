@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Worker 0 has a ring, on which it tells the kernel for each tag of all queues that it is ready for a
- * request (fetch), and for each request what became of it (commit, which is a fetch again). What
- * arrives while it does something else waits in the ring; the ring runs its own affairs only when it
- * is entered (DEFER_TASKRUN). Answers are sent when the next requests are asked for: one system call
- * does both, for as many as there are.
+ * Worker 0 has a ring, on which it tells the kernel for each tag of all queues that it is ready for
+ * a request (fetch), and for each request what became of it (commit, which is a fetch again). What
+ * arrives while it does something else waits in the ring; the ring runs its own affairs only when
+ * it is entered (DEFER_TASKRUN). Answers are sent when the next requests are asked for: one system
+ * call does both, for as many as there are.
  *
  * The first fetches are the moment that decides what a death of the server can spoil (6.12):
  *
- *   - The driver has the kernel read the partition table of a new disk while it holds the disk's lock,
- *     and were the server to die then, nobody could ever take the disk over, or delete it. It does not do
- *     so if a queue's first fetches came from a thread without CAP_SYS_ADMIN; so they are sent without.
- *   - Who takes a disk over and dies when some of its queues were fetched and others not leaves one that
- *     makes the kernel stumble over the next taking over. So all are fetched by one thread, in one system
- *     call.
- *   - Who maps a table before anything was fetched, and dies, leaves a disk whose tables nobody else
- *     can map. So they are mapped after.
+ *   - The driver has the kernel read the partition table of a new disk while it holds the disk's
+ *     lock, and were the server to die then, nobody could ever take the disk over, or delete it. It
+ *     does not do so if a queue's first fetches came from a thread without CAP_SYS_ADMIN; so they
+ *     are sent without.
+ *   - Who takes a disk over and dies when some of its queues were fetched and others not leaves one
+ *     that makes the kernel stumble over the next taking over. So all are fetched by one thread, in
+ *     one system call.
+ *   - Who maps a table before anything was fetched, and dies, leaves a disk whose tables nobody
+ *     else can map. So they are mapped after.
  *
  * Worker 0 closes the ring as soon as it cannot go on. The kernel then takes the requests back that
  * were not answered; without that, the end of the disk would wait for them.

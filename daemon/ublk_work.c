@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * How the workers share the requests. Worker 0 takes them from the kernel (ublk_queue.c) and puts them
- * in a line; the others take them from there, serve them and leave their answers, which worker 0 sends.
- * The data goes between the kernel's pages and a buffer in the thread of whoever serves.
+ * How the workers share the requests. Worker 0 takes them from the kernel (ublk_queue.c) and puts
+ * them in a line; the others take them from there, serve them and leave their answers, which worker
+ * 0 sends. The data goes between the kernel's pages and a buffer in the thread of whoever serves.
  *
- * One thread for the driver, as a queue belongs to one thread: were it the one who serves, then
- * a read that waits for a network would hold up all that comes after it. Where nothing waits (quick),
- * worker 0 serves too: a single request, without waking anybody, and one of several if there are more
- * than idle workers.
+ * One thread for the driver, as a queue belongs to one thread: were it the one who serves, then a
+ * read that waits for a network would hold up all that comes after it. Where nothing waits (quick),
+ * worker 0 serves too: a single request, without waking anybody, and one of several if there are
+ * more than idle workers.
  *
- * A buffer is 1 MiB, and there is one for each worker. They are taken from a stack, and the memory of
- * those that were used is given back after a quiet moment.
+ * A buffer is 1 MiB, and there is one for each worker. They are taken from a stack, and the memory
+ * of those that were used is given back after a quiet moment.
  */
 #include <errno.h>
 #include <stdlib.h>

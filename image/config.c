@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Keys and their meaning: docs/image-config.md. Parsing and checking only; nothing is opened here. */
+/* Keys and their meaning: docs/image-config.md. Parsing and checking only; nothing is opened
+ * here. */
 #include "image/config.h"
 
 #include <errno.h>

@@ -66,9 +66,9 @@ struct ovbd_image_params {
 	struct ovbd_cow_params cow;          /* how far updates are read */
 };
 
-/* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, a COW, or a
- * configuration whose layers are meant; the first may also be any device, as it is (unless it ends
- * like a layer, whose header must be damaged then). p may be NULL. */
+/* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, a COW, or
+ * a configuration whose layers are meant; the first may also be any device, as it is (unless it
+ * ends like a layer, whose header must be damaged then). p may be NULL. */
 int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
                     struct ovbd_image **ret, struct ovbd_error *err);
 

@@ -53,7 +53,8 @@ static bool is_missing(const char *path)
 	return access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-/* The downloaded layer in dir, if there is one: the names overlaybd's daemon looks for. NULL: none. */
+/* The downloaded layer in dir, if there is one: the names overlaybd's daemon looks for. NULL:
+ * none. */
 static char *find_in_dir(const char *config, const char *dir)
 {
 	static const char *const names[] = {"overlaybd.commit", ".commit", "overlaybd.sealed"};

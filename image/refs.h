@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to image/: the names a user gave, with configurations replaced by the layers they name. */
+/* Private to image/: the names a user gave, with configurations replaced by the layers they
+ * name. */
 #ifndef OVBD_IMAGE_REFS_H
 #define OVBD_IMAGE_REFS_H
 

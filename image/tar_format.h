@@ -20,7 +20,8 @@ struct tar_header {
 /* Whether raw is a tar header with a right checksum; if so, what it says. */
 bool tar_header_decode(const uint8_t raw[TAR_BLOCK], struct tar_header *ret);
 
-/* Looks for "size" in the pax records. 1: *ret is set; 0: it is not there; -EBADMSG: bad records. */
+/* Looks for "size" in the pax records. 1: *ret is set; 0: it is not there; -EBADMSG: bad
+ * records. */
 int tar_pax_size(const uint8_t *records, size_t len, uint64_t *ret);
 
 /* What stands before size bytes of data. */

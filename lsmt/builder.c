@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Making an index: segments are appended to the two arrays as they come, and the levels of the tree
- * are put on top at the end. The last segment waits until it is known that the next does not continue
- * it; so what is stored is joined as far as it goes, and then cut into pieces of the length an entry
- * can hold. The pieces are whole multiples of 64 KiB: the next one begins where a block of the
- * largest size begins, if the segment did.
+ * are put on top at the end. The last segment waits until it is known that the next does not
+ * continue it; so what is stored is joined as far as it goes, and then cut into pieces of the
+ * length an entry can hold. The pieces are whole multiples of 64 KiB: the next one begins where a
+ * block of the largest size begins, if the segment did.
  */
 #include "lsmt/index.h"
 #include "lsmt/search.h"

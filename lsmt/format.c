@@ -7,9 +7,9 @@
  *     word 0   offset: bits 0..49 · length: bits 50..63
  *     word 1   moffset: bits 0..54 · zeroed: bit 55 · tag: bits 56..63
  *
- * An offset of all ones marks padding. Nothing in the format has a checksum, so what is checked here
- * is what keeps a reader within the file and the entries in order; whether the bytes are the right
- * ones, only the ZFile around a layer can tell.
+ * An offset of all ones marks padding. Nothing in the format has a checksum, so what is checked
+ * here is what keeps a reader within the file and the entries in order; whether the bytes are the
+ * right ones, only the ZFile around a layer can tell.
  */
 #include "lsmt/format.h"
 

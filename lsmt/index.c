@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What users and the merge ask of an index, and the choice of how to search it. search.h draws how it
- * is stored; builder.c makes it.
+ * What users and the merge ask of an index, and the choice of how to search it. search.h draws how
+ * it is stored; builder.c makes it.
  */
 #include "lsmt/index.h"
 #include "lsmt/search.h"

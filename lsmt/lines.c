@@ -2,8 +2,8 @@
 /*
  * Over realloc(), which knows nothing of lines: one line more than wanted is allocated, and the
  * first address in it that is aligned is used. realloc() may return memory that begins elsewhere
- * within a line; then the content is moved by these few bytes. (Large memory is mapped, begins always
- * at the same place of a page, and grows and shrinks by moving pages, not bytes.)
+ * within a line; then the content is moved by these few bytes. (Large memory is mapped, begins
+ * always at the same place of a page, and grows and shrinks by moving pages, not bytes.)
  */
 #include "lsmt/lines.h"
 

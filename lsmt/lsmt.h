@@ -53,7 +53,7 @@ struct ovbd_layer_info {
 	uint64_t zero_size;    /* the same, by zeroed segments */
 	uint64_t end;          /* of the last segment, bytes; may be beyond virtual_size */
 	uint32_t version;      /* major << 8 | minor */
-	bool sealed_header; /* the header says sealed too (a committed file, not one sealed in place) */
+	bool sealed_header;    /* the header says sealed too: committed, not sealed in place */
 	char uuid[OVBD_UUID_SIZE], parent_uuid[OVBD_UUID_SIZE];
 	char tag[OVBD_TAG_SIZE]; /* commit message; untrusted bytes */
 };
@@ -67,8 +67,8 @@ int ovbd_layer_probe(struct ovbd_blob *b, struct ovbd_error *err);
  * stored_size: the bytes that are really stored of take_b, less than its size if it is compressed.
  * It bounds the memory of the index, as a short file may claim many segments: half as many bytes,
  * and 18 for each of OVBD_SEGMENTS_ALWAYS. More is -E2BIG. For a stack the bounds are added up. So
- * whatever a layer claims, to open it, to put it into a stack and to copy it to another stays within
- * twice the bytes stored plus 64 MiB. */
+ * whatever a layer claims, to open it, to put it into a stack and to copy it to another stays
+ * within twice the bytes stored plus 64 MiB. */
 int ovbd_layer_open(struct ovbd_blob *take_b, uint64_t stored_size, struct ovbd_layer **ret,
                     struct ovbd_error *err);
 const struct ovbd_layer_info *ovbd_layer_info(const struct ovbd_layer *l);

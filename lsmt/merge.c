@@ -9,15 +9,15 @@
  *
  * Each layer has a cursor at its next segment, and a tournament of the cursors tells which segment
  * begins next. Between two begins only one thing matters: which is the topmost layer that has a
- * segment here. A segment that begins above it takes over; one that begins below it is remembered, in
- * a set of layers, until those above have ended. Ends need no events of their own: when the top ends
- * before the next segment begins, what lies below is looked for in the set, and what has meanwhile
- * ended itself is dropped from it then.
+ * segment here. A segment that begins above it takes over; one that begins below it is remembered,
+ * in a set of layers, until those above have ended. Ends need no events of their own: when the top
+ * ends before the next segment begins, what lies below is looked for in the set, and what has
+ * meanwhile ended itself is dropped from it then.
  *
- * So a segment costs one replay of the tournament, log2(n) steps that have no branches, and enters and
- * leaves the set once. (The tournament is a tree of losers: inner node i holds the later of the two
- * cursors that met there, the earliest of all has gone on to node 0. The nodes on the way from a
- * cursor to the root are the same whoever wins, so they can be loaded ahead.)
+ * So a segment costs one replay of the tournament, log2(n) steps that have no branches, and enters
+ * and leaves the set once. (The tournament is a tree of losers: inner node i holds the later of the
+ * two cursors that met there, the earliest of all has gone on to node 0. The nodes on the way from
+ * a cursor to the root are the same whoever wins, so they can be loaded ahead.)
  */
 #include "lsmt/index.h"
 

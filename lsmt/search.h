@@ -18,9 +18,9 @@
  * in a node is the number of the child to go to, and child c of node i is node 17 * i + c of the
  * next level. Where there is no child the key is all ones, which nothing looked for reaches.
  *
- * There are two widths. Narrow: keys are 32-bit sectors; device and sources are below 2 TiB. That is
- * 12.3 bytes a segment. Wide: the key is 64 bits, sector << 14 | length, a node holds 8 keys and has
- * 9 children, and the root up to 17. That is 17.2 bytes.
+ * There are two widths. Narrow: keys are 32-bit sectors; device and sources are below 2 TiB. That
+ * is 12.3 bytes a segment. Wide: the key is 64 bits, sector << 14 | length, a node holds 8 keys and
+ * has 9 children, and the root up to 17. That is 17.2 bytes.
  *
  * A lookup is bound by latency, so what matters is how many of them the processor can overlap: no
  * branch depends on what is found, nothing is computed twice, and the line of entries is fetched
@@ -231,7 +231,8 @@ INDEX_TEMPLATE struct ovbd_segment ovbd_wide_at(const struct ovbd_index *ix, uin
 	return s;
 }
 
-/* The functions of an instruction set, from its two ways to count. TARGET makes the compiler use it. */
+/* The functions of an instruction set, from its two ways to count. TARGET makes the compiler use
+ * it. */
 #define OVBD_SEARCH(id, text, TARGET, count_narrow, count_wide)                                    \
 	TARGET static struct ovbd_segment narrow_at(const struct ovbd_index *ix, uint64_t off,     \
 	                                            uint64_t len)                                  \

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Layers as one blob. All the work is done at open, by the merge; a read asks the index for one segment
- * after the other. Segments that continue each other are one segment already (the index joins them),
- * so nothing is gathered here.
+ * Layers as one blob. All the work is done at open, by the merge; a read asks the index for one
+ * segment after the other. Segments that continue each other are one segment already (the index
+ * joins them), so nothing is gathered here.
  */
 #include "lsmt/index.h"
 #include "lsmt/layer.h"
@@ -113,8 +113,8 @@ static uint64_t size_of(const struct stack_blob *st)
 	return 0;
 }
 
-/* One index for all layers. Theirs are freed then: a segment is in memory once. The index of a layer
- * alone is taken as it is, unless it reaches beyond the device. */
+/* One index for all layers. Theirs are freed then: a segment is in memory once. The index of a
+ * layer alone is taken as it is, unless it reaches beyond the device. */
 static int merge(struct stack_blob *st, struct ovbd_error *err)
 {
 	const struct ovbd_index *indexes[OVBD_LAYERS_MAX];

@@ -60,9 +60,8 @@ struct ovbd_cow_info {
 	uint32_t scratch_size; /* bytes for the merge, 2.0 and 3.0 */
 	uint8_t scratch_state; /* 0 not begun, 1 in progress, 2 it holds a group of blocks */
 	uint32_t nscratch;     /* in state 2: how many */
-	uint32_t
-		max_compression_size; /* 3.0: bytes of device that are compressed at once, at most */
-	uint64_t op_count_max;        /* 3.0 */
+	uint32_t max_compression_size; /* 3.0: bytes compressed at once, at most */
+	uint64_t op_count_max;         /* 3.0 */
 };
 
 enum ovbd_cow_label {
@@ -89,8 +88,8 @@ const struct ovbd_cow_info *ovbd_cow_info(const struct ovbd_cow *c);
 /* "none", "gz", "brotli", "lz4", "zstd" */
 const char *ovbd_cow_algorithm_name(enum ovbd_cow_algorithm a);
 
-/* Verifies that all data decompress to the length of their blocks; there are no checksums. 0, or the
- * first error. progress may be NULL. */
+/* Verifies that all data decompress to the length of their blocks; there are no checksums. 0, or
+ * the first error. progress may be NULL. */
 int ovbd_cow_check(struct ovbd_cow *c, ovbd_progress_fn progress, void *arg,
                    struct ovbd_error *err);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The five ways in which data are stored, behind one function. Contexts are kept for the next piece:
- * making one anew costs more than a block of 4 KiB takes to decompress.
+ * The five ways in which data are stored, behind one function. Contexts are kept for the next
+ * piece: making one anew costs more than a block of 4 KiB takes to decompress.
  */
 #include "ota/cow_impl.h"
 

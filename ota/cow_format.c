@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Six layouts have called themselves 1.0. They are told by what stands where later ones have the
- * size of the header: 106, 20, 28, 34; in the first two, which have no such field, these bytes are the
- * low half of the place of the operations, which lies behind their 104 bytes.
+ * size of the header: 106, 20, 28, 34; in the first two, which have no such field, these bytes are
+ * the low half of the place of the operations, which lies behind their 104 bytes.
  */
 #include "ota/cow_format.h"
 

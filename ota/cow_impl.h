@@ -47,7 +47,8 @@ int cow_window_get(struct cow_window *w, uint64_t off, size_t n, const uint8_t *
 
 /* ---- the list ---- */
 
-/* Room for n operations; a promise that fewer will not be regretted, so n is bounded by the file. */
+/* Room for n operations; a promise that fewer will not be regretted, so n is bounded by the
+ * file. */
 int cow_list_reserve(struct ovbd_cow *c, uint64_t n, struct ovbd_error *err);
 
 /* Adds what slot s says, if it is valid; its data are at data_off. The sentence says which of the

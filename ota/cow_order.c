@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Two orders of the same list. By block, to find what a read meets: an array of block << 32 | number,
- * which is sorted unless the list was in order, and searched by halves. And the order in which
- * the operations are merged into the base, which is the order that num_merge_ops counts:
+ * Two orders of the same list. By block, to find what a read meets: an array of block << 32 |
+ * number, which is sorted unless the list was in order, and searched by halves. And the order in
+ * which the operations are merged into the base, which is the order that num_merge_ops counts:
  *
  *     1. the blocks of the sequence, if there is one; then the others by block;
- *     2. without one, up to 2.0: copies and xors in the order of the file, then the others by block;
+ *     2. without one, up to 2.0: copies and xors in the order of the file, then the others by
+ *        block;
  *     3. without one, 3.0: the order of the file.
  *
  * Of operations on the same block the first counts (so does Android's merge, if not all of its

@@ -5,12 +5,14 @@
  *     unclustered   op data op data op op data ... footer
  *     clustered     [op op op ... cluster op][data data ...] [op ... ][data ...] ... footer
  *
- * A cluster is a table of a fixed number of slots, and behind it the data of all its operations; its
- * last operation says how long they are. So there are two positions, of the next slot and of the next
- * data, and both are known before a slot is read: whatever it says of places is only compared.
+ * A cluster is a table of a fixed number of slots, and behind it the data of all its operations;
+ * its last operation says how long they are. So there are two positions, of the next slot and of
+ * the next data, and both are known before a slot is read: whatever it says of places is only
+ * compared.
  *
  * A log that its writer never finished has no footer: it ends with the file (maybe within the data
- * of an operation) or with an unused slot. What is in it up to a label is good, as labels are written when all before them is durable.
+ * of an operation) or with an unused slot. What is in it up to a label is good, as labels are
+ * written when all before them is durable.
  */
 #include "ota/cow_impl.h"
 

@@ -2,9 +2,9 @@
 /*
  * A merge copies a group of blocks to the scratch area before it writes them to the base. If it is
  * cut short then, the base may be half written, and the area has the blocks as they shall be: those
- * of the next operations to be merged, in their order. They are read from there, as data that are not
- * compressed. (Readers that look at the area only when something has been merged before read wrong
- * bytes after a crash in the very first group.)
+ * of the next operations to be merged, in their order. They are read from there, as data that are
+ * not compressed. (Readers that look at the area only when something has been merged before read
+ * wrong bytes after a crash in the very first group.)
  */
 #include "ota/cow_impl.h"
 

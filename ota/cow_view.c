@@ -3,9 +3,9 @@
  * The base as the update makes it. A read goes from operation to operation; between them it reads
  * the base, and copies of blocks that follow each other in the base are one read of it.
  *
- * What is compressed is decompressed whole: straight into the caller's buffer if all of it is wanted,
- * otherwise into a scratch, which remembers it for the next who wants a part. A scratch has one
- * owner at a time, so reads share nothing.
+ * What is compressed is decompressed whole: straight into the caller's buffer if all of it is
+ * wanted, otherwise into a scratch, which remembers it for the next who wants a part. A scratch has
+ * one owner at a time, so reads share nothing.
  */
 #include "ota/cow_impl.h"
 
@@ -181,7 +181,8 @@ static uint64_t copied_run(const struct view *v, uint32_t number, uint64_t off, 
 	return ovbd_min(end - off, len);
 }
 
-/* Reads what one operation, or the base between two, has of len bytes at off. How many, or -errno. */
+/* Reads what one operation, or the base between two, has of len bytes at off. How many, or
+ * -errno. */
 static int64_t read_run(struct view *v, uint8_t *buf, size_t len, uint64_t off,
                         struct ovbd_error *err)
 {

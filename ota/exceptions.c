@@ -5,14 +5,14 @@
  *     chunk 2 ..     data, new chunks of area 0
  *     chunk 258      metadata of area 1, and so on, every 257 chunks
  *
- * snapshot-merge takes the last exception first, and with it those before as long as both old and new
- * chunks go down by one: it copies them at once. So the list is the order of merging backwards, and
- * where two must not be copied at once, since one of them reads in the base what the other writes, a
- * chunk is left out between them. Operations that need no base come first, by block: these may all be
- * copied at once.
+ * snapshot-merge takes the last exception first, and with it those before as long as both old and
+ * new chunks go down by one: it copies them at once. So the list is the order of merging backwards,
+ * and where two must not be copied at once, since one of them reads in the base what the other
+ * writes, a chunk is left out between them. Operations that need no base come first, by block:
+ * these may all be copied at once.
  *
- * Of an operation on several blocks each is an exception of its own. The data of a chunk are what the
- * view of the base has there.
+ * Of an operation on several blocks each is an exception of its own. The data of a chunk are what
+ * the view of the base has there.
  */
 #include "ota/exceptions.h"
 
@@ -305,7 +305,8 @@ int ovbd_exceptions_open(struct ovbd_cow *take_c, struct ovbd_blob *take_base,
 		r = ovbd_cow_view_open(OVBD_MOVE(c), OVBD_MOVE(base), &st->view, err);
 	if (r < 0)
 		return r;
-	/* the metadata of the last area are always there, and the chunk that would be next is not */
+	/* the metadata of the last area are always there, and the chunk that would be next is
+	 * not */
 	b->size = st->next * CHUNK;
 	*ret = OVBD_MOVE(b);
 	return 0;

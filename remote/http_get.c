@@ -111,7 +111,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 
 static bool set_watch(CURL *easy, struct transfer *t)
 {
-	/* only a wish: libcurl refuses it where it still has the buffer of a transfer that failed */
+	/* only a wish: libcurl refuses it where it still has the buffer of a transfer that
+	 * failed */
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_SIZE);
 	return !curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) &&
 	       !curl_easy_setopt(easy, CURLOPT_PREREQDATA, t) &&

@@ -39,7 +39,8 @@ struct http_answer {
 	char field[HTTP_NFIELDS][HTTP_FIELD_SIZE]; /* "": not there */
 };
 
-/* Takes the next header line, with or without its end of line. A status line begins a new answer. */
+/* Takes the next header line, with or without its end of line. A status line begins a new
+ * answer. */
 void http_answer_line(struct http_answer *a, const char *line, size_t len);
 
 struct http_range {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ZFiles and layers are checked by their libraries, every byte of them. What is not compressed has no
- * checksums, but all its bytes are read, so that at least the medium is known to be good.
+ * ZFiles and layers are checked by their libraries, every byte of them. What is not compressed has
+ * no checksums, but all its bytes are read, so that at least the medium is known to be good.
  */
 #include "tools/check.h"
 

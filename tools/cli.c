@@ -182,7 +182,8 @@ static int mistake(struct ovbd_cli *c, int id)
 	return ovbd_cli_usage(c, "unknown option -%c", optopt);
 }
 
-/* Help and version wait until all is parsed, so that "--version -v" and "-v --version" are the same. */
+/* Help and version wait until all is parsed, so that "--version -v" and "-v --version" are the
+ * same. */
 static int next(struct ovbd_cli *c, bool *help, bool *version)
 {
 	for (;;) {

@@ -18,12 +18,13 @@ struct ovbd_control_request {
 };
 
 /* 0: *ret is the answer, to be released. -ENOENT, -ECONNREFUSED: nobody listens; -EACCES: may not;
- * -ETIMEDOUT: no answer; -EREMOTEIO: the daemon says in err what went wrong; others: err says it. */
+ * -ETIMEDOUT: no answer; -EREMOTEIO: the daemon says in err what went wrong; others: err says
+ * it. */
 int ovbd_control_call(const struct ovbd_control_request *q, json_t **ret, struct ovbd_error *err);
 
 /* Asks the daemon that listens on socket (NULL: the default). method: "GET", "POST" or "DELETE";
- * body may be NULL. 0: *ret is what it answered, to be released; else the failure has been told, and
- * *ret_status is the exit status. */
+ * body may be NULL. 0: *ret is what it answered, to be released; else the failure has been told,
+ * and *ret_status is the exit status. */
 int ovbd_control_ask(struct ovbd_cli *c, const char *socket, const char *method, const char *path,
                      const json_t *body, json_t **ret, int *ret_status);
 
@@ -37,8 +38,8 @@ char *ovbd_control_text(const json_t *object, const char *key);
  * freed, at i of an answer; NULL after the last. */
 char *ovbd_control_considered(const json_t *device, size_t i);
 
-/* The options of a verb that has no others, and at most noperands operands. 0, or -1: it shall return
- * c->status. */
+/* The options of a verb that has no others, and at most noperands operands. 0, or -1: it shall
+ * return c->status. */
 struct ovbd_control_options {
 	const char *socket;
 	bool json;

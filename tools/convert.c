@@ -165,7 +165,8 @@ static int create_layer(struct work *w, struct ovbd_sink *take_chain, struct ovb
 		.uuid = c->uuid,
 		.parent_uuid = c->parent_uuid,
 		.tag = c->tag,
-		.over_base = c->base || (c->img && (c->img->stack || c->img->layers[0].cow)),
+		.over_base =
+			c->base || (c->img && (c->img->layers[0].layer || c->img->layers[0].cow)),
 	};
 
 	return ovbd_layer_create(take_chain, &p, &w->writer, err);

@@ -28,7 +28,8 @@ struct ovbd_converted {
 	uint64_t nlarge;      /* blocks the original cannot read */
 };
 
-/* Makes dst. If it fails, *ret_local says whether that was here rather than in reading the source. */
+/* Makes dst. If it fails, *ret_local says whether that was here rather than in reading the
+ * source. */
 int ovbd_convert_run(const struct ovbd_convert *c, struct ovbd_converted *ret, bool *ret_local,
                      struct ovbd_error *err);
 

@@ -25,7 +25,8 @@ struct ovbd_convert_request {
 
 extern const struct ovbd_option ovbd_convert_options[];
 
-/* Whether text is a UUID, 8-4-4-4-12 hexadecimal digits; *ret has them in upper case, as layers do. */
+/* Whether text is a UUID, 8-4-4-4-12 hexadecimal digits; *ret has them in upper case, as layers
+ * do. */
 bool ovbd_convert_uuid(const char *text, char ret[OVBD_UUID_SIZE]);
 
 /* Parses and checks all of it; *ret holds the defaults already. 0, or -1: the verb shall return

@@ -12,7 +12,8 @@
 
 #include "tools/cli.h"
 
-/* Each sets key in obj. Where there is no memory the program ends here: nothing has been printed. */
+/* Each sets key in obj. Where there is no memory the program ends here: nothing has been
+ * printed. */
 void ovbd_json_set(json_t *obj, const char *key, json_t *take_v);
 void ovbd_json_append(json_t *array, json_t *take_v);
 void ovbd_json_set_size(json_t *obj, const char *key, uint64_t v);

@@ -4,10 +4,10 @@
  * runs in a signal handler.
  *
  * The first SIGTERM, SIGINT or SIGHUP takes the name away, a file's or a socket's; if nobody has it
- * open, that is the end. Otherwise its users (a loop device, a virtual machine) are served until the
- * last has closed it: an operator who stops a service must not break a mounted file system. A second signal
- * stops at once, and leaves them with errors; also the workers, if they still wait for a network that
- * does not answer.
+ * open, that is the end. Otherwise its users (a loop device, a virtual machine) are served until
+ * the last has closed it: an operator who stops a service must not break a mounted file system. A
+ * second signal stops at once, and leaves them with errors; also the workers, if they still wait
+ * for a network that does not answer.
  *
  * With --run the end of the command does what the first signal does. An interrupt from the terminal
  * is the command's own affair then, and SIGTERM and SIGHUP are passed on to it.

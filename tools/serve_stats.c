@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a server tells while it runs. An image whose server has gone away fails thousands of requests
- * in a second, all for one reason: a line is written for the first, and then at most one a second,
- * with the number of those in between.
+ * What a server tells while it runs. An image whose server has gone away fails thousands of
+ * requests in a second, all for one reason: a line is written for the first, and then at most one a
+ * second, with the number of those in between.
  */
 #include <inttypes.h>
 #include <stdarg.h>

@@ -11,8 +11,9 @@
 int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t n,
                      const struct ovbd_image_params *p, struct ovbd_image **ret, int *ret_status);
 
-/* For a verb whose options are those of OVBD_SOURCE_OPTIONS and --output, and whose operands are one image: parses them
- * and opens it; from then on an interrupt is heeded. 0, or -1: it shall return c->status. */
+/* For a verb whose options are those of OVBD_SOURCE_OPTIONS and --output, and whose operands are
+ * one image: parses them and opens it; from then on an interrupt is heeded. 0, or -1: it shall
+ * return c->status. */
 int ovbd_source_from_cli(struct ovbd_cli *c, struct ovbd_image **ret, bool *ret_json);
 
 /* Whether any layer of img is remote. */
@@ -24,7 +25,8 @@ void ovbd_source_note_fetched(const struct ovbd_cli *c, const struct ovbd_image 
 /* Whether names lead to the network, as far as can be seen without opening them. */
 bool ovbd_source_maybe_remote(const char *const *names, size_t n);
 
-/* Takes an option of OVBD_SOURCE_OPTIONS; others are left alone. 0, or -1 after telling a mistake. */
+/* Takes an option of OVBD_SOURCE_OPTIONS; others are left alone. 0, or -1 after telling a
+ * mistake. */
 int ovbd_source_option(struct ovbd_cli *c, int id, struct ovbd_image_params *p);
 
 /* The value of an option that takes a format. A mistake is told, and -1 returned. */

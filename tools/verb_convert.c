@@ -260,8 +260,8 @@ static void summarize(const struct ovbd_cli *c, const struct ovbd_convert *v,
 
 /* ---- the run ---- */
 
-/* The parent a layer names if none is given: the one it was made to lie on. NULL if that has no UUID,
- * or what others have left in its place. */
+/* The parent a layer names if none is given: the one it was made to lie on. NULL if that has no
+ * UUID, or what others have left in its place. */
 static const char *default_parent(const struct opened *o)
 {
 	static const char null_uuid[] = "00000000-0000-0000-0000-000000000000";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One zstd frame per block. Contexts are worth keeping: to make one costs more than a 4 KiB block. */
+/* One zstd frame per block. Contexts are worth keeping: to make one costs more than a 4 KiB
+ * block. */
 #include "zfile/codec.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What ovbd does in a processor's own instructions, against the same in plain C, and a stack of layers
- * read through all of it. Needs nothing but libc, so it runs wherever a compiler can be had for.
+ * What ovbd does in a processor's own instructions, against the same in plain C, and a stack of
+ * layers read through all of it. Needs nothing but libc, so it runs wherever a compiler can be had
+ * for.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Opens a COW, whole and up to its last label, over a small base and over none. What opens reads the
- * same at once and in odd steps.
+ * Opens a COW, whole and up to its last label, over a small base and over none. What opens reads
+ * the same at once and in odd steps.
  */
 #include "tests/fuzz/fuzz.h"
 

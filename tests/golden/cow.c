@@ -214,7 +214,8 @@ static void check_corrupt(const struct fixture *f)
 	free(buf);
 }
 
-/* Its labels are a way in; without one it is not read, unless nobody can tell that it ends early. */
+/* Its labels are a way in; without one it is not read, unless nobody can tell that it ends
+ * early. */
 static void check_unfinalised(const struct fixture *f)
 {
 	const struct ovbd_cow_params last = {.until = OVBD_COW_LAST_LABEL};
@@ -324,8 +325,8 @@ static void test_fixtures(void **state)
 	printf("%zu files\n", n);
 }
 
-/* The list that snapuserd's debug output shows: a line with the counts, one with the header, and one
- * for each exception. */
+/* The list that snapuserd's debug output shows: a line with the counts, one with the header, and
+ * one for each exception. */
 static void check_exceptions(const char *name, const struct ovbd_blob *store)
 {
 	char file[256];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* $OVBD_FAULT_POINT names the place where the daemon is killed; "list" has it say the name of each. */
+/* $OVBD_FAULT_POINT names the place where the daemon is killed; "list" has it say the name of
+ * each. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * slow_server PORT FILE: serves FILE by HTTP, whatever the path, whole or a range of it. The first
- * request for each path /MS/... is answered after so many milliseconds, those that follow at once: a
- * registry that takes its time. A thread for each connection.
+ * request for each path /MS/... is answered after so many milliseconds, those that follow at once:
+ * a registry that takes its time. A thread for each connection.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Preloaded into ovbdd by tests: at SIGUSR2 it does in the daemon's place what an attacker would, and
- * writes into the file $CONFINE_PROBE how each attempt ended.
+ * Preloaded into ovbdd by tests: at SIGUSR2 it does in the daemon's place what an attacker would,
+ * and writes into the file $CONFINE_PROBE how each attempt ended.
  */
 #include <errno.h>
 #include <fcntl.h>

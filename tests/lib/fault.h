@@ -10,8 +10,8 @@
  *             assert_true(r < 0);             // it failed, leaked nothing (ASan), left nothing
  *     }
  *
- * Faulty calls are: pread of a test_blob_faulty(), append/patch/finish of a test_sink_faulty(), and,
- * in programs linked with ovbd_test_malloc, malloc, calloc and realloc of our own code.
+ * Faulty calls are: pread of a test_blob_faulty(), append/patch/finish of a test_sink_faulty(),
+ * and, in programs linked with ovbd_test_malloc, malloc, calloc and realloc of our own code.
  */
 #ifndef OVBD_TESTS_LIB_FAULT_H
 #define OVBD_TESTS_LIB_FAULT_H

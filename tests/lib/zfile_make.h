@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ZFiles in memory for tests: written by our writer, and bent afterwards. All abort() on failure. */
+/* ZFiles in memory for tests: written by our writer, and bent afterwards. All abort() on
+ * failure. */
 #ifndef OVBD_TESTS_LIB_ZFILE_MAKE_H
 #define OVBD_TESTS_LIB_ZFILE_MAKE_H
 

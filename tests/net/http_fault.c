@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Every allocation of open and read that can fail, does: an error, nothing leaked, no harm later. */
+/* Every allocation of open and read that can fail, does: an error, nothing leaked, no harm
+ * later. */
 #include "tests/unit/test.h"
 
 #include <errno.h>

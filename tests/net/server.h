@@ -44,7 +44,8 @@ int test_run(char *const argv[]);
 /* Starts it; -1: there is none. ret_in and ret_out (may be NULL) are pipes to and from it. */
 pid_t test_spawn(char *const argv[], int *ret_in, int *ret_out);
 
-/* Makes dir/cert.pem and dir/key.pem for 127.0.0.1 with the program openssl; false: there is none. */
+/* Makes dir/cert.pem and dir/key.pem for 127.0.0.1 with the program openssl; false: there is
+ * none. */
 bool test_make_cert(const char *dir);
 
 #endif

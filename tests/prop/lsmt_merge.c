@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Merging random layers, against a model that notes for every sector of a small device who shows. */
+/* Merging random layers, against a model that notes for every sector of a small device who
+ * shows. */
 #include "tests/unit/test.h"
 
 #include <stdio.h>
@@ -86,7 +87,8 @@ static bool same(const struct cell *a, const struct ovbd_segment *b)
 	       (a->kind != OVBD_RUN_DATA || a->src == b->src);
 }
 
-/* Every sector by at(); then every segment by get(): tight, in order, and none that continues another. */
+/* Every sector by at(); then every segment by get(): tight, in order, and none that continues
+ * another. */
 static void check(struct round *rd, const struct ovbd_index *ix)
 {
 	uint64_t covered = 0, want = 0;

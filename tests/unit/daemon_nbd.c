@@ -416,8 +416,8 @@ static void test_full(void **state)
 	finish(&s);
 }
 
-/* Connections that others have made, as the kernel's client has: no handshake; the last one's end is
- * the server's. */
+/* Connections that others have made, as the kernel's client has: no handshake; the last one's end
+ * is the server's. */
 static void test_adopt(void **state)
 {
 	struct server s;

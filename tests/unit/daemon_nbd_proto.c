@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The NBD handshake and the parsing of requests, byte by byte and with what a hostile client sends. */
+/* The NBD handshake and the parsing of requests, byte by byte and with what a hostile client
+ * sends. */
 #include <errno.h>
 
 #include "base/bytes.h"
@@ -324,8 +325,8 @@ static void test_requests(void **state)
 	assert_int_equal(nbd_request_decode(head, &export, &plain, &rq), -EBADMSG);
 }
 
-/* TLS: what is answered before it, that it is asked for once, and that what was settled in the clear
- * is forgotten. */
+/* TLS: what is answered before it, that it is asked for once, and that what was settled in the
+ * clear is forgotten. */
 static void test_tls(void **state)
 {
 	static const uint32_t refused[] = {

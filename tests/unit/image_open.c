@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Files of every format, made with our own writers, opened alone, as stacks and by configurations. */
+/* Files of every format, made with our own writers, opened alone, as stacks and by
+ * configurations. */
 #include "tests/unit/test.h"
 
 #include <errno.h>

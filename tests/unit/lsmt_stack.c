@@ -15,7 +15,8 @@
 
 #define NTHREADS 4
 
-/* A letter a sector: its data; '0' zeroed, '.' nothing. The size is that of the picture unless told. */
+/* A letter a sector: its data; '0' zeroed, '.' nothing. The size is that of the picture unless
+ * told. */
 static struct test_layer draw(const char *picture, uint64_t size)
 {
 	const struct ovbd_layer_params params = {.virtual_size =

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Small COWs of every layout, made by tests/lib/cow_make.py, over a base of 1 MiB: against what their
- * operations say, whole, in pieces, by several threads; with each call failing once; cut off at
- * every byte, and with every byte changed.
+ * Small COWs of every layout, made by tests/lib/cow_make.py, over a base of 1 MiB: against what
+ * their operations say, whole, in pieces, by several threads; with each call failing once; cut off
+ * at every byte, and with every byte changed.
  */
 #include "tests/unit/test.h"
 

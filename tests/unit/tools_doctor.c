@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The doctor looks at hosts that are made here: a tree of files, and what a process would be told. */
+/* The doctor looks at hosts that are made here: a tree of files, and what a process would be
+ * told. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

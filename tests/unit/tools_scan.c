@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The scan against a blob whose runs are known: it tiles, it keeps order, it does not read zeros. */
+/* The scan against a blob whose runs are known: it tiles, it keeps order, it does not read
+ * zeros. */
 #include "tests/unit/test.h"
 
 #include <errno.h>

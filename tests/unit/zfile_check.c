@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The check finds whatever was changed in a file with checksums, and a cut file is never misread. */
+/* The check finds whatever was changed in a file with checksums, and a cut file is never
+ * misread. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Every file of tests/should-fail/zfile is refused, at open or when it is read, with its sentence. */
+/* Every file of tests/should-fail/zfile is refused, at open or when it is read, with its
+ * sentence. */
 #include <errno.h>
 #include <glob.h>
 #include <setjmp.h>
