@@ -38,6 +38,13 @@ exits 0 "$ovbd" convert -q --force -O raw base.img one.ovbd two.ovbd out
 cmp out two || fail "two layers"
 exits 0 "$ovbd" convert -q -B base.img cows/v2-gz cows/v3 both.ovbd
 exits 0 "$ovbd" compare -q base.img both.ovbd two
+# a layer and an update made one: the zeros that the update copies hide what is below
+cp base.img x.img
+head -c 4096 /dev/zero | dd of=x.img bs=4096 seek=10 conv=notrunc status=none
+exits 0 "$ovbd" convert -q -B base.img x.img x.ovbd
+exits 0 "$ovbd" convert -q x.ovbd cows/v3 range.ovbd
+exits 0 "$ovbd" convert -q --force -O raw base.img range.ovbd out
+cmp -n 4096 -i 12288:0 out /dev/zero || fail "a copied zero block was lost"
 ok "on each other"
 
 # labels
