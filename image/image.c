@@ -110,6 +110,20 @@ static int put_over(struct opening *o, size_t i, struct ovbd_blob *take_below,
 	return r < 0 ? ovbd_fail_named(err, r, l->shown) : 0;
 }
 
+/* What a larger stack on the device of img would show of the layers [from, to). */
+static uint64_t reach_of(const struct ovbd_image *img, size_t from, size_t to,
+                         const struct ovbd_blob *device)
+{
+	uint64_t reach = device->size;
+
+	if (img->layers[from].layer && img->reach > reach)
+		reach = img->reach; /* others cut off what is below them */
+	for (size_t i = from; i < to; i++)
+		if (img->layers[i].layer && ovbd_layer_info(img->layers[i].layer)->end > reach)
+			reach = ovbd_layer_info(img->layers[i].layer)->end;
+	return reach;
+}
+
 /* From the bottom up. */
 static int compose(struct opening *o, bool single, struct ovbd_error *err)
 {
@@ -126,6 +140,8 @@ static int compose(struct opening *o, bool single, struct ovbd_error *err)
 		else
 			r = put_over(o, i, OVBD_MOVE(device), &device, err);
 		img->stack = i == 0 && img->layers[i].layer;
+		if (r == 0)
+			img->reach = reach_of(img, i, o->ntaken, device);
 	}
 	if (r < 0)
 		return r;

@@ -50,6 +50,7 @@ struct ovbd_image {
 	enum ovbd_format
 		format; /* of the one name given, IMAGE for a configuration or a stack of several */
 	bool stack;     /* all are layers, and blob comes from ovbd_stack_open() */
+	uint64_t reach; /* bytes, >= blob->size: content a larger layer on top would bring back */
 	size_t nlayers; /* bottom first */
 	struct ovbd_image_layer *layers;
 	unsigned ignored; /* what its configurations ask for in vain: see image/config.h */

@@ -130,7 +130,8 @@ int ovbd_layer_create(struct ovbd_sink *take_out, const struct ovbd_layer_params
 int ovbd_layer_put(struct ovbd_layer_writer *w, uint64_t off, const void *buf, size_t len,
                    struct ovbd_error *err);
 
-/* The range reads as zeros, whatever lies beneath. The same rule for off and len. */
+/* The range reads as zeros, whatever lies beneath. The same rule for off and len, but it may go
+ * beyond the virtual size: for a larger layer on top, to which that shows. */
 int ovbd_layer_zero(struct ovbd_layer_writer *w, uint64_t off, uint64_t len,
                     struct ovbd_error *err);
 

@@ -110,7 +110,7 @@ static uint64_t size_of(const struct stack_blob *st)
 	for (size_t i = st->nlayers; i-- > 0;)
 		if (ovbd_layer_info(st->layers[i])->virtual_size > 0)
 			return ovbd_layer_info(st->layers[i])->virtual_size;
-	return 0;
+	return st->base ? st->base->size : 0;
 }
 
 /* One index for all layers. Theirs are freed then: a segment is in memory once. The index of a

@@ -92,17 +92,16 @@ int ovbd_layer_create(struct ovbd_sink *take_out, const struct ovbd_layer_params
 	return 0;
 }
 
-static int check_range(const struct ovbd_layer_writer *w, uint64_t off, uint64_t len,
+static int check_range(const struct ovbd_layer_writer *w, uint64_t off, uint64_t len, uint64_t end,
                        struct ovbd_error *err)
 {
-	const uint64_t size = w->header.virtual_size;
-
-	if (!ovbd_within(off, len, size))
+	if (!ovbd_within(off, len, end))
 		return ovbd_fail(err, -EINVAL,
 		                 "%" PRIu64 " bytes at %" PRIu64
 		                 " go beyond the end of a layer of %" PRIu64,
-		                 len, off, size);
-	if (off % LSMT_SECTOR_SIZE != 0 || (len % LSMT_SECTOR_SIZE != 0 && off + len != size))
+		                 len, off, end);
+	if (off % LSMT_SECTOR_SIZE != 0 ||
+	    (len % LSMT_SECTOR_SIZE != 0 && off + len != w->header.virtual_size))
 		return ovbd_fail(err, -EINVAL,
 		                 "%" PRIu64 " bytes at %" PRIu64
 		                 " of a layer are not whole sectors",
@@ -171,7 +170,7 @@ int ovbd_layer_put(struct ovbd_layer_writer *w, uint64_t off, const void *buf, s
 	int r;
 
 	assert(!w->finished);
-	r = check_range(w, off, len, err);
+	r = check_range(w, off, len, w->header.virtual_size, err);
 	while (r == 0 && len > 0) {
 		bool zero;
 		const size_t n = run_of(src, len, off, &zero);
@@ -189,7 +188,7 @@ int ovbd_layer_zero(struct ovbd_layer_writer *w, uint64_t off, uint64_t len, str
 	int r;
 
 	assert(!w->finished);
-	r = check_range(w, off, len, err);
+	r = check_range(w, off, len, LSMT_DEVICE_MAX, err);
 	return r < 0 ? r : add_zeros(w, off, len, err);
 }
 

@@ -111,22 +111,16 @@ static int to_delta(void *ctx, uint64_t off, size_t len, const uint8_t *a, const
 }
 
 /*
- * A layer may hold segments beyond its stack's size: what a device has lost when it shrank. If the
- * new device is larger than the base, they would be seen again under it; so what they may cover is
- * zeroed here, before anything is put.
+ * Content beyond the end of a device that has shrunk is still there, in a layer below, and a larger
+ * layer on top would show it again (docs/format-lsmt.md). So what the layers beneath have beyond
+ * their own end, or the new device's, is zeroed here, before anything is put.
  */
-static int cover_hidden(struct work *w, struct ovbd_error *err)
+static int cover_hidden(struct work *w, const struct ovbd_image *beneath, struct ovbd_error *err)
 {
-	const struct ovbd_image *base = w->c->base;
-	const uint64_t start = ovbd_align_up(base->blob->size, 512);
-	uint64_t end = start;
+	const uint64_t end = ovbd_align_up(beneath->reach, 512);
+	const uint64_t size = ovbd_min(beneath->blob->size, w->c->src->size);
+	const uint64_t start = ovbd_align_up(size, 512);
 
-	for (size_t i = 0; i < base->nlayers && base->stack; i++) {
-		const uint64_t hidden = ovbd_layer_info(base->layers[i].layer)->end;
-
-		end = hidden > end ? hidden : end;
-	}
-	end = ovbd_min(end, w->c->src->size);
 	if (end <= start)
 		return 0;
 	return output(w, ovbd_layer_zero(w->writer, start, end - start, err));
@@ -176,16 +170,13 @@ static int scan_layer(struct work *w, struct ovbd_error *err)
 {
 	const struct ovbd_convert *c = w->c;
 	const struct ovbd_scan_params p = {c->nreaders, c->progress, c->arg};
-	int r = 0;
+	const struct ovbd_image *beneath = c->base ? c->base : c->img;
+	int r = beneath ? cover_hidden(w, beneath, err) : 0;
 
-	if (c->base) {
-		r = cover_hidden(w, err);
-		if (r == 0)
-			r = ovbd_scan_pair(c->src, c->base->blob, c->src->size, &p, to_delta, w,
-			                   err);
-	} else {
+	if (r == 0 && c->base)
+		r = ovbd_scan_pair(c->src, c->base->blob, c->src->size, &p, to_delta, w, err);
+	else if (r == 0)
 		r = ovbd_scan(c->src, &p, to_layer, w, err);
-	}
 	if (r < 0)
 		return r;
 	return output(w, ovbd_layer_finish(w->writer, err));

@@ -68,5 +68,18 @@ truncate -s 4999999 v3
 put v3 4990000 9999 9
 layer -B l1 -B shrunk v3 odd
 same l1 shrunk odd v3
+# The same over a raw base, and with a delta made against something else of the same content.
+"$ovbd" convert -q -O raw --force l1 whole
+"$ovbd" convert -q -O raw --force l1 shrunk small
+layer -B whole small shrunk2
+layer -B small v3 grown2
+same whole shrunk2 grown2 v3
+same l1 shrunk grown2 v3
+layer -B whole -B shrunk2 v3 grown3
+same whole shrunk2 grown3 v3
+layer shrunk2 again
+same whole again grown2 v3
+layer shrunk2 grown2 both
+same whole both v3
 ok "devices that shrink and grow"
 

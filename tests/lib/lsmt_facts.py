@@ -114,7 +114,8 @@ def check_commit(layer):
     last_sector = (t.virtual_size + SECTOR - 1) // SECTOR
     for e in layer.segments:
         demand(e.length > 0 and e.tag == 0, f"segment at {e.offset}: length or tag")
-        demand(e.end() <= last_sector, f"segment at {e.offset}: beyond the device")
+        # zeros may go on, so that what a device has lost stays lost when a higher layer enlarges it
+        demand(e.zeroed or e.end() <= last_sector, f"segment at {e.offset}: beyond the device")
     for a, b in zip(layer.segments, layer.segments[1:]):
         joined = (a.end() == b.offset and a.zeroed == b.zeroed and
                   (a.zeroed or a.mend() == b.moffset) and a.length + b.length < 2047 * 8 - 7)

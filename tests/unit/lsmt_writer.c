@@ -218,6 +218,21 @@ static void test_odd_end(void **state)
 	free(buf);
 }
 
+/* For a larger layer on top. */
+static void test_zeros_beyond(void **state)
+{
+	const struct ovbd_layer_params p = {.virtual_size = 1000, .over_base = true};
+	struct test_writer w = test_writer_create(&p);
+	static const struct entry want[] = {{'z', 1024, 4096, 4096}, {0}};
+	struct test_layer l;
+
+	(void)state;
+	assert_int_equal(ovbd_layer_zero(w.w, 1024, 4096, NULL), 0);
+	l = test_writer_take(&w);
+	expect_index("zeros beyond the end", &l, want);
+	free(l.p);
+}
+
 static void test_bad_ranges(void **state)
 {
 	static const struct op bad[] = {
@@ -228,9 +243,9 @@ static void test_bad_ranges(void **state)
 		{'d', 512, 1024},
 		{'z', 1, 512},
 		{'z', 0, 1},
-		{'z', 1024, 512},
-		{'z', 0, 1024},
+		{'z', 512, 489},
 		{'z', 1000, 0},
+		{'z', LSMT_DEVICE_MAX, 512},
 		{'z', UINT64_MAX - 511, 512},
 		{'z', 512, UINT64_MAX},
 	};
@@ -397,11 +412,11 @@ static void test_faults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),    cmocka_unit_test(test_zero_blocks),
-		cmocka_unit_test(test_odd_end),  cmocka_unit_test(test_bad_ranges),
-		cmocka_unit_test(test_params),   cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_far_away), cmocka_unit_test(test_many),
-		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_table),      cmocka_unit_test(test_zero_blocks),
+		cmocka_unit_test(test_odd_end),    cmocka_unit_test(test_zeros_beyond),
+		cmocka_unit_test(test_bad_ranges), cmocka_unit_test(test_params),
+		cmocka_unit_test(test_texts),      cmocka_unit_test(test_far_away),
+		cmocka_unit_test(test_many),       cmocka_unit_test(test_faults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
