@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The index is one sorted array of CRC-32C << 32 | block number. So blocks with the same content lie
+ * The index is one sorted array of CRC-32C << 32 | block number. So blocks of the same content lie
  * beside each other, in the order of their numbers, and whether a certain one is among them, and
  * which is the nearest, is a search by halves.
  *

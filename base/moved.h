@@ -31,9 +31,9 @@ struct ovbd_moved;
 int ovbd_moved_open(struct ovbd_blob *old, const struct ovbd_moved_params *p,
                     struct ovbd_moved **ret, struct ovbd_error *err);
 
-/* Looks for the block_size bytes of data, which lie at block number place of the new image. 1: block
- * *ret of old has exactly these bytes, compared one by one. 0: none was found. -errno: old cannot
- * be read.
+/* Looks for the block_size bytes of data, which lie at block number place of the new image. 1:
+ * block *ret of old has exactly these bytes, compared one by one. 0: none was found. -errno: old
+ * cannot be read.
  *
  * Where old has several it is the one at place, else the one at next (the caller's idea of what
  * would go on with the run before, or OVBD_MOVED_NONE), else the one nearest to place.
