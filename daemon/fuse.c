@@ -6,7 +6,8 @@
  *
  * To wait for a request and for stop() at once, each worker has an epoll set of two descriptors:
  * the kernel's (exclusively: one request wakes one worker), and an event that stop() raises and
- * nobody lowers.
+ * nobody lowers. Who sends ahead has more requests there: a worker looks before it waits, but not
+ * each time where it was in vain.
  */
 #define FUSE_USE_VERSION 312
 #include "daemon/fuse_impl.h"
@@ -23,8 +24,9 @@
 
 #include "base/auto.h"
 
-#define IN_SIZE      (OVBD_FUSE_MAX_READ + 4096) /* the kernel wants room for a write as large */
-#define BUFFER_ALIGN 4096
+#define IN_SIZE         (OVBD_FUSE_MAX_READ + 4096) /* the kernel wants room for a write as large */
+#define BUFFER_ALIGN    4096
+#define SKIP_AFTER_NONE 16 /* requests */
 
 static struct fuse_transport *fuse_of(struct ovbd_transport *t)
 {
@@ -48,17 +50,15 @@ static int wait_for_request(const struct fuse_transport *f, const struct fuse_wo
 	return 0;
 }
 
-/* Has libfuse decode a request. 0 also if there is none for this worker after all. */
+/* Has libfuse decode a request. 0 also if the asker has given up. -EAGAIN: there is none now. */
 static int receive(struct fuse_transport *f, struct fuse_worker *w)
 {
 	const ssize_t n = read(fuse_session_fd(f->session), w->in, IN_SIZE);
 
 	if (n < 0 && (errno == ENODEV || errno == ECONNABORTED))
 		return -ESHUTDOWN; /* unmounted, and nobody uses it any more */
-	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOENT))
-		return 0; /* another worker was faster, or the asker has given up */
 	if (n < 0)
-		return -errno;
+		return errno == EINTR || errno == ENOENT ? 0 : -errno;
 	fuse_decode(f, w, (size_t)n);
 	return fuse_session_exited(f->session) ? -ESHUTDOWN : 0;
 }
@@ -72,12 +72,18 @@ static int fuse_next(struct ovbd_transport *t, unsigned worker, struct ovbd_requ
 
 	assert(worker < f->nworkers && !w->req);
 	while (!w->req) {
-		r = wait_for_request(f, w);
-		if (r == 0)
-			r = receive(f, w);
+		if (f->stopped)
+			return -ESHUTDOWN;
+		r = w->nskip > 0 ? -EAGAIN : receive(f, w);
+		if (r == -EAGAIN) {
+			w->nskip = w->nskip > 0 ? w->nskip - 1 : SKIP_AFTER_NONE;
+			r = wait_for_request(f, w);
+			if (r == 0)
+				r = receive(f, w);
+		}
 		if (r == -ESHUTDOWN)
 			return r;
-		if (r < 0)
+		if (r < 0 && r != -EAGAIN)
 			return ovbd_fail_errno(err, r, "%s: waiting for requests", f->name);
 	}
 	*ret = w->rq;
@@ -126,9 +132,11 @@ static void fuse_stop(struct ovbd_transport *t)
 {
 	const uint64_t one = 1;
 	const int saved = errno; /* may be called by a signal handler */
+	struct fuse_transport *f = fuse_of(t);
 
+	f->stopped = true;
 	/* Fails only when the counter is full, and then the event is raised. */
-	if (write(fuse_of(t)->stop_fd, &one, sizeof(one)) < 0)
+	if (write(f->stop_fd, &one, sizeof(one)) < 0)
 		errno = saved;
 }
 

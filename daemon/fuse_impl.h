@@ -4,6 +4,7 @@
 #define OVBD_DAEMON_FUSE_IMPL_H
 
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "daemon/fuse.h"
@@ -12,6 +13,7 @@
 
 struct fuse_worker {
 	int epoll_fd;
+	unsigned nskip;     /* requests that are waited for before one is looked for at once */
 	void *in;           /* a request, as it came */
 	void *out;          /* OVBD_FUSE_MAX_READ bytes: an answer */
 	fuse_req_t req;     /* what is being served, or NULL */
@@ -26,6 +28,7 @@ struct fuse_transport {
 	uint64_t mount_id;
 	bool attached; /* mounted at place */
 	bool writable;
+	atomic_bool stopped;
 	int stop_fd;
 	char *name; /* for messages */
 	struct stat attr;

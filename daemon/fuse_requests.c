@@ -50,13 +50,33 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_open(req, fi);
 }
 
+/* Leaves a read or write of len bytes at off, or as many as there are, to the worker. */
+static void begin_transfer(fuse_req_t req, enum ovbd_request_op op, void *buf, size_t len,
+                           uint64_t off)
+{
+	const struct fuse_transport *f = fuse_req_userdata(req);
+	struct fuse_worker *w = this_worker;
+
+	w->piece = (struct iovec){
+		.iov_base = buf,
+		.iov_len = (size_t)ovbd_min(len, (uint64_t)f->attr.st_size - off),
+	};
+	w->rq = (struct ovbd_request){
+		.op = op,
+		.iov = &w->piece,
+		.niov = 1,
+		.off = off,
+		.len = w->piece.iov_len,
+	};
+	w->req = req;
+}
+
 /* The kernel asks for whole pages, also where the last one is not full. */
 static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
                     struct fuse_file_info *fi)
 {
 	const struct fuse_transport *f = fuse_req_userdata(req);
 	const uint64_t size = (uint64_t)f->attr.st_size, at = (uint64_t)off;
-	struct fuse_worker *w = this_worker;
 
 	(void)ino;
 	(void)fi;
@@ -65,18 +85,7 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
 	} else if (at >= size || len == 0) {
 		fuse_reply_buf(req, NULL, 0);
 	} else {
-		w->piece = (struct iovec){
-			.iov_base = w->out,
-			.iov_len = len < size - at ? len : (size_t)(size - at),
-		};
-		w->rq = (struct ovbd_request){
-			.op = OVBD_REQUEST_READ,
-			.iov = &w->piece,
-			.niov = 1,
-			.off = at,
-			.len = w->piece.iov_len,
-		};
-		w->req = req;
+		begin_transfer(req, OVBD_REQUEST_READ, this_worker->out, len, at);
 	}
 }
 
@@ -103,7 +112,6 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len
 {
 	const struct fuse_transport *f = fuse_req_userdata(req);
 	const uint64_t size = (uint64_t)f->attr.st_size, at = (uint64_t)off;
-	struct fuse_worker *w = this_worker;
 
 	(void)ino;
 	(void)fi;
@@ -114,18 +122,7 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len
 	} else if (len == 0) {
 		fuse_reply_write(req, 0);
 	} else {
-		w->piece = (struct iovec){
-			.iov_base = (void *)(uintptr_t)buf,
-			.iov_len = len < size - at ? len : (size_t)(size - at),
-		};
-		w->rq = (struct ovbd_request){
-			.op = OVBD_REQUEST_WRITE,
-			.iov = &w->piece,
-			.niov = 1,
-			.off = at,
-			.len = w->piece.iov_len,
-		};
-		w->req = req;
+		begin_transfer(req, OVBD_REQUEST_WRITE, (void *)(uintptr_t)buf, len, at);
 	}
 }
 
