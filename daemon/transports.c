@@ -22,7 +22,8 @@ const struct ovbd_transport_kind *ovbd_transport_kinds[] = {
 #ifdef OVBD_HAVE_FUSE
 	&ovbd_transport_kind_fuse,
 #endif
-	&ovbd_transport_kind_nbd_socket, NULL,
+	&ovbd_transport_kind_nbd_socket, &ovbd_transport_kind_dmuser,
+	&ovbd_transport_kind_dmuser_old, NULL,
 };
 
 const struct ovbd_transport_kind *ovbd_transport_kind_at(unsigned i)

@@ -126,6 +126,8 @@ void ovbd_transport_verdicts_text(const struct ovbd_transport_verdict *list, cha
                                   size_t size);
 
 /* Each in its kind_NAME.c. */
+extern const struct ovbd_transport_kind ovbd_transport_kind_dmuser;
+extern const struct ovbd_transport_kind ovbd_transport_kind_dmuser_old;
 extern const struct ovbd_transport_kind ovbd_transport_kind_fuse;
 extern const struct ovbd_transport_kind ovbd_transport_kind_nbd;
 extern const struct ovbd_transport_kind ovbd_transport_kind_nbd_socket;

@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 PREFIXES = {"zfile": ("zfile_",), "lsmt": ("lsmt_",), "image": ("tar_",), "remote": ("http_",),
-            "daemon": ("confine_", "devices_", "fuse_", "genl_", "metrics_", "nbd_", "serve_", "ublk_"),
-            "ota": ("cow_",), "oci": (), "base": ()}
+            "daemon": ("confine_", "devices_", "dmuser_", "fuse_", "genl_", "metrics_", "nbd_", "serve_", "ublk_"),
+            "ota": ("cow_", "exceptions_"), "oci": (), "base": ()}
 
 build = os.environ["OVBD_BUILD"]
 bad = 0

@@ -3,6 +3,12 @@ ovbd_unit(unit_daemon_log_file SOURCES daemon_log_file.c DEPS ovbd_daemon LABELS
 ovbd_unit(unit_daemon_settings SOURCES daemon_settings.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_nbd SOURCES daemon_nbd.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
 ovbd_unit(unit_daemon_nbd_proto SOURCES daemon_nbd_proto.c DEPS ovbd_daemon LABELS unit)
+ovbd_unit(
+  unit_daemon_dmuser
+  SOURCES daemon_dmuser.c dmuser_peer.c
+  DEPS ovbd_daemon
+  LABELS unit threads
+  TIMEOUT 60)
 ovbd_unit(unit_daemon_scsi SOURCES daemon_scsi.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_confine SOURCES daemon_confine.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_transports SOURCES daemon_transports.c DEPS ovbd_daemon LABELS unit)
