@@ -69,4 +69,8 @@ int ovbd_device_open_blob(struct ovbd_blob *take_b, struct ovbd_device **ret,
  * passed on to the block device. */
 int ovbd_device_open_file(const char *path, struct ovbd_device **ret, struct ovbd_error *err);
 
+/* The same for who must be alone with it: -EBUSY if it is open so elsewhere (whoever that is, if it
+ * can be told), or if it is a block device that is mounted, or is part of another one. */
+int ovbd_device_open_file_alone(const char *path, struct ovbd_device **ret, struct ovbd_error *err);
+
 #endif

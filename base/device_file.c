@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/lock.h"
 
 struct file_device {
 	struct ovbd_device device;
@@ -123,16 +124,16 @@ static const struct ovbd_device_ops file_ops = {
 	.flush = file_flush,
 };
 
-int ovbd_device_open_file(const char *path, struct ovbd_device **ret, struct ovbd_error *err)
+static int open_fd(int take_fd, const char *path, struct ovbd_device **ret, struct ovbd_error *err)
 {
-	AUTO_FD fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	AUTO_FD fd = take_fd;
 	const size_t name_size = strlen(path) + 1;
 	AUTO_BLOB *blob = NULL;
 	struct file_device *f;
 	struct stat st;
 	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return ovbd_fail_errno(err, -errno, "%s", path);
 	r = ovbd_blob_open_file(path, &blob, err);
 	if (r < 0)
@@ -151,4 +152,43 @@ int ovbd_device_open_file(const char *path, struct ovbd_device **ret, struct ovb
 	memcpy(f->name, path, name_size);
 	*ret = &f->device;
 	return 0;
+}
+
+static int open_file(const char *path, int flags, struct ovbd_error *err)
+{
+	const int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | flags);
+
+	if (fd < 0 && errno == EBUSY)
+		return ovbd_fail(err, -EBUSY, "%s: is mounted, or part of another device", path);
+	return fd >= 0 ? fd : ovbd_fail_errno(err, -errno, "%s", path);
+}
+
+int ovbd_device_open_file(const char *path, struct ovbd_device **ret, struct ovbd_error *err)
+{
+	const int fd = open_file(path, 0, err);
+
+	return fd < 0 ? fd : open_fd(fd, path, ret, err);
+}
+
+int ovbd_device_open_file_alone(const char *path, struct ovbd_device **ret, struct ovbd_error *err)
+{
+	struct stat st;
+	/* of a regular file O_EXCL means nothing without O_CREAT; it is not to be asked for */
+	const int flags = stat(path, &st) == 0 && S_ISBLK(st.st_mode) ? O_EXCL : 0;
+	AUTO_FD fd = open_file(path, flags, err);
+	char holder[64];
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = ovbd_lock_fd(fd);
+	if (r == -EBUSY) {
+		ovbd_lock_holder(fd, holder, sizeof(holder));
+		return ovbd_fail(err, r, "%s: is in use by %s", path, holder);
+	}
+	if (r < 0)
+		return ovbd_fail_errno(err, r, "%s: cannot be locked", path);
+	r = fd;
+	fd = -1;
+	return open_fd(r, path, ret, err);
 }

@@ -14,7 +14,7 @@
 
 #include "base/auto.h"
 #include "daemon/devices_impl.h"
-#include "daemon/lock.h"
+#include "base/lock.h"
 #include "daemon/state_file.h"
 
 #define NWORKERS_DEFAULT 16

@@ -19,7 +19,7 @@
 
 #include "base/auto.h"
 #include "daemon/fuse_mount.h"
-#include "daemon/lock.h"
+#include "base/lock.h"
 #include "daemon/mountinfo.h"
 
 #define CREATED_MODE 0200

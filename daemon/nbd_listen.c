@@ -16,7 +16,7 @@
 #include <sys/un.h>
 
 #include "base/auto.h"
-#include "daemon/lock.h"
+#include "base/lock.h"
 
 #define BACKLOG 1024
 

@@ -22,7 +22,7 @@
 #include "base/auto.h"
 #include "daemon/fault_point.h"
 #include "daemon/genl.h"
-#include "daemon/lock.h"
+#include "base/lock.h"
 #include "daemon/tcmu_impl.h"
 
 #define PARAMETERS  "/sys/module/target_core_user/parameters/"
