@@ -39,9 +39,10 @@ struct ovbd_cow_op {
 	uint64_t data_off; /* REPLACE, XOR: where the data are in the file */
 	uint32_t data_len; /* and how many bytes */
 	uint32_t block;
-	uint8_t type;  /* enum ovbd_cow_type */
-	uint8_t shift; /* 0 .. 6; 0 unless it is a REPLACE */
-	bool raw;      /* the data are not compressed */
+	uint8_t type;   /* enum ovbd_cow_type */
+	uint8_t shift;  /* 0 .. 6; 0 unless it is a REPLACE */
+	bool raw;       /* the data are not compressed */
+	uint32_t place; /* in the order of merging */
 };
 
 struct ovbd_cow_info {

@@ -15,8 +15,19 @@ int cow_data_read(const struct ovbd_cow *c, struct cow_codec *codec, const struc
 	if (op->raw)
 		return ovbd_blob_pread(c->blob, out, size, op->data_off, err);
 	r = ovbd_blob_pread(c->blob, in, op->data_len, op->data_off, err);
-	if (r < 0)
-		return r;
+	return r < 0 ? r : cow_data_decode(c, codec, op, in, out, err);
+}
+
+int cow_data_decode(const struct ovbd_cow *c, struct cow_codec *codec, const struct ovbd_cow_op *op,
+                    const uint8_t *in, uint8_t *out, struct ovbd_error *err)
+{
+	const size_t size = (size_t)OVBD_COW_BLOCK_SIZE << op->shift;
+	int r;
+
+	if (op->raw) {
+		memcpy(out, in, size);
+		return 0;
+	}
 	r = cow_codec_decompress(codec, in, op->data_len, out, size);
 	return r < 0 ? ovbd_fail(err, r,
 	                         "cow: block %" PRIu32 ": %" PRIu32 " bytes at %" PRIu64

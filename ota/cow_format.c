@@ -225,6 +225,27 @@ uint64_t cow_data_off(const struct cow_header *h)
 	return cow_ops_off(h) + h->op_count_max * COW_OP3_SIZE;
 }
 
+uint64_t cow_counter_off(const struct cow_header *h)
+{
+	if (h->layout == 'D')
+		return COW_OFF_D_NUM_MERGE_OPS;
+	return h->layout == 'E' || h->layout == 'F' || h->layout == 'H' ? COW_OFF_NUM_MERGE_OPS : 0;
+}
+
+size_t cow_counter_size(const struct cow_header *h)
+{
+	if (h->buffer_size == 0)
+		return sizeof(uint64_t);
+	return (size_t)(cow_scratch_entries_off(h) - cow_counter_off(h));
+}
+
+void cow_counter_encode(const struct cow_header *h, uint64_t num_merge_ops, uint8_t *raw)
+{
+	ovbd_put_le64(raw, num_merge_ops);
+	if (h->buffer_size > 0)
+		raw[cow_counter_size(h) - 1] = COW_SCRATCH_BEGUN;
+}
+
 /* The state is the first byte of the area. */
 uint64_t cow_scratch_entries_off(const struct cow_header *h)
 {
@@ -285,6 +306,12 @@ bool cow_scratch_decode(const uint8_t raw[COW_SCRATCH_SIZE], uint64_t *ret_block
 	*ret_block = ovbd_get_le64(raw + COW_OFF_SCRATCH_NEW_BLOCK);
 	*ret_off = ovbd_get_le64(raw + COW_OFF_SCRATCH_FILE_OFFSET);
 	return *ret_block != 0 || *ret_off != 0;
+}
+
+void cow_scratch_encode(uint8_t raw[COW_SCRATCH_SIZE], uint64_t block, uint64_t off)
+{
+	ovbd_put_le64(raw + COW_OFF_SCRATCH_NEW_BLOCK, block);
+	ovbd_put_le64(raw + COW_OFF_SCRATCH_FILE_OFFSET, off);
 }
 
 struct cow_footer cow_footer_decode(const uint8_t raw[COW_FOOTER_SIZE])

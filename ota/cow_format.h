@@ -24,6 +24,7 @@
 #define COW_BLOCKS_MAX      (UINT64_C(1) << 32)
 #define COW_SHIFT_MAX       6u
 #define COW_SCRATCH_MAX     (1u << 30)
+#define COW_SCRATCH_BEGUN   1u /* the state when a merge has begun */
 #define COW_SCRATCH_HOLDING 2u /* the state in which it counts */
 
 /* Offsets, as docs/format-android-cow.md has them in its tables. */
@@ -117,6 +118,17 @@ uint64_t cow_scratch_entries_off(const struct cow_header *h);
 uint32_t cow_scratch_entries_max(const struct cow_header *h);
 uint64_t cow_scratch_data_off(const struct cow_header *h, uint32_t i);
 
+/* Where num_merge_ops is; 0: this layout has none. */
+uint64_t cow_counter_off(const struct cow_header *h);
+
+/* How many bytes from there on are written to record it, the state of the scratch area being one of
+ * them if there is one. All are in the file's first sector: they change at once or not at all. */
+size_t cow_counter_size(const struct cow_header *h);
+
+/* Puts it, and COW_SCRATCH_BEGUN as the state, into raw: the cow_counter_size() bytes that are
+ * there. */
+void cow_counter_encode(const struct cow_header *h, uint64_t num_merge_ops, uint8_t *raw);
+
 struct cow_slot {
 	uint8_t type, compression;
 	uint32_t data_len;
@@ -135,6 +147,8 @@ void cow_resume_decode(const uint8_t raw[COW_RESUME_SIZE], uint64_t *ret_label, 
 /* An entry of the scratch area; false if it ends before this one. */
 bool cow_scratch_decode(const uint8_t raw[COW_SCRATCH_SIZE], uint64_t *ret_block,
                         uint64_t *ret_off);
+
+void cow_scratch_encode(uint8_t raw[COW_SCRATCH_SIZE], uint64_t block, uint64_t off);
 
 struct cow_footer {
 	uint64_t ops_size, num_ops;

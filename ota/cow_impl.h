@@ -10,10 +10,12 @@
  *     cow_order.c    the order of merging, and the index by block
  *     cow_scratch.c  what a merge that was cut short has left
  *
- * and reading through cow_view.c and cow_codec.c.
+ * and reading through cow_view.c, cow_live.c (while it is merged) and cow_codec.c.
  */
 #ifndef OVBD_OTA_COW_IMPL_H
 #define OVBD_OTA_COW_IMPL_H
+
+#include <pthread.h>
 
 #include "ota/cow.h"
 #include "ota/cow_format.h"
@@ -25,8 +27,7 @@ struct ovbd_cow {
 	struct ovbd_cow_op *ops;
 	uint32_t n, capacity;
 	uint32_t *order;    /* numbers of operations */
-	uint64_t *by_block; /* block << 32 | number, of those that a read may meet, ascending */
-	uint32_t nby_block;
+	uint64_t *by_block; /* block << 32 | number, ascending */
 	uint32_t *sequence; /* while it is opened: info.nsequence blocks */
 };
 
@@ -73,12 +74,64 @@ int cow_parse3(struct ovbd_cow *c, const struct ovbd_cow_params *p, struct ovbd_
 /* Takes out duplicates, makes c->order and c->by_block. */
 int cow_order(struct ovbd_cow *c, struct ovbd_error *err);
 
-/* The number of the operation that is to be read for block, from by_block; UINT32_MAX: none.
- * *ret_next: the first block from there on that another operation has, or UINT64_MAX. */
-uint32_t cow_find(const struct ovbd_cow *c, uint64_t block, uint64_t *ret_next);
+/* The block behind what op writes. */
+static inline uint64_t cow_op_end(const struct ovbd_cow_op *op)
+{
+	return (uint64_t)op->block + (UINT64_C(1) << op->shift);
+}
+
+/* Whether it reads the base, so that it matters when it is merged. */
+static inline bool cow_op_is_ordered(const struct ovbd_cow_op *op)
+{
+	return op->type == OVBD_COW_COPY || op->type == OVBD_COW_XOR;
+}
+
+/* The i-th operation by block; NULL behind the last. */
+static inline const struct ovbd_cow_op *cow_at(const struct ovbd_cow *c, uint32_t i)
+{
+	return i < c->n ? &c->ops[(uint32_t)c->by_block[i]] : NULL;
+}
+
+/* Of the operations by block, the first that ends behind block: it writes it, or lies behind. */
+uint32_t cow_seek(const struct ovbd_cow *c, uint64_t block);
 
 /* Has the blocks of a group that was being merged read from the scratch area. */
 int cow_scratch_apply(struct ovbd_cow *c, struct ovbd_error *err);
+
+/* ---- reading while it is merged: cow_live.c ---- */
+
+/* How far the merge is, for a read. Operations of a place below nmerged are read from the base
+ * where they write; those of the next nheld places from held, a block each; others from what they
+ * are made of, which nobody overwrites as long as a reader is in this phase. */
+struct cow_phase {
+	uint32_t nmerged, nheld;
+	const uint8_t *held;
+};
+
+struct cow_live {
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t left;  /* the last reader has left a phase */
+	unsigned now;         /* phases[now] is the one to enter */
+	unsigned nreaders[2];
+	struct cow_phase phases[2]; /* the other one has readers only during cow_live_go_on() */
+};
+
+void cow_live_init(struct cow_live *l, const struct cow_phase *first);
+void cow_live_destroy(struct cow_live *l);
+
+/* What is entered is left with the same pointer. */
+const struct cow_phase *cow_live_enter(struct cow_live *l);
+void cow_live_leave(struct cow_live *l, const struct cow_phase *ph);
+
+/* The next phase; returns when nobody reads in the one before. One thread at a time. */
+void cow_live_go_on(struct cow_live *l, const struct cow_phase *next);
+
+/* ovbd_cow_view_open() of a COW that is being merged: all are the caller's, and live on. */
+int cow_view_open_live(struct ovbd_cow *c, struct ovbd_blob *base, struct cow_live *live,
+                       struct ovbd_blob **ret, struct ovbd_error *err);
+
+/* Whether all operations are within a base of size bytes. */
+int cow_check_base(const struct ovbd_cow *c, uint64_t size, struct ovbd_error *err);
 
 /* ---- the codecs ---- */
 
@@ -96,5 +149,9 @@ int cow_codec_decompress(struct cow_codec *c, const void *in, size_t in_len, voi
 #define COW_DATA_MAX (OVBD_COW_BLOCK_SIZE << COW_SHIFT_MAX)
 int cow_data_read(const struct ovbd_cow *c, struct cow_codec *codec, const struct ovbd_cow_op *op,
                   uint8_t *in, uint8_t *out, struct ovbd_error *err);
+
+/* The same with the data read already: in. */
+int cow_data_decode(const struct ovbd_cow *c, struct cow_codec *codec, const struct ovbd_cow_op *op,
+                    const uint8_t *in, uint8_t *out, struct ovbd_error *err);
 
 #endif

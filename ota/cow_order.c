@@ -30,16 +30,6 @@ static uint32_t number_of(uint64_t key)
 	return (uint32_t)key;
 }
 
-static uint64_t end_of(const struct ovbd_cow_op *op)
-{
-	return (uint64_t)op->block + (UINT64_C(1) << op->shift);
-}
-
-static bool is_ordered(const struct ovbd_cow_op *op)
-{
-	return op->type == OVBD_COW_COPY || op->type == OVBD_COW_XOR;
-}
-
 static int by_value(const void *a, const void *b)
 {
 	uint64_t x, y;
@@ -59,7 +49,6 @@ static void sort_by_block(struct ovbd_cow *c)
 	}
 	if (!sorted)
 		qsort(c->by_block, c->n, sizeof(c->by_block[0]), by_value);
-	c->nby_block = c->n;
 }
 
 /* Whether the list has several operations on one block. */
@@ -69,13 +58,13 @@ static int check_overlaps(struct ovbd_cow *c, struct ovbd_error *err)
 		const struct ovbd_cow_op *a = &c->ops[number_of(c->by_block[i - 1])];
 		const struct ovbd_cow_op *b = &c->ops[number_of(c->by_block[i])];
 
-		if (end_of(a) <= b->block)
+		if (cow_op_end(a) <= b->block)
 			continue;
 		if (a->block != b->block || a->shift != b->shift)
 			return ovbd_fail(err, -EBADMSG,
 			                 "cow: operations on blocks %" PRIu32 " to %" PRIu64
 			                 " and %" PRIu32 " to %" PRIu64 " overlap",
-			                 a->block, end_of(a) - 1, b->block, end_of(b) - 1);
+			                 a->block, cow_op_end(a) - 1, b->block, cow_op_end(b) - 1);
 		c->info.nduplicates++;
 	}
 	return 0;
@@ -98,15 +87,16 @@ static void drop_duplicates(struct ovbd_cow *c)
 
 /* ---- the order of merging ---- */
 
+#define UNPLACED UINT32_MAX
+
 struct order {
 	struct ovbd_cow *c;
-	uint8_t *listed; /* of each operation: it has its place already */
 	uint32_t n;
 };
 
 static void append(struct order *o, uint32_t number)
 {
-	o->listed[number] = 1;
+	o->c->ops[number].place = o->n;
 	o->c->order[o->n++] = number;
 }
 
@@ -115,61 +105,46 @@ static int append_sequence(struct order *o, struct ovbd_error *err)
 	const struct ovbd_cow *c = o->c;
 
 	for (uint64_t i = 0; i < c->info.nsequence; i++) {
-		const uint32_t block = c->sequence[i];
-		uint64_t next;
-		const uint32_t number = cow_find(c, block, &next);
+		const uint32_t block = c->sequence[i], at = cow_seek(c, block);
+		const struct ovbd_cow_op *op = cow_at(c, at);
 
-		if (number == UINT32_MAX || c->ops[number].block != block)
+		if (!op || op->block != block)
 			return ovbd_fail(err, -EBADMSG,
 			                 "cow: the order of merging names block %" PRIu32
 			                 ", which no operation writes",
 			                 block);
-		if (o->listed[number])
+		if (op->place != UNPLACED)
 			return ovbd_fail(err, -EBADMSG,
 			                 "cow: the order of merging names block %" PRIu32 " twice",
 			                 block);
-		append(o, number);
+		append(o, number_of(c->by_block[at]));
 	}
 	return 0;
 }
 
 static int make_order(struct ovbd_cow *c, struct ovbd_error *err)
 {
-	AUTO_FREE uint8_t *listed = calloc((size_t)c->n + 1, 1);
-	struct order o = {.c = c, .listed = listed};
+	struct order o = {.c = c};
 	int r;
 
 	c->order = ovbd_array_alloc((uint64_t)c->n + 1, sizeof(c->order[0]));
-	if (!listed || !c->order)
+	if (!c->order)
 		return ovbd_fail(err, -ENOMEM, "out of memory for %" PRIu32 " operations", c->n);
+	for (uint32_t i = 0; i < c->n; i++)
+		c->ops[i].place = UNPLACED;
 	r = append_sequence(&o, err);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; c->info.nsequence == 0 && i < c->n; i++)
-		if (c->h.layout == 'H' || is_ordered(&c->ops[i]))
+		if (c->h.layout == 'H' || cow_op_is_ordered(&c->ops[i]))
 			append(&o, i);
 	for (uint32_t i = 0; i < c->n; i++) {
 		const uint32_t number = number_of(c->by_block[i]);
 
-		if (!listed[number])
+		if (c->ops[number].place == UNPLACED)
 			append(&o, number);
 	}
 	return 0;
-}
-
-/* What is in the base already is not to be found: these blocks are read from there. */
-static void hide_merged(struct ovbd_cow *c)
-{
-	uint32_t n = 0;
-
-	for (uint64_t i = 0; i < c->info.nmerged; i++)
-		c->ops[c->order[i]].type |= 0x80;
-	for (uint32_t i = 0; i < c->nby_block; i++)
-		if (!(c->ops[number_of(c->by_block[i])].type & 0x80))
-			c->by_block[n++] = c->by_block[i];
-	c->nby_block = n;
-	for (uint64_t i = 0; i < c->info.nmerged; i++)
-		c->ops[c->order[i]].type &= 0x7f;
 }
 
 int cow_order(struct ovbd_cow *c, struct ovbd_error *err)
@@ -198,14 +173,13 @@ int cow_order(struct ovbd_cow *c, struct ovbd_error *err)
 		                 "cow: %" PRIu64 " operations are said to be merged, of %" PRIu32,
 		                 c->h.num_merge_ops, c->n);
 	c->info.nmerged = c->h.num_merge_ops;
-	hide_merged(c);
 	return 0;
 }
 
-uint32_t cow_find(const struct ovbd_cow *c, uint64_t block, uint64_t *ret_next)
+uint32_t cow_seek(const struct ovbd_cow *c, uint64_t block)
 {
 	const uint64_t *keys = c->by_block;
-	uint32_t from = 0, to = c->nby_block; /* keys before from are <= block, from to on > */
+	uint32_t from = 0, to = c->n; /* keys before from are <= block, from to on > */
 
 	while (from < to) {
 		const uint32_t middle = from + (to - from) / 2;
@@ -215,8 +189,5 @@ uint32_t cow_find(const struct ovbd_cow *c, uint64_t block, uint64_t *ret_next)
 		else
 			to = middle;
 	}
-	*ret_next = from < c->nby_block ? block_of(keys[from]) : UINT64_MAX;
-	if (from == 0 || end_of(&c->ops[number_of(keys[from - 1])]) <= block)
-		return UINT32_MAX;
-	return number_of(keys[from - 1]);
+	return from > 0 && cow_op_end(cow_at(c, from - 1)) > block ? from - 1 : from;
 }

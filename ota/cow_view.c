@@ -3,6 +3,9 @@
  * The base as the update makes it. A read goes from operation to operation; between them it reads
  * the base, and copies of blocks that follow each other in the base are one read of it.
  *
+ * While it is merged, each read is in a phase of the merge (cow_live.c), and what has been merged,
+ * or is about to be overwritten, is read from elsewhere. The bytes are the same in all phases.
+ *
  * What is compressed is decompressed whole: straight into the caller's buffer if all of it is
  * wanted, otherwise into a scratch, which remembers it for the next who wants a part. A scratch has
  * one owner at a time, so reads share nothing.
@@ -32,8 +35,10 @@ struct scratch {
 
 struct view {
 	struct ovbd_blob blob;
-	struct ovbd_cow *cow;   /* owned */
-	struct ovbd_blob *base; /* owned; NULL: none */
+	struct ovbd_cow *cow;
+	struct ovbd_blob *base; /* NULL: none */
+	struct cow_live *live;  /* NULL: it is not being merged, and cow and base are owned */
+	struct cow_phase still; /* if so */
 	pthread_mutex_t lock;   /* guards what follows */
 	struct scratch *idle;   /* last used first */
 	unsigned nidle;
@@ -103,6 +108,15 @@ static void give_scratch(struct view *v, struct scratch *s)
 
 /* ---- data ---- */
 
+enum where { IN_THE_BASE, HELD, AT_ITS_SOURCE };
+
+static enum where where_is(const struct cow_phase *ph, const struct ovbd_cow_op *op)
+{
+	if (op->place < ph->nmerged)
+		return IN_THE_BASE;
+	return op->place - ph->nmerged < ph->nheld ? HELD : AT_ITS_SOURCE;
+}
+
 /* The base's part of what op makes. */
 static int read_base(const struct view *v, const struct ovbd_cow_op *op, void *buf, size_t len,
                      uint64_t off, struct ovbd_error *err)
@@ -157,75 +171,127 @@ static int read_data(struct view *v, uint32_t number, uint8_t *buf, size_t len, 
 	return r;
 }
 
-/* ---- the blob ---- */
-
-/* How far, of len bytes at off, copies go that begin with operation number and follow each other
+/* How far, of len bytes at off, copies go that begin with the i-th by block and follow each other
  * in the base too. */
-static uint64_t copied_run(const struct view *v, uint32_t number, uint64_t off, uint64_t len)
+static uint64_t copied_run(const struct view *v, const struct cow_phase *ph, uint32_t i,
+                           uint64_t off, uint64_t len)
 {
-	const struct ovbd_cow_op *op = &v->cow->ops[number];
+	const struct ovbd_cow_op *op = cow_at(v->cow, i);
 	uint64_t end = ((uint64_t)op->block + 1) * BLOCK;
 
 	while (end < off + len) {
 		const struct ovbd_cow_op *last = op;
-		uint64_t next;
 
-		number = cow_find(v->cow, (uint64_t)last->block + 1, &next);
-		if (number == NOTHING)
-			break;
-		op = &v->cow->ops[number];
-		if (op->type != OVBD_COW_COPY || op->source != last->source + 1)
+		op = cow_at(v->cow, ++i);
+		if (!op || op->type != OVBD_COW_COPY || op->block != last->block + 1 ||
+		    op->source != last->source + 1 || where_is(ph, op) != AT_ITS_SOURCE)
 			break;
 		end += BLOCK;
 	}
 	return ovbd_min(end - off, len);
 }
 
-/* Reads what one operation, or the base between two, has of len bytes at off. How many, or
- * -errno. */
-static int64_t read_run(struct view *v, uint8_t *buf, size_t len, uint64_t off,
-                        struct ovbd_error *err)
+/* How far, of len bytes at off, the base reads as it shall, no operation or a merged one being
+ * there; 0: not at all. *i, as of off before, is as of the end then. */
+static uint64_t base_run(const struct view *v, const struct cow_phase *ph, uint32_t *i,
+                         uint64_t off, uint64_t len)
 {
-	uint64_t next, n;
-	const uint32_t number = cow_find(v->cow, off / BLOCK, &next);
-	const struct ovbd_cow_op *op = number == NOTHING ? NULL : &v->cow->ops[number];
-	const uint64_t at = op ? off - (uint64_t)op->block * BLOCK : 0;
+	uint64_t end = off;
+
+	while (end < off + len) {
+		const struct ovbd_cow_op *op = cow_at(v->cow, *i);
+
+		if (!op)
+			return len;
+		if (end < (uint64_t)op->block * BLOCK) {
+			end = (uint64_t)op->block * BLOCK;
+		} else if (where_is(ph, op) == IN_THE_BASE) {
+			end = cow_op_end(op) * BLOCK;
+			++*i;
+		} else {
+			break;
+		}
+	}
+	return ovbd_min(end - off, len);
+}
+
+/* len bytes from at on, within the i-th operation by block, or fewer. How many, or -errno. */
+static int64_t read_op(struct view *v, const struct cow_phase *ph, uint32_t i, uint8_t *buf,
+                       uint64_t len, uint64_t at, struct ovbd_error *err)
+{
+	const struct ovbd_cow_op *op = cow_at(v->cow, i);
+	uint64_t n = ovbd_min(len, ((uint64_t)BLOCK << op->shift) - at);
 	int r = 0;
 
-	if (!op) {
-		n = next > (off + len) / BLOCK ? len : ovbd_min(len, next * BLOCK - off);
-		if (v->base)
-			r = ovbd_blob_pread(v->base, buf, n, off, err);
-		else
-			memset(buf, 0, n);
-	} else if (op->type == OVBD_COW_COPY) {
-		n = copied_run(v, number, off, len);
+	if (where_is(ph, op) == HELD)
+		memcpy(buf, ph->held + (uint64_t)(op->place - ph->nmerged) * BLOCK + at, n);
+	else if (op->type == OVBD_COW_ZERO)
+		memset(buf, 0, n);
+	else if (op->type != OVBD_COW_COPY)
+		r = read_data(v, (uint32_t)v->cow->by_block[i], buf, n, at, err);
+	else {
+		n = copied_run(v, ph, i, (uint64_t)op->block * BLOCK + at, len);
 		r = read_base(v, op, buf, n, op->source * BLOCK + at, err);
-	} else {
-		n = ovbd_min(len, ((uint64_t)BLOCK << op->shift) - at);
-		if (op->type == OVBD_COW_ZERO)
-			memset(buf, 0, n);
-		else
-			r = read_data(v, number, buf, n, at, err);
 	}
 	return r < 0 ? r : (int64_t)n;
+}
+
+/* ---- the blob ---- */
+
+static int read_in_phase(struct view *v, const struct cow_phase *ph, uint8_t *p, size_t len,
+                         uint64_t off, struct ovbd_error *err)
+{
+	uint32_t i = cow_seek(v->cow, off / BLOCK);
+
+	while (len > 0) {
+		int64_t n = (int64_t)base_run(v, ph, &i, off, len);
+		int r = 0;
+
+		if (n > 0 && v->base)
+			r = ovbd_blob_pread(v->base, p, (size_t)n, off, err);
+		else if (n > 0)
+			memset(p, 0, (size_t)n);
+		else
+			n = read_op(v, ph, i, p, len,
+			            off - (uint64_t)cow_at(v->cow, i)->block * BLOCK, err);
+		if (r < 0 || n < 0)
+			return r < 0 ? r : (int)n;
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+		while (cow_at(v->cow, i) && cow_op_end(cow_at(v->cow, i)) * BLOCK <= off)
+			i++;
+	}
+	return 0;
 }
 
 static int view_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
                       struct ovbd_error *err)
 {
 	struct view *v = view_of(b);
-	uint8_t *p = buf;
+	const struct cow_phase *ph = v->live ? cow_live_enter(v->live) : &v->still;
+	const int r = read_in_phase(v, ph, buf, len, off, err);
 
-	while (len > 0) {
-		const int64_t n = read_run(v, p, len, off, err);
+	if (v->live)
+		cow_live_leave(v->live, ph);
+	return r;
+}
 
-		if (n < 0)
-			return (int)n;
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
+static int run_in_phase(const struct view *v, const struct cow_phase *ph, uint64_t off,
+                        uint64_t len, struct ovbd_run *ret, struct ovbd_error *err)
+{
+	uint32_t i = cow_seek(v->cow, off / BLOCK);
+	const uint64_t n = base_run(v, ph, &i, off, len);
+	const struct ovbd_cow_op *op = cow_at(v->cow, i);
+
+	if (n > 0 && v->base)
+		return ovbd_blob_run_at(v->base, off, n, ret, err);
+	if (n > 0)
+		*ret = (struct ovbd_run){.len = n, .kind = OVBD_RUN_HOLE};
+	else
+		*ret = (struct ovbd_run){.len = ovbd_min(len, cow_op_end(op) * BLOCK - off),
+		                         .kind = op->type == OVBD_COW_ZERO ? OVBD_RUN_ZERO
+		                                                           : OVBD_RUN_DATA};
 	return 0;
 }
 
@@ -233,24 +299,12 @@ static int view_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct o
                        struct ovbd_error *err)
 {
 	const struct view *v = view_of(b);
-	uint64_t next;
-	const uint32_t number = cow_find(v->cow, off / BLOCK, &next);
-	const struct ovbd_cow_op *op = number == NOTHING ? NULL : &v->cow->ops[number];
+	const struct cow_phase *ph = v->live ? cow_live_enter(v->live) : &v->still;
+	const int r = run_in_phase(v, ph, off, len, ret, err);
 
-	if (op) {
-		const uint64_t end = ((uint64_t)op->block + (UINT64_C(1) << op->shift)) * BLOCK;
-
-		*ret = (struct ovbd_run){.len = ovbd_min(len, end - off),
-		                         .kind = op->type == OVBD_COW_ZERO ? OVBD_RUN_ZERO
-		                                                           : OVBD_RUN_DATA};
-		return 0;
-	}
-	if (next <= (off + len) / BLOCK)
-		len = ovbd_min(len, next * BLOCK - off);
-	if (v->base)
-		return ovbd_blob_run_at(v->base, off, len, ret, err);
-	*ret = (struct ovbd_run){.len = len, .kind = OVBD_RUN_HOLE};
-	return 0;
+	if (v->live)
+		cow_live_leave(v->live, ph);
+	return r;
 }
 
 static void view_close(struct ovbd_blob *b)
@@ -264,8 +318,10 @@ static void view_close(struct ovbd_blob *b)
 		scratch_free(s);
 	}
 	pthread_mutex_destroy(&v->lock);
-	ovbd_cow_close(v->cow);
-	ovbd_blob_close(v->base);
+	if (!v->live) {
+		ovbd_cow_close(v->cow);
+		ovbd_blob_close(v->base);
+	}
 	free(v);
 }
 
@@ -276,28 +332,43 @@ static const struct ovbd_blob_ops view_ops = {
 	.close = view_close,
 };
 
-static int check_op(const struct ovbd_cow_op *op, const struct ovbd_blob *base,
-                    struct ovbd_error *err)
-{
-	const uint64_t size = base ? base->size : 0;
-	const bool copy = op->type == OVBD_COW_COPY;
-	const uint64_t source = copy ? op->source * BLOCK : op->source;
+/* ---- opening ---- */
 
-	if (base && !ovbd_within((uint64_t)op->block * BLOCK, (uint64_t)BLOCK << op->shift, size))
-		return ovbd_fail(err, -EBADMSG,
-		                 "cow: writes block %" PRIu32 ", beyond the base of %" PRIu64
-		                 " bytes: it is not for this base",
-		                 op->block, size);
-	if (!copy && op->type != OVBD_COW_XOR)
-		return 0;
-	if (!base)
-		return 0; /* known when it is read */
-	if (!ovbd_within(source, BLOCK, size))
-		return ovbd_fail(err, -EBADMSG,
-		                 "cow: block %" PRIu32 " is made of the base at %" PRIu64
-		                 ", beyond its %" PRIu64 " bytes: it is not for this base",
-		                 op->block, source, size);
+int cow_check_base(const struct ovbd_cow *c, uint64_t size, struct ovbd_error *err)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct ovbd_cow_op *op = &c->ops[i];
+		const bool copy = op->type == OVBD_COW_COPY;
+		const uint64_t source = copy ? op->source * BLOCK : op->source;
+
+		if (!ovbd_within((uint64_t)op->block * BLOCK, (uint64_t)BLOCK << op->shift, size))
+			return ovbd_fail(err, -EBADMSG,
+			                 "cow: writes block %" PRIu32
+			                 ", beyond the base of %" PRIu64
+			                 " bytes: it is not for this base",
+			                 op->block, size);
+		if (cow_op_is_ordered(op) && !ovbd_within(source, BLOCK, size))
+			return ovbd_fail(err, -EBADMSG,
+			                 "cow: block %" PRIu32 " is made of the base at %" PRIu64
+			                 ", beyond its %" PRIu64 " bytes: it is not for this base",
+			                 op->block, source, size);
+	}
 	return 0;
+}
+
+static struct view *view_create(struct ovbd_cow *c, struct ovbd_blob *base, struct cow_live *live)
+{
+	struct view *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	pthread_mutex_init(&v->lock, NULL);
+	v->blob = (struct ovbd_blob){.ops = &view_ops, .size = base ? base->size : c->info.end};
+	v->cow = c;
+	v->base = base;
+	v->live = live;
+	v->still.nmerged = (uint32_t)c->info.nmerged;
+	return v;
 }
 
 int ovbd_cow_view_open(struct ovbd_cow *take_c, struct ovbd_blob *take_base, struct ovbd_blob **ret,
@@ -306,20 +377,27 @@ int ovbd_cow_view_open(struct ovbd_cow *take_c, struct ovbd_blob *take_base, str
 	OVBD_AUTO(ovbd_cow_closep) struct ovbd_cow *c = take_c;
 	AUTO_BLOB *base = take_base;
 	struct view *v;
+	/* without a base, what needs one is known when it is read */
+	int r = base ? cow_check_base(c, base->size, err) : 0;
 
-	for (uint32_t i = 0; i < c->n; i++) {
-		const int r = check_op(&c->ops[i], base, err);
-
-		if (r < 0)
-			return r;
-	}
-	v = calloc(1, sizeof(*v));
+	if (r < 0)
+		return r;
+	v = view_create(c, base, NULL);
 	if (!v)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	pthread_mutex_init(&v->lock, NULL);
-	v->blob = (struct ovbd_blob){.ops = &view_ops, .size = base ? base->size : c->info.end};
-	v->cow = OVBD_MOVE(c);
-	v->base = OVBD_MOVE(base);
+	c = NULL;
+	base = NULL;
+	*ret = &v->blob;
+	return 0;
+}
+
+int cow_view_open_live(struct ovbd_cow *c, struct ovbd_blob *base, struct cow_live *live,
+                       struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	struct view *v = view_create(c, base, live);
+
+	if (!v)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
 	*ret = &v->blob;
 	return 0;
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two disks in memory that record every write and flush, in the order of both together, and what
+ * they may hold after the power has failed at any moment of it. A disk writes sectors of 512 bytes
+ * as a whole, and what it has not been told to flush in any order, or not at all.
+ *
+ *     p = test_power_create();
+ *     d0 = test_power_disk(p, 0, bytes0, size0);   // written to as any device
+ *     ...
+ *     test_power_cuts(p, before, sizes, seed, each, check, arg);
+ */
+#ifndef OVBD_TESTS_LIB_POWER_H
+#define OVBD_TESTS_LIB_POWER_H
+
+#include "base/device.h"
+
+struct test_power;
+
+struct test_power *test_power_create(void);
+void test_power_free(struct test_power *p);
+
+/* bytes are the caller's: what the disk reads as while the power is on. */
+struct ovbd_device *test_power_disk(struct test_power *p, unsigned number, uint8_t *bytes,
+                                    size_t size);
+
+/* at(arg) is called when each write is half done, and again when it is done. */
+void test_power_watch(struct test_power *p, void (*at)(void *arg), void *arg);
+
+/* Writes and flushes so far. */
+size_t test_power_count(const struct test_power *p);
+
+/* Calls check with disks (which it may change) as a cut after the first `at` of the record leaves
+ * them, for every `at` from first on in steps of every; several times for each:
+ *   all that was written has arrived; nothing of what was not flushed has; each write of that is
+ *   lost alone; each is torn alone, in two ways; all subsets, if there are at most 4 of them, or
+ *   else nrandom random ones, torn at random.
+ * before: the disks as they were when the recording began. */
+struct test_power_params {
+	const uint8_t *before[2];
+	size_t sizes[2];
+	uint64_t seed;
+	unsigned nrandom;
+	size_t first, every;
+	void (*check)(void *arg, uint8_t *const disks[2], size_t at);
+	void *arg;
+};
+
+/* Returns how often check was called. */
+uint64_t test_power_cuts(const struct test_power *p, const struct test_power_params *how);
+
+#endif
