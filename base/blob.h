@@ -28,6 +28,9 @@ enum ovbd_run_kind {
 struct ovbd_run {
 	uint64_t len; /* bytes, > 0 */
 	enum ovbd_run_kind kind;
+	/* It is what ovbd_blob_open_below() has from src on: DATA elsewhere, HOLE where it was. */
+	bool below;
+	uint64_t src;
 };
 
 struct ovbd_blob_ops {
@@ -83,6 +86,16 @@ int ovbd_blob_open_fd(int take_fd, const char *name, struct ovbd_blob **ret,
 
 /* len bytes at buf, which the caller keeps alive and unchanged until close. */
 int ovbd_blob_open_mem(const void *buf, size_t len, struct ovbd_blob **ret, struct ovbd_error *err);
+
+/* What lies beneath a range of a stack, when that range is looked at for itself: a hole, to which
+ * runs that come from it can be traced back. It reads as known, which stays the caller's and must
+ * outlive it. Without one (NULL) its size is OVBD_BLOB_SIZE_UNKNOWN, and reading it is -EINVAL; the
+ * sentence goes on with hint. */
+int ovbd_blob_open_below(struct ovbd_blob *known, const char *hint, struct ovbd_blob **ret,
+                         struct ovbd_error *err);
+
+/* More than anything has. Of blobs that lie over one of this size, too. */
+#define OVBD_BLOB_SIZE_UNKNOWN (UINT64_C(1) << 62)
 
 /* The window [off, off + len) of take_b; -EINVAL if it does not lie within take_b. */
 int ovbd_blob_open_slice(struct ovbd_blob *take_b, uint64_t off, uint64_t len,

@@ -142,7 +142,7 @@ static int check(const struct ovbd_index_builder *b, const struct ovbd_segment *
 		                 "segment of %" PRIu64 " bytes at %" PRIu64
 		                 " is not between %" PRIu64 " and %" PRIu64,
 		                 s->len, s->off, begin, b->bounds.end);
-	if (s->layer >= OVBD_LAYERS_MAX || s->kind > OVBD_RUN_ZERO)
+	if (s->layer > OVBD_LAYER_BELOW || s->kind > OVBD_RUN_ZERO)
 		return ovbd_fail(err, -EINVAL, "segment at %" PRIu64 ": layer %u, kind %d", s->off,
 		                 s->layer, (int)s->kind);
 	if (data && !ovbd_within(s->src, s->len, b->bounds.src_end))

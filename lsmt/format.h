@@ -55,6 +55,7 @@ enum {
 	LSMT_FLAG_HEADER = 1 << 0, /* otherwise a trailer */
 	LSMT_FLAG_DATA = 1 << 1,   /* otherwise the index file of a writable layer */
 	LSMT_FLAG_SEALED = 1 << 2,
+	LSMT_FLAG_REFERENCES = 1 << 8, /* version 2; the trailer's LSMT_FLAG_DATA is clear then */
 };
 
 /* In the words of this project; the comments name the fields. */
@@ -64,6 +65,7 @@ struct lsmt_header {
 	uint64_t virtual_size; /* of the device */
 	uint32_t flags;
 	uint32_t version; /* version << 8 | sub_version */
+	bool references;  /* version 2: entries may be references */
 	char uuid[OVBD_UUID_SIZE], parent_uuid[OVBD_UUID_SIZE];
 	char tag[OVBD_TAG_SIZE]; /* user_tag */
 };
@@ -94,17 +96,20 @@ void ovbd_lsmt_header_encode(const struct lsmt_header *h, uint8_t ret_raw[LSMT_H
 /* An entry of the index. */
 struct lsmt_entry {
 	uint64_t off, len; /* of the device */
-	uint64_t src;      /* in the file; of a zeroed one: where it stood when this was written */
+	uint64_t src;      /* in the file; of a zeroed one: where it stood when this was written;
+	                    * of a reference: in the device below */
 	uint8_t tag;       /* means nothing in a layer by itself */
 	bool zeroed;
+	bool reference;
 	bool padding; /* nothing else counts */
 };
 
 struct lsmt_entry ovbd_lsmt_entry_decode(const uint8_t raw[LSMT_ENTRY_SIZE]);
 
-/* Whether e can be entry number of an index at index_off, of which all before end at prev_end. */
+/* Whether e can be entry number of the index that the trailer t tells of, of which all before end
+ * at prev_end. */
 int ovbd_lsmt_entry_check(const struct lsmt_entry *e, uint64_t number, uint64_t prev_end,
-                          uint64_t index_off, struct ovbd_error *err);
+                          const struct lsmt_header *t, struct ovbd_error *err);
 
 void ovbd_lsmt_entry_encode(const struct lsmt_entry *e, uint8_t ret_raw[LSMT_ENTRY_SIZE]);
 

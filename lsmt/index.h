@@ -36,7 +36,7 @@ int ovbd_index_builder_create(const struct ovbd_index_bounds *bounds,
                               struct ovbd_index_builder **ret, struct ovbd_error *err);
 
 /* Adds a DATA or ZERO segment behind those already added: off, len and src in bytes, multiples of
- * 512, within the bounds; layer < OVBD_LAYERS_MAX. A segment of any length is fine. One that
+ * 512, within the bounds; layer <= OVBD_LAYER_BELOW. A segment of any length is fine. One that
  * continues its predecessor (device, layer, kind, and source if DATA) is joined to it.
  * -EINVAL if a rule is broken, -E2BIG if there are more than any index or this one's memory_max
  * takes, -ENOMEM; then only close may follow. */
@@ -55,8 +55,9 @@ static inline void ovbd_index_builder_closep(struct ovbd_index_builder **b)
 }
 
 /* One index of n, layers[0] at the bottom: what lies higher hides what lies lower, zeroed segments
- * too. The segments' layer becomes the position in layers; nothing at or beyond end (bytes) is
- * kept. n = 1 .. OVBD_LAYERS_MAX. memory_max is that of the new index, as in its bounds. */
+ * too. The segments' layer becomes the position in layers; references (OVBD_LAYER_BELOW) become
+ * what they lead to, or stay one, to what lies beneath them all. Nothing at or beyond end (bytes)
+ * is kept. n = 1 .. OVBD_LAYERS_MAX. memory_max is that of the new index, as in its bounds. */
 int ovbd_index_merge(const struct ovbd_index *const *layers, size_t n, uint64_t end,
                      uint64_t memory_max, struct ovbd_index **ret, struct ovbd_error *err);
 

@@ -8,7 +8,8 @@
  * A device may have been made smaller after a layer was written to, or given its size later, so
  * segments may lie beyond the virtual size. They are kept: which of them are seen is decided by the
  * size of the stack. As the size chooses how the index is stored, and few layers have such
- * segments, it is taken for the end first, and the index read once more if that was too short.
+ * segments, it is taken for the end first, and the index read once more if that was too short. The
+ * same goes for what references lead to.
  *
  * Tags are no property of a layer alone, and are dropped, after they have told one thing: a
  * turboOCI layer (a "warp file") looks like any other, but the segments with tag 1 have their data
@@ -30,10 +31,10 @@
 struct index_reader {
 	struct ovbd_blob *blob;
 	struct ovbd_index_builder *builder;
-	uint64_t index_off;
-	uint64_t end;      /* what the builder takes */
-	uint64_t prev_end; /* of the last entry */
-	uint64_t nsegments, data_size, zero_size;
+	const struct lsmt_header *trailer;
+	uint64_t end, ref_max; /* what the builder takes */
+	uint64_t prev_end;     /* of the last entry */
+	uint64_t nsegments, data_size, zero_size, ref_size, ref_end;
 	uint8_t tag; /* of the first segment */
 	bool tags_differ;
 };
@@ -71,15 +72,20 @@ static int add_entry(struct index_reader *x, const struct lsmt_entry *e, struct 
 		.off = e->off,
 		.len = e->len,
 		.src = e->zeroed ? 0 : e->src,
+		.layer = e->reference ? OVBD_LAYER_BELOW : 0,
 		.kind = e->zeroed ? OVBD_RUN_ZERO : OVBD_RUN_DATA,
 	};
 
 	if (x->nsegments++ == 0)
 		x->tag = e->tag;
 	x->tags_differ |= e->tag != x->tag;
-	*(e->zeroed ? &x->zero_size : &x->data_size) += e->len;
+	*(e->reference ? &x->ref_size : e->zeroed ? &x->zero_size : &x->data_size) += e->len;
 	x->prev_end = e->off + e->len;
-	return x->prev_end <= x->end ? ovbd_index_builder_add(x->builder, &s, err) : 0;
+	if (e->reference && e->src + e->len > x->ref_end)
+		x->ref_end = e->src + e->len;
+	if (x->prev_end > x->end || x->ref_end > x->ref_max)
+		return 0;
+	return ovbd_index_builder_add(x->builder, &s, err);
 }
 
 static int add_piece(struct index_reader *x, const uint8_t *raw, size_t n, uint64_t number,
@@ -91,7 +97,7 @@ static int add_piece(struct index_reader *x, const uint8_t *raw, size_t n, uint6
 
 		if (e.padding)
 			continue;
-		r = ovbd_lsmt_entry_check(&e, number + i, x->prev_end, x->index_off, err);
+		r = ovbd_lsmt_entry_check(&e, number + i, x->prev_end, x->trailer, err);
 		if (r == 0)
 			r = add_entry(x, &e, err);
 		if (r < 0)
@@ -100,9 +106,11 @@ static int add_piece(struct index_reader *x, const uint8_t *raw, size_t n, uint6
 	return 0;
 }
 
-/* All entries of an index. x->builder has them if x->prev_end <= x->end afterwards. */
-static int read_entries(struct index_reader *x, uint64_t nentries, struct ovbd_error *err)
+/* All entries of an index. x->builder has them if neither x->prev_end nor x->ref_end is too large
+ * for it afterwards. */
+static int read_entries(struct index_reader *x, struct ovbd_error *err)
 {
+	const uint64_t nentries = x->trailer->nentries;
 	const size_t per_piece = (size_t)ovbd_min(nentries, PIECE_SIZE / LSMT_ENTRY_SIZE);
 	AUTO_FREE uint8_t *raw = ovbd_array_alloc(per_piece, LSMT_ENTRY_SIZE);
 
@@ -113,7 +121,7 @@ static int read_entries(struct index_reader *x, uint64_t nentries, struct ovbd_e
 		int r;
 
 		r = ovbd_blob_pread(x->blob, raw, n * LSMT_ENTRY_SIZE,
-		                    x->index_off + i * LSMT_ENTRY_SIZE, err);
+		                    x->trailer->index_off + i * LSMT_ENTRY_SIZE, err);
 		if (r == 0)
 			r = add_piece(x, raw, n, i, err);
 		if (r < 0)
@@ -124,7 +132,7 @@ static int read_entries(struct index_reader *x, uint64_t nentries, struct ovbd_e
 
 static int check_tags(const struct index_reader *x, struct ovbd_error *err)
 {
-	const uint64_t room = x->index_off - LSMT_HEADER_SIZE;
+	const uint64_t room = x->trailer->index_off - LSMT_HEADER_SIZE;
 
 	if (!x->tags_differ || x->data_size <= room)
 		return 0;
@@ -135,51 +143,55 @@ static int check_tags(const struct index_reader *x, struct ovbd_error *err)
 	                 x->data_size, room);
 }
 
-/* Reads the index that the trailer t tells of, for a device that ends at end. *ret_end is where it
- * does end; if that is more, *ret is left alone. */
-static int read_index(struct ovbd_layer *l, const struct lsmt_header *t, uint64_t end,
-                      uint64_t *ret_end, struct ovbd_error *err)
+/* Reads the index that the trailer t tells of, for a device that ends at *end, over one that ends
+ * at *ref_max. If they end elsewhere, these say so afterwards, and there is no l->index. */
+static int read_index(struct ovbd_layer *l, const struct lsmt_header *t, uint64_t *end,
+                      uint64_t *ref_max, struct ovbd_error *err)
 {
 	const struct ovbd_index_bounds bounds = {
-		.end = end,
-		.src_end = t->index_off,
+		.end = *end,
+		.src_end = *ref_max > t->index_off ? *ref_max : t->index_off,
 		.nsegments = t->nentries,
 		.memory_max = l->memory_max,
 	};
 	OVBD_AUTO(ovbd_index_builder_closep) struct ovbd_index_builder *builder = NULL;
-	struct index_reader x = {.blob = l->blob, .index_off = t->index_off, .end = end};
+	struct index_reader x = {.blob = l->blob, .trailer = t, .end = *end, .ref_max = *ref_max};
 	int r;
 
 	r = ovbd_index_builder_create(&bounds, &builder, err);
 	if (r < 0)
 		return r;
 	x.builder = builder;
-	r = read_entries(&x, t->nentries, err);
+	r = read_entries(&x, err);
 	if (r == 0)
 		r = check_tags(&x, err);
 	if (r < 0)
 		return r;
-	*ret_end = x.prev_end;
-	if (x.prev_end > end)
+	if (x.prev_end > *end || x.ref_end > *ref_max) {
+		*end = x.prev_end > *end ? x.prev_end : *end;
+		*ref_max = x.ref_end;
 		return 0;
+	}
 	l->info.nsegments = x.nsegments;
 	l->info.data_size = x.data_size;
 	l->info.zero_size = x.zero_size;
+	l->info.ref_size = x.ref_size;
+	l->info.ref_end = x.ref_end;
 	l->info.end = x.prev_end;
 	return ovbd_index_builder_finish(OVBD_MOVE(builder), &l->index, err);
 }
 
 static int open_index(struct ovbd_layer *l, const struct lsmt_header *t, struct ovbd_error *err)
 {
-	const uint64_t device_end = ovbd_align_up(t->virtual_size, LSMT_SECTOR_SIZE);
-	uint64_t end;
+	uint64_t end = ovbd_align_up(t->virtual_size, LSMT_SECTOR_SIZE);
+	uint64_t ref_max = t->references ? end : 0;
 	int r;
 
 	l->index_off = t->index_off;
 	l->index_end = t->index_off + t->nentries * LSMT_ENTRY_SIZE;
-	r = read_index(l, t, device_end, &end, err);
-	if (r == 0 && end > device_end)
-		r = read_index(l, t, end, &end, err);
+	r = read_index(l, t, &end, &ref_max, err);
+	if (r == 0 && !l->index)
+		r = read_index(l, t, &end, &ref_max, err);
 	if (r == 0 && !l->index)
 		return ovbd_fail(err, -EBADMSG, "lsmt: the index changes while it is read");
 	return r;
@@ -198,12 +210,18 @@ int ovbd_layer_open(struct ovbd_blob *take_b, uint64_t stored_size, struct ovbd_
 		r = ovbd_lsmt_header_read(b, LSMT_TRAILER, &trailer, NULL, err);
 	if (r == 0)
 		r = ovbd_lsmt_trailer_check(&trailer, b->size, err);
+	if (r == 0 && header.references != trailer.references)
+		return ovbd_fail(err, -EBADMSG,
+		                 "lsmt: version %" PRIu32 " in the header, %" PRIu32
+		                 " in the trailer",
+		                 header.version >> 8, trailer.version >> 8);
 	if (r < 0)
 		return r;
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	l->blob = OVBD_MOVE(b);
+	l->stored_size = stored_size;
 	l->memory_max = stored_size / 2 + OVBD_SEGMENTS_ALWAYS * UINT64_C(18);
 	l->info.virtual_size = trailer.virtual_size;
 	l->info.version = trailer.version;
@@ -237,6 +255,11 @@ struct ovbd_index *ovbd_layer_take_index(struct ovbd_layer *l)
 uint64_t ovbd_layer_memory_max(const struct ovbd_layer *l)
 {
 	return l->memory_max;
+}
+
+uint64_t ovbd_layer_stored_size(const struct ovbd_layer *l)
+{
+	return l->stored_size;
 }
 
 struct ovbd_blob *ovbd_layer_blob(struct ovbd_layer *l)

@@ -11,6 +11,7 @@ struct ovbd_layer {
 	struct ovbd_index *index; /* owned; NULL once taken */
 	uint64_t index_off;       /* where the data end, and the index begins */
 	uint64_t index_end;       /* where it ends, padding included */
+	uint64_t stored_size;     /* of the file, compressed or not */
 	uint64_t memory_max;      /* bytes its index may take */
 	struct ovbd_layer_info info;
 };
@@ -19,6 +20,7 @@ struct ovbd_layer {
 struct ovbd_blob *ovbd_layer_blob(struct ovbd_layer *l);
 
 uint64_t ovbd_layer_memory_max(const struct ovbd_layer *l);
+uint64_t ovbd_layer_stored_size(const struct ovbd_layer *l);
 
 /* The layer's index, now the caller's. */
 struct ovbd_index *ovbd_layer_take_index(struct ovbd_layer *l);

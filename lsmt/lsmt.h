@@ -24,14 +24,23 @@
 
 struct ovbd_index;
 
+/* Instead of a layer's number: the bytes are at src of the device that lies beneath. In a layer's
+ * own index beneath that layer, in a stack's beneath them all. */
+#define OVBD_LAYER_BELOW OVBD_LAYERS_MAX
+
 /* A run of a device with one source. All bytes. */
 struct ovbd_segment {
 	uint64_t off;   /* in the device */
 	uint64_t len;   /* > 0 */
 	uint64_t src;   /* DATA: in the layer's blob */
-	uint32_t layer; /* DATA and ZERO: whose segment it is, 0 = bottom */
+	uint32_t layer; /* DATA and ZERO: whose segment it is, 0 = bottom; or OVBD_LAYER_BELOW */
 	enum ovbd_run_kind kind;
 };
+
+static inline bool ovbd_segment_is_below(const struct ovbd_segment *s)
+{
+	return s->kind == OVBD_RUN_DATA && s->layer == OVBD_LAYER_BELOW;
+}
 
 /* The segment that covers off, cut to [off, off + len); where none does, a HOLE up to the next
  * segment. So successive calls tile any range. len > 0. Any thread; O(log n). */
@@ -51,6 +60,8 @@ struct ovbd_layer_info {
 	uint64_t nsegments;    /* as stored, without padding */
 	uint64_t data_size;    /* bytes of device covered by data segments, beyond its end too */
 	uint64_t zero_size;    /* the same, by zeroed segments */
+	uint64_t ref_size;     /* the same, by references to what lies below */
+	uint64_t ref_end;      /* where the last of what they refer to ends; 0: there are none */
 	uint64_t end;          /* of the last segment, bytes; may be beyond virtual_size */
 	uint32_t version;      /* major << 8 | minor */
 	bool sealed_header;    /* the header says sealed too: committed, not sealed in place */
@@ -93,12 +104,16 @@ int ovbd_layer_check(struct ovbd_layer *l, ovbd_progress_fn progress, void *arg,
 
 /* Merges n layers, layers[0] at the bottom, into one blob whose size is that of the topmost layer
  * with a size. Takes the layers (not the array), also on failure. n = 1 .. OVBD_LAYERS_MAX, else
- * -E2BIG or -EINVAL. Reads that fail name the layer by its number. */
+ * -E2BIG or -EINVAL. Reads that fail name the layer by its number.
+ *
+ * A layer's references are resolved: -EINVAL if they go beyond what lies below it, as they do in
+ * the lowest layer if there is nothing. The index may then have as many segments as the layers have
+ * and OVBD_SEGMENTS_ALWAYS more, or what half of the bytes stored have room for; -E2BIG. */
 int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd_blob **ret,
                     struct ovbd_error *err);
 
 /* The same over a base, which shows where no layer has a segment; beyond its end there are zeros.
- * take_base may be NULL. */
+ * If no layer has a size it is the base's. take_base may be NULL. */
 int ovbd_stack_open_over(struct ovbd_blob *take_base, struct ovbd_layer *const *take_layers,
                          size_t n, struct ovbd_blob **ret, struct ovbd_error *err);
 
@@ -108,12 +123,14 @@ const struct ovbd_index *ovbd_stack_index(const struct ovbd_blob *stack);
 /* ---- writing a layer ---- */
 
 struct ovbd_layer_params {
-	uint64_t virtual_size; /* bytes; any number, the last sector is padded with zeros */
+	uint64_t virtual_size; /* bytes; any number, the last sector is padded with zeros. 0: that
+	                        * of the device below; then what is put may lie anywhere */
 	const char *uuid;      /* NULL: the null UUID */
 	const char *parent_uuid;
 	const char *tag; /* commit message of at most 256 bytes; NULL: none */
 	bool over_base;  /* something lies beneath: all-zero blocks become zeroed segments;
 	                     * otherwise they are dropped */
+	bool references; /* it may hold some: then only readers that know them open it */
 };
 
 struct ovbd_layer_writer;
@@ -134,6 +151,12 @@ int ovbd_layer_put(struct ovbd_layer_writer *w, uint64_t off, const void *buf, s
  * beyond the virtual size: for a larger layer on top, to which that shows. */
 int ovbd_layer_zero(struct ovbd_layer_writer *w, uint64_t off, uint64_t len,
                     struct ovbd_error *err);
+
+/* The range reads as that of the device below which begins at src, whatever else is put there, also
+ * later. The same rule for off, len and src; params.references was given. Two must not overlap:
+ * finish is -EINVAL then. */
+int ovbd_layer_refer(struct ovbd_layer_writer *w, uint64_t off, uint64_t len, uint64_t src,
+                     struct ovbd_error *err);
 
 /* Writes the index and finishes the sink. Once. */
 int ovbd_layer_finish(struct ovbd_layer_writer *w, struct ovbd_error *err);

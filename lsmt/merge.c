@@ -18,6 +18,10 @@
  * and leaves the set once. (The tournament is a tree of losers: inner node i holds the later of the
  * two cursors that met there, the earliest of all has gone on to node 0. The nodes on the way from
  * a cursor to the root are the same whoever wins, so they can be loaded ahead.)
+ *
+ * Where the top is a reference, what it leads to is looked up in the layers below it, from the
+ * highest down, which may be a reference again, from a lower layer. So a piece takes at most one
+ * look into each layer; and how many pieces there may be is the builder's limit.
  */
 #include "lsmt/index.h"
 
@@ -63,7 +67,8 @@ static uint64_t advance(struct sweep *sw, uint32_t layer)
 	if (c->ahead.off >= sw->end)
 		return FINISHED;
 	c->ahead.len = ovbd_min(c->ahead.len, sw->end - c->ahead.off);
-	c->ahead.layer = layer;
+	if (c->ahead.layer != OVBD_LAYER_BELOW)
+		c->ahead.layer = layer;
 	return c->ahead.off / SECTOR << 8 | layer;
 }
 
@@ -110,6 +115,48 @@ static uint64_t end_of(const struct sweep *sw, int layer)
 	return sw->cursor[layer].here.off + sw->cursor[layer].here.len;
 }
 
+/* What of the stack of the layers below the given one there is at src, of at most len bytes. Its
+ * off means nothing. */
+static struct ovbd_segment look_below(const struct sweep *sw, uint32_t layer, uint64_t src,
+                                      uint64_t len)
+{
+	struct ovbd_segment s;
+
+	while (layer-- > 0) {
+		s = ovbd_index_at(sw->cursor[layer].ix, src, len);
+		len = s.len;
+		if (s.kind == OVBD_RUN_HOLE)
+			continue;
+		if (s.layer != OVBD_LAYER_BELOW) {
+			s.layer = layer;
+			return s;
+		}
+		src = s.src;
+	}
+	return (struct ovbd_segment){.len = len,
+	                             .src = src,
+	                             .layer = OVBD_LAYER_BELOW,
+	                             .kind = OVBD_RUN_DATA};
+}
+
+/* Puts out what the reference s of a layer leads to. */
+static int resolve(const struct sweep *sw, uint32_t layer, struct ovbd_segment s,
+                   struct ovbd_error *err)
+{
+	int r = 0;
+
+	while (r == 0 && s.len > 0) {
+		struct ovbd_segment found = look_below(sw, layer, s.src, s.len);
+
+		found.off = s.off;
+		r = ovbd_index_builder_add(sw->out, &found, err);
+		s.off += found.len;
+		s.src += found.len;
+		s.len -= found.len;
+	}
+	return r;
+}
+
 /* Puts out what the top shows up to end. */
 static int emit(struct sweep *sw, uint64_t end, struct ovbd_error *err)
 {
@@ -121,6 +168,8 @@ static int emit(struct sweep *sw, uint64_t end, struct ovbd_error *err)
 	s.off = sw->pos;
 	s.len = end - sw->pos;
 	sw->pos = end;
+	if (s.layer == OVBD_LAYER_BELOW)
+		return resolve(sw, (uint32_t)sw->top, s, err);
 	return ovbd_index_builder_add(sw->out, &s, err);
 }
 

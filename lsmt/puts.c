@@ -45,12 +45,12 @@ static int grow(struct lsmt_puts *p, struct ovbd_error *err)
 	return 0;
 }
 
-/* Whether b goes on where a ends, in the device and, being data, in the file. */
+/* Whether b goes on where a ends, in the device and, not being zeros, where it comes from. */
 static bool continues(const struct lsmt_put *a, const struct lsmt_put *b)
 {
-	if (a->off + a->len != b->off || lsmt_put_is_data(a) != lsmt_put_is_data(b))
+	if (a->off + a->len != b->off || lsmt_put_kind(a) != lsmt_put_kind(b))
 		return false;
-	return !lsmt_put_is_data(a) || a->stamp + a->len == b->stamp;
+	return lsmt_put_kind(a) == LSMT_PUT_ZERO || a->stamp + a->len == b->stamp;
 }
 
 int ovbd_lsmt_puts_add(struct lsmt_puts *p, const struct lsmt_put *put, struct ovbd_error *err)
@@ -231,8 +231,20 @@ static struct lsmt_put part_of(const struct lsmt_put *p, uint64_t from, uint64_t
 	return (struct lsmt_put){
 		.off = from,
 		.len = to - from,
-		.stamp = p->stamp + (lsmt_put_is_data(p) ? from - p->off : 0),
+		.stamp = p->stamp + (lsmt_put_kind(p) != LSMT_PUT_ZERO ? from - p->off : 0),
 	};
+}
+
+/* A put begins at pos: not two references there, of which none is the newer. */
+static int check_overlap(struct heap *h, const struct lsmt_put *p, uint64_t pos,
+                         struct ovbd_error *err)
+{
+	const struct lsmt_put *open = newest_at(h, pos);
+
+	if (!open || lsmt_put_kind(open) != LSMT_PUT_REFERENCE ||
+	    lsmt_put_kind(p) != LSMT_PUT_REFERENCE)
+		return 0;
+	return ovbd_fail(err, -EINVAL, "two references of a layer overlap at %" PRIu64, p->off);
 }
 
 static int sweep(const struct lsmt_puts *p, lsmt_puts_fn fn, void *ctx, struct ovbd_error *err)
@@ -245,8 +257,11 @@ static int sweep(const struct lsmt_puts *p, lsmt_puts_fn fn, void *ctx, struct o
 	while (r == 0) {
 		const struct lsmt_put *top;
 
-		for (; r == 0 && next < p->n && p->v[next].off <= pos; next++)
-			r = heap_push(&h, next, err);
+		for (; r == 0 && next < p->n && p->v[next].off <= pos; next++) {
+			r = check_overlap(&h, &p->v[next], pos, err);
+			if (r == 0)
+				r = heap_push(&h, next, err);
+		}
 		top = newest_at(&h, pos);
 		if (r == 0 && top) {
 			const uint64_t end = top->off + top->len;

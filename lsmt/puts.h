@@ -18,23 +18,33 @@ struct lsmt_put {
 	uint64_t stamp;    /* see lsmt_stamp() */
 };
 
+enum lsmt_put_kind { LSMT_PUT_ZERO, LSMT_PUT_DATA, LSMT_PUT_REFERENCE };
+
 /* Data are appended to the file as they come, so where the file ended when a put was made also
  * tells when that was. A zero takes no place: it is older than the data that begin where the
- * file ended. Two zeros of one age are the same thing. */
-static inline uint64_t lsmt_stamp(uint64_t src, bool data)
+ * file ended. Two zeros of one age are the same thing. A reference, which comes from src of the
+ * device below, has no age: it counts as the newest of all. */
+#define LSMT_STAMP_DATA      UINT64_C(1)
+#define LSMT_STAMP_REFERENCE (UINT64_C(1) << 63)
+
+static inline uint64_t lsmt_stamp(uint64_t src, enum lsmt_put_kind kind)
 {
-	return src | data;
+	return kind == LSMT_PUT_DATA        ? src | LSMT_STAMP_DATA
+	       : kind == LSMT_PUT_REFERENCE ? src | LSMT_STAMP_REFERENCE
+	                                    : src;
 }
 
-static inline bool lsmt_put_is_data(const struct lsmt_put *p)
+static inline enum lsmt_put_kind lsmt_put_kind(const struct lsmt_put *p)
 {
-	return p->stamp & 1;
+	return p->stamp & LSMT_STAMP_REFERENCE ? LSMT_PUT_REFERENCE
+	       : p->stamp & LSMT_STAMP_DATA    ? LSMT_PUT_DATA
+	                                       : LSMT_PUT_ZERO;
 }
 
-/* Where the data lie in the file; for a zero, where the file ended. */
+/* Where the data lie in the file; for a zero, where the file ended; for a reference, src. */
 static inline uint64_t lsmt_put_src(const struct lsmt_put *p)
 {
-	return p->stamp & ~UINT64_C(1);
+	return p->stamp & ~(LSMT_STAMP_DATA | LSMT_STAMP_REFERENCE);
 }
 
 struct lsmt_puts {
@@ -51,7 +61,7 @@ int ovbd_lsmt_puts_add(struct lsmt_puts *p, const struct lsmt_put *put, struct o
 typedef int (*lsmt_puts_fn)(void *ctx, const struct lsmt_put *visible, struct ovbd_error *err);
 
 /* Overlays the puts, the newer hiding the older. Changes their order, so this is the end of adding.
- * O(n log n); O(n) if they came in ascending order. */
+ * O(n log n); O(n) if they came in ascending order. -EINVAL if two references overlap. */
 int ovbd_lsmt_puts_overlay(struct lsmt_puts *p, lsmt_puts_fn fn, void *ctx, struct ovbd_error *err);
 
 void ovbd_lsmt_puts_free(struct lsmt_puts *p);

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/bytes.h"
 
@@ -26,7 +27,7 @@ static struct stack_blob *stack_of(struct ovbd_blob *b)
 	return OVBD_CONTAINER_OF(b, struct stack_blob, blob);
 }
 
-/* What no layer has. */
+/* What lies beneath all layers; beyond its end zeros. */
 static int read_base(const struct stack_blob *st, uint8_t *dst, size_t len, uint64_t off,
                      struct ovbd_error *err)
 {
@@ -45,14 +46,15 @@ static int stack_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 
 	while (len > 0) {
 		const struct ovbd_segment s = ovbd_index_at(st->index, off, len);
+		const bool below = ovbd_segment_is_below(&s);
 
-		if (s.kind == OVBD_RUN_DATA) {
+		if (s.kind == OVBD_RUN_DATA && !below) {
 			const int r = ovbd_blob_pread(st->blobs[s.layer], dst, s.len, s.src, err);
 
 			if (r < 0)
 				return ovbd_fail_within(err, r, "layer %u", s.layer);
-		} else if (s.kind == OVBD_RUN_HOLE && st->base) {
-			const int r = read_base(st, dst, s.len, off, err);
+		} else if (st->base && (s.kind == OVBD_RUN_HOLE || below)) {
+			const int r = read_base(st, dst, s.len, below ? s.src : off, err);
 
 			if (r < 0)
 				return ovbd_fail_within(err, r, "base");
@@ -66,6 +68,22 @@ static int stack_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 	return 0;
 }
 
+/* A reference's run: what the base has there. That was written, and hides what is below, also where
+ * it is a hole of the base. */
+static int run_below(const struct stack_blob *st, const struct ovbd_segment *s,
+                     struct ovbd_run *ret, struct ovbd_error *err)
+{
+	const uint64_t size = st->base ? st->base->size : 0;
+	int r = 0;
+
+	*ret = (struct ovbd_run){.len = s->len, .kind = OVBD_RUN_ZERO};
+	if (s->src < size)
+		r = ovbd_blob_run_at(st->base, s->src, ovbd_min(s->len, size - s->src), ret, err);
+	if (ret->kind == OVBD_RUN_HOLE)
+		ret->kind = ret->below ? OVBD_RUN_DATA : OVBD_RUN_ZERO;
+	return r;
+}
+
 static int stack_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_run *ret,
                         struct ovbd_error *err)
 {
@@ -74,12 +92,14 @@ static int stack_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct 
 	const enum ovbd_run_kind kind = s.kind;
 	uint64_t run = s.len;
 
+	if (ovbd_segment_is_below(&s))
+		return run_below(st, &s, ret, err);
 	if (kind == OVBD_RUN_HOLE && st->base && off < st->base->size)
 		return ovbd_blob_run_at(st->base, off, ovbd_min(run, st->base->size - off), ret,
 		                        err);
 	while (run < len) {
 		s = ovbd_index_at(st->index, off + run, len - run);
-		if (s.kind != kind)
+		if (s.kind != kind || ovbd_segment_is_below(&s))
 			break;
 		run += s.len;
 	}
@@ -105,12 +125,49 @@ static const struct ovbd_blob_ops stack_ops = {
 	.close = stack_close,
 };
 
-static uint64_t size_of(const struct stack_blob *st)
+/* Of the device that the lowest n layers and the base make. */
+static uint64_t size_of(const struct stack_blob *st, size_t n)
 {
-	for (size_t i = st->nlayers; i-- > 0;)
+	for (size_t i = n; i-- > 0;)
 		if (ovbd_layer_info(st->layers[i])->virtual_size > 0)
 			return ovbd_layer_info(st->layers[i])->virtual_size;
 	return st->base ? st->base->size : 0;
+}
+
+/* Whether each layer's references lead to something. Sets *ret if there are any. */
+static int check_references(const struct stack_blob *st, bool *ret, struct ovbd_error *err)
+{
+	*ret = false;
+	for (size_t i = 0; i < st->nlayers; i++) {
+		const uint64_t end = ovbd_layer_info(st->layers[i])->ref_end;
+		const uint64_t size = size_of(st, i);
+
+		*ret |= end > 0;
+		if (end > 0 && i == 0 && !st->base)
+			return ovbd_fail(err, -EINVAL,
+			                 "layer 0: refers to what lies below it, up to %" PRIu64
+			                 ", and nothing does: name first what it was made over",
+			                 end);
+		if (end > 0 && (size == 0 || (end - 1) / 512 > (size - 1) / 512))
+			return ovbd_fail(err, -EINVAL,
+			                 "layer %zu: refers to what lies below it, up to %" PRIu64
+			                 ", which ends at %" PRIu64 ": it was made over another",
+			                 i, end, size);
+	}
+	return 0;
+}
+
+/* What the index of all may take: as much as those of each, or, if there are references, which may
+ * lead to the same segments again and again, not much more than is stored. */
+static uint64_t memory_for(const struct stack_blob *st, bool references)
+{
+	uint64_t max = references ? OVBD_SEGMENTS_ALWAYS * UINT64_C(18) : 0;
+
+	for (size_t i = 0; i < st->nlayers; i++)
+		max += references ? ovbd_index_memory(ovbd_layer_index(st->layers[i])) +
+		                            ovbd_layer_stored_size(st->layers[i]) / 2
+		                  : ovbd_layer_memory_max(st->layers[i]);
+	return max;
 }
 
 /* One index for all layers. Theirs are freed then: a segment is in memory once. The index of a
@@ -118,18 +175,20 @@ static uint64_t size_of(const struct stack_blob *st)
 static int merge(struct stack_blob *st, struct ovbd_error *err)
 {
 	const struct ovbd_index *indexes[OVBD_LAYERS_MAX];
-	uint64_t memory_max = 0;
+	bool references;
 	int r;
 
-	for (size_t i = 0; i < st->nlayers; i++) {
+	r = check_references(st, &references, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < st->nlayers; i++)
 		indexes[i] = ovbd_layer_index(st->layers[i]);
-		memory_max += ovbd_layer_memory_max(st->layers[i]);
-	}
 	if (st->nlayers == 1 && ovbd_index_end(indexes[0]) <= st->blob.size) {
 		st->index = ovbd_layer_take_index(st->layers[0]);
 		return 0;
 	}
-	r = ovbd_index_merge(indexes, st->nlayers, st->blob.size, memory_max, &st->index, err);
+	r = ovbd_index_merge(indexes, st->nlayers, st->blob.size, memory_for(st, references),
+	                     &st->index, err);
 	for (size_t i = 0; r == 0 && i < st->nlayers; i++)
 		ovbd_index_free(ovbd_layer_take_index(st->layers[i]));
 	return r;
@@ -165,7 +224,7 @@ int ovbd_stack_open_over(struct ovbd_blob *take_base, struct ovbd_layer *const *
 		st->layers[i] = take_layers[i];
 		st->blobs[i] = ovbd_layer_blob(take_layers[i]);
 	}
-	st->blob = (struct ovbd_blob){.ops = &stack_ops, .size = size_of(st)};
+	st->blob = (struct ovbd_blob){.ops = &stack_ops, .size = size_of(st, n)};
 	r = merge(st, err);
 	if (r == 0)
 		*ret = OVBD_MOVE(b);

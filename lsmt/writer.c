@@ -5,7 +5,8 @@
  *
  * What is put is cut into runs of zero and of other blocks. A run of data goes to the sink in one
  * piece and is remembered as a put; a run of zeros is only remembered, and not even that where
- * nothing lies beneath: neither in this layer, as far as it goes, nor below it.
+ * nothing lies beneath: neither in this layer, as far as it goes, nor below it. A reference is only
+ * remembered too.
  *
  * Data that are put over stay in the file, and no segment leads to them. Whoever cares puts each
  * range once.
@@ -40,6 +41,7 @@ static int header_of(const struct ovbd_layer_params *p, struct lsmt_header *ret,
 	struct lsmt_header h = {
 		.flags = LSMT_FLAG_HEADER | LSMT_FLAG_DATA | LSMT_FLAG_SEALED,
 		.virtual_size = p->virtual_size,
+		.references = p->references,
 	};
 	int r;
 
@@ -92,6 +94,11 @@ int ovbd_layer_create(struct ovbd_sink *take_out, const struct ovbd_layer_params
 	return 0;
 }
 
+static uint64_t end_of(const struct ovbd_layer_writer *w)
+{
+	return w->header.virtual_size ? w->header.virtual_size : LSMT_DEVICE_MAX;
+}
+
 static int check_range(const struct ovbd_layer_writer *w, uint64_t off, uint64_t len, uint64_t end,
                        struct ovbd_error *err)
 {
@@ -116,7 +123,7 @@ static int add_zeros(struct ovbd_layer_writer *w, uint64_t off, uint64_t len,
 	const struct lsmt_put put = {
 		.off = off,
 		.len = ovbd_align_up(len, LSMT_SECTOR_SIZE),
-		.stamp = lsmt_stamp(w->out->written, false),
+		.stamp = lsmt_stamp(w->out->written, LSMT_PUT_ZERO),
 	};
 
 	/* Beyond all that was put so far, and nothing below: there it is zero already. */
@@ -131,7 +138,7 @@ static int add_data(struct ovbd_layer_writer *w, uint64_t off, const uint8_t *bu
 	const struct lsmt_put put = {
 		.off = off,
 		.len = ovbd_align_up(len, LSMT_SECTOR_SIZE),
-		.stamp = lsmt_stamp(w->out->written, true),
+		.stamp = lsmt_stamp(w->out->written, LSMT_PUT_DATA),
 	};
 	int r;
 
@@ -170,7 +177,7 @@ int ovbd_layer_put(struct ovbd_layer_writer *w, uint64_t off, const void *buf, s
 	int r;
 
 	assert(!w->finished);
-	r = check_range(w, off, len, w->header.virtual_size, err);
+	r = check_range(w, off, len, end_of(w), err);
 	while (r == 0 && len > 0) {
 		bool zero;
 		const size_t n = run_of(src, len, off, &zero);
@@ -192,6 +199,28 @@ int ovbd_layer_zero(struct ovbd_layer_writer *w, uint64_t off, uint64_t len, str
 	return r < 0 ? r : add_zeros(w, off, len, err);
 }
 
+int ovbd_layer_refer(struct ovbd_layer_writer *w, uint64_t off, uint64_t len, uint64_t src,
+                     struct ovbd_error *err)
+{
+	const struct lsmt_put put = {
+		.off = off,
+		.len = ovbd_align_up(len, LSMT_SECTOR_SIZE),
+		.stamp = lsmt_stamp(src, LSMT_PUT_REFERENCE),
+	};
+	int r;
+
+	assert(!w->finished && w->header.references);
+	r = check_range(w, off, len, end_of(w), err);
+	if (r < 0 || len == 0)
+		return r;
+	if (src % LSMT_SECTOR_SIZE != 0 || !ovbd_within(src, put.len, LSMT_DEVICE_MAX))
+		return ovbd_fail(err, -EINVAL,
+		                 "%" PRIu64 " bytes at %" PRIu64
+		                 " are nothing that a layer can refer to",
+		                 len, src);
+	return ovbd_lsmt_puts_add(&w->puts, &put, err);
+}
+
 struct visible_ctx {
 	struct lsmt_index_out *index;
 	bool over_base;
@@ -204,7 +233,8 @@ static int add_visible(void *arg, const struct lsmt_put *put, struct ovbd_error 
 		.off = put->off,
 		.len = put->len,
 		.src = lsmt_put_src(put),
-		.zeroed = !lsmt_put_is_data(put),
+		.zeroed = lsmt_put_kind(put) == LSMT_PUT_ZERO,
+		.reference = lsmt_put_kind(put) == LSMT_PUT_REFERENCE,
 	};
 
 	/* zeros that hid what was put before, and have nothing to hide any more */

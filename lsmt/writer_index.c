@@ -78,6 +78,7 @@ int ovbd_lsmt_index_out_add(struct lsmt_index_out *x, const struct lsmt_entry *r
 	int r;
 
 	if (held->len > 0 && held->off + held->len == run->off && held->zeroed == run->zeroed &&
+	    held->reference == run->reference &&
 	    (held->zeroed || held->src + held->len == run->src)) {
 		held->len += run->len;
 		return 0;

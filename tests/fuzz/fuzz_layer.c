@@ -12,19 +12,25 @@ static void walk(const struct ovbd_layer *l, uint64_t blob_size)
 {
 	const struct ovbd_index *ix = ovbd_layer_index(l);
 	const uint64_t end = UINT64_C(1) << 59;
-	uint64_t data = 0;
+	uint64_t data = 0, refs = 0;
 
 	for (uint64_t off = 0; off < end;) {
 		const struct ovbd_segment s = ovbd_index_at(ix, off, end - off);
 
 		if (s.off != off || s.len == 0 || s.len > end - off)
 			abort();
-		if (s.kind == OVBD_RUN_DATA && !ovbd_within(s.src, s.len, blob_size))
-			abort();
-		data += s.kind == OVBD_RUN_DATA ? s.len : 0;
+		if (ovbd_segment_is_below(&s)) {
+			if (!ovbd_within(s.src, s.len, ovbd_layer_info(l)->ref_end))
+				abort();
+			refs += s.len;
+		} else if (s.kind == OVBD_RUN_DATA) {
+			if (!ovbd_within(s.src, s.len, blob_size))
+				abort();
+			data += s.len;
+		}
 		off += s.len;
 	}
-	if (data != ovbd_layer_info(l)->data_size)
+	if (data != ovbd_layer_info(l)->data_size || refs != ovbd_layer_info(l)->ref_size)
 		abort();
 }
 

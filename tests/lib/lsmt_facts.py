@@ -5,9 +5,11 @@ ours: what passes here, it opens. Then also what its commit makes of a layer: th
 and order.
 
     lsmt_facts.py [--any] [--beside] FILE...
+    lsmt_facts.py --refused FILE...
 
 Exit 1 and a line for each file that does not. --any: only what the reader demands. --beside: and the
-device of NAME.lsmt reads as NAME.raw."""
+device of NAME.lsmt reads as NAME.raw. --refused: the reader opens none of them, for two reasons of which
+each is enough: the trailer's flags, and where the segments' data would be."""
 import argparse
 import struct
 import sys
@@ -122,18 +124,37 @@ def check_commit(layer):
         demand(not joined, f"segments at {a.offset} and {b.offset} could be one")
 
 
+def check_refused(data):
+    """By its trailer; and, would that be as usual, by its segments, one of which at least must claim data
+    where no file can have any."""
+    flags = len(data) - SPACE + 28
+    usual = data[:flags] + struct.pack("<I", DATA_FILE | SEALED) + data[flags + 4:]
+    for image, why in ((data, "trailer: "), (usual, "segment at ")):
+        try:
+            Layer(image)
+        except Bad as bad:
+            demand(str(bad).startswith(why), f"refused, but: {bad}")
+        else:
+            raise Bad("is not refused")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--any", action="store_true")
     parser.add_argument("--beside", action="store_true")
+    parser.add_argument("--refused", action="store_true")
     parser.add_argument("files", nargs="+")
     args = parser.parse_args()
     status = 0
     for name in args.files:
         try:
             with open(name, "rb") as f:
-                layer = Layer(f.read())
+                data = f.read()
+            if args.refused:
+                check_refused(data)
+                continue
+            layer = Layer(data)
             if not args.any:
                 check_commit(layer)
             if args.beside:

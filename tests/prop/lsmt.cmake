@@ -12,3 +12,8 @@ ovbd_unit(
   SOURCES lsmt_stack.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c
   DEPS ovbd_lsmt
   LABELS prop)
+ovbd_unit(
+  prop_lsmt_refs
+  SOURCES lsmt_refs.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c
+  DEPS ovbd_lsmt
+  LABELS prop)

@@ -30,9 +30,10 @@ def part(fields):
     return bytes(raw)
 
 
-def entry(offset, length, moffset, zeroed=0, tag=0):
+def entry(offset, length, moffset, zeroed=0, tag=0, ref=0):
     """All in sectors."""
-    return struct.pack("<QQ", offset | length << 50, moffset | zeroed << 55 | tag << 56)
+    return struct.pack("<QQ", offset | length << 50,
+                       moffset | ref << 54 | zeroed << 55 | tag << 56)
 
 
 USUAL = [entry(0, 2, 8), entry(2, 6, 10, zeroed=1), entry(16, 4, 10)]
@@ -61,7 +62,17 @@ def one(*args, **kwargs):
     return layer([entry(*args, **kwargs)])
 
 
+def references(entries, header=None, trailer=None):
+    """A layer that may hold references."""
+    first = {"flags": 0x107, "version": 2, "sub_version": 0}
+    last = {"flags": 0x104, "version": 2, "sub_version": 0}
+    first.update(header or {})
+    last.update(trailer or {})
+    return layer(entries, first, last)
+
+
 GOOD = layer()
+REFS = USUAL + [entry(32, 8, 4, ref=1), entry(40, 8, 40, ref=1)]
 END = SPACE + 6 * SECTOR  # of the data
 OUTSIDE = f"are not within the data, which ends at {END}"
 NO_INDEX = f"does not lie within a file of {len(GOOD)}"
@@ -73,13 +84,13 @@ FILES = {
     "not-sealed": (GOOD[:END] + bytes(SPACE), "lsmt trailer: no LSMT magic"),
     "header-flags-of-trailer": (header(flags=6), "lsmt header: flags 0x6 are not those of a header"),
     "header-of-index-file": (header(flags=5), "the index file of a writable layer"),
-    "header-version": (header(version=2, sub_version=0), "version 2.0 is newer than 1.1"),
+    "header-version": (header(version=3, sub_version=0), "version 3.0 is newer than 2.0"),
     "trailer-magic0": (trailer(magic0=b"LSMT\0\1\3\0"), "lsmt trailer: no LSMT magic"),
     "trailer-magic1": (trailer(magic1=bytes(16)), "lsmt trailer: no LSMT magic"),
     "trailer-flags-of-header": (trailer(flags=7), "flags 0x7 are not those of a trailer"),
     "trailer-of-index-file": (trailer(flags=4), "the index file of a writable layer"),
     "trailer-not-sealed": (trailer(flags=2), "flags 0x2 are not those of a sealed file"),
-    "trailer-version": (trailer(version=255), "lsmt trailer: version 255.1 is newer than 1.1"),
+    "trailer-version": (trailer(version=255), "lsmt trailer: version 255.1 is newer than 2.0"),
     "index-offset-in-header": (trailer(index_offset=SPACE - 1), "3 entries at 4095 " + NO_INDEX),
     "index-offset-zero": (trailer(index_offset=0), "3 entries at 0 " + NO_INDEX),
     "index-offset-reaches-trailer": (trailer(index_offset=END + 1), NO_INDEX),
@@ -107,6 +118,26 @@ FILES = {
     "source-huge": (one(0, 1, 2 ** 55 - 1), "512 bytes at 18446744073709551104 " + OUTSIDE),
     "zeroed-in-header": (one(0, 1, 7, zeroed=1), "0 bytes at 3584 " + OUTSIDE),
     "zeroed-in-index": (one(0, 1, 15, zeroed=1), "0 bytes at 7680 " + OUTSIDE),
+    "references-not-flagged": (header(version=2, sub_version=0),
+                               "lsmt header: version 2 without its flag 0x100: flags 0x7"),
+    "references-in-header-only": (references(REFS, trailer={"flags": 6, "version": 1}),
+                                  "lsmt: version 2 in the header, 1 in the trailer"),
+    "references-in-trailer-only": (references(REFS, header={"flags": 7, "version": 1}),
+                                   "lsmt: version 1 in the header, 2 in the trailer"),
+    "references-trailer-as-before": (references(REFS, trailer={"flags": 0x106}),
+                                     "flags 0x106 are not those of a layer with references"),
+    "references-not-sealed": (references(REFS, trailer={"flags": 0x100}),
+                              "flags 0x100 are not those of a sealed file"),
+    "references-in-version-1": (layer(REFS), f"4096 bytes at {2 ** 63 + 2048} " + OUTSIDE),
+    "references-zeroed": (references([entry(0, 1, 8, zeroed=1, ref=1)]),
+                          f"0 bytes at {2 ** 63 + 4096} " + OUTSIDE),
+    "references-overlap": (references([entry(0, 4, 8, ref=1), entry(3, 1, 12, ref=1)]),
+                           "lsmt index entry 1: device offset 1536 lies before 2048"),
+    "references-beyond-format": (references([entry(0, 2, INVALID - 1, ref=1)]),
+                                 "lsmt index entry 0: refers to 1024 bytes at "
+                                 "576460752303422464 of what lies below, beyond"),
+    "references-reserved-bits": (references([entry(0, 1, 1 << 53, ref=1)]),
+                                 "refers to 512 bytes at 4611686018427387904"),
     "turbo-outside": (layer([entry(0, 6, 8), entry(16, 2, 1, tag=1)]),
                       "its tag 1 is what a turboOCI layer gives to data elsewhere"),
     "turbo-within": (layer([entry(0, 6, 8), entry(16, 2, 9, tag=1)]),
@@ -128,6 +159,8 @@ CHECK = {
     "trailer-size": (trailer(size=0), "lsmt trailer: size 0 is not 390"),
     "trailer-version": (trailer(version=0), "lsmt trailer: version 0.1 is not 1.1"),
     "trailer-last": (trailer(last=1), "lsmt trailer: bytes from 390 on are not zero"),
+    "references-sub-version": (references(REFS, header={"sub_version": 1}),
+                               "lsmt header: version 2.1 is not 1.1 or 2.0"),
     "index-cut": (trailer(index_size=2), "16 bytes at 7200 between the index and the trailer"),
 }
 
@@ -150,6 +183,8 @@ def write_corpus(folder):
                        ("padded", layer(padding + USUAL + padding * 4)),
                        ("sealed", layer(header={"flags": 3}, gap=b"\xa5" * 48)),
                        ("no-size", layer(trailer={"virtual_size": 0})),
+                       ("references", references(REFS)),
+                       ("references-far", references([entry(0, 9, 1 << 49, ref=1)])),
                        ("empty", layer([], nsectors=0))):
         with open(os.path.join(folder, name), "wb") as f:
             f.write(data)

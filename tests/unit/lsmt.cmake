@@ -2,7 +2,7 @@ if(NOT TARGET ovbd_lsmt)
   return()
 endif()
 set(lsmt_make ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c)
-foreach(what format layer writer should_fail)
+foreach(what format layer refs writer should_fail)
   ovbd_unit(
     unit_lsmt_${what}
     SOURCES lsmt_${what}.c ${lsmt_make}

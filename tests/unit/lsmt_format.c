@@ -99,7 +99,13 @@ static void test_header_refused(void **state)
 		{LSMT_HEADER, 1, 0, 'L', -EBADMSG, "the index file of a writable layer"},
 		{LSMT_TRAILER, 4, 0, 'L', -EBADMSG, "the index file of a writable layer"},
 		{LSMT_TRAILER, 2, 0, 'L', -EBADMSG, "flags 0x2 are not those of a sealed file"},
-		{LSMT_TRAILER, 6, 132, 2, -ENOTSUP, "lsmt trailer: version 2.1 is newer than 1.1"},
+		{LSMT_TRAILER, 6, 132, 3, -ENOTSUP, "lsmt trailer: version 3.1 is newer than 2.0"},
+		{LSMT_TRAILER, 6, 132, 2, -EBADMSG, "version 2 without its flag 0x100"},
+		{LSMT_TRAILER, 0x106, 132, 2, -EBADMSG, "not those of a layer with references"},
+		{LSMT_TRAILER, 0x100, 132, 2, -EBADMSG, "are not those of a sealed file"},
+		{LSMT_TRAILER, 0x104, 132, 2, 0, NULL},
+		{LSMT_HEADER, 0x105, 132, 2, -EBADMSG, "the index file of a writable layer"},
+		{LSMT_HEADER, 0x107, 132, 2, 0, NULL},
 		{LSMT_HEADER, 7, 132, 255, -ENOTSUP, "version 255.1"},
 		{LSMT_HEADER, 3, 133, 9, 0, NULL},   /* a later minor version */
 		{LSMT_HEADER, 3, 132, 0, 0, NULL},   /* an earlier one */
@@ -196,10 +202,13 @@ static void test_entries(void **state)
 		{0x0200000000000000, 8, {.len = 128 * 512, .src = 4096}},
 		{0x0004000000000001, 9, {.off = 512, .len = 512, .src = 4608}},
 		{0xfffc000000000000 | 0x3fffffffffffe,
-	         (UINT64_C(1) << 55) - 1,
+	         (UINT64_C(1) << 54) - 1,
 	         {.off = ((UINT64_C(1) << 50) - 2) * 512,
 	          .len = 16383 * 512,
-	          .src = UINT64_MAX - 511}},
+	          .src = (UINT64_C(1) << 63) - 512}},
+		{0x0008000000000001,
+	         UINT64_C(1) << 54 | 7,
+	         {.off = 512, .len = 1024, .src = 7 * 512, .reference = true}},
 		{0x0004000000000000,
 	         8 | UINT64_C(1) << 55,
 	         {.len = 512, .src = 4096, .zeroed = true}},
@@ -224,6 +233,7 @@ static void test_entries(void **state)
 		assert_int_equal(got.src, want->src);
 		assert_int_equal(got.tag, want->tag);
 		assert_int_equal(got.zeroed, want->zeroed);
+		assert_int_equal(got.reference, want->reference);
 		assert_false(got.padding);
 	}
 	ovbd_lsmt_entry_encode(&padding, raw);
@@ -266,6 +276,7 @@ static void test_entry_check(void **state)
 	         0,
 	         4096,
 	         "0 bytes at 3584 are not within"},
+		{{.len = 512, .src = 4096, .reference = true}, 0, 4608, "at 9223372036854779904"},
 		{{.len = 512, .src = 3584, .tag = 1},
 	         0,
 	         4608,
@@ -275,8 +286,8 @@ static void test_entry_check(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct ovbd_error err = {""};
-		const int r = ovbd_lsmt_entry_check(&cases[i].e, 7, cases[i].prev_end,
-		                                    cases[i].index_off, &err);
+		const struct lsmt_header t = {.index_off = cases[i].index_off};
+		const int r = ovbd_lsmt_entry_check(&cases[i].e, 7, cases[i].prev_end, &t, &err);
 
 		assert_fails(r, cases[i].text ? -EBADMSG : 0, err,
 		             cases[i].text ? cases[i].text : "");

@@ -339,7 +339,7 @@ static void test_refuses(void **state)
 		{{.off = 1048064, .len = 1024}, "not between"},
 		{{.off = UINT64_MAX - 511, .len = 1024}, "not between"},
 		{{.off = 9216, .len = UINT64_MAX - 511}, "not between"},
-		{{.off = 9216, .len = 512, .layer = 255}, "layer 255"},
+		{{.off = 9216, .len = 512, .layer = 256}, "layer 256"},
 		{{.off = 9216, .len = 512, .kind = OVBD_RUN_HOLE}, "kind 2"},
 		{{.off = 9216, .len = 1024, .src = 65024},
 	         "1024 bytes at 65024, ends beyond 65536"},
