@@ -124,12 +124,44 @@ static uint64_t reach_of(const struct ovbd_image *img, size_t from, size_t to,
 	return reach;
 }
 
+/* Whether something lies beneath the lowest, as far as that is said or can be seen. */
+static bool is_part(const struct opening *o)
+{
+	const struct ovbd_image_layer *l = &o->img->layers[0];
+	const bool refers = l->layer && ovbd_layer_info(l->layer)->ref_end > 0;
+
+	switch (o->params.below) {
+	case OVBD_BENEATH_NOTHING:
+		break;
+	case OVBD_BENEATH_UNSAID:
+		return refers;
+	case OVBD_BENEATH_UPDATE:
+		return refers || l->cow;
+	case OVBD_BENEATH_STACK:
+		return l->layer || l->cow;
+	}
+	return false;
+}
+
+static int open_floor(const struct opening *o, struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	const char *hint = o->params.hint ? o->params.hint : "name it first";
+
+	return ovbd_blob_open_below(o->params.beneath, hint, ret, err);
+}
+
 /* From the bottom up. */
 static int compose(struct opening *o, bool single, struct ovbd_error *err)
 {
 	struct ovbd_image *img = o->img;
 	AUTO_BLOB *device = NULL;
 	int r = 0;
+
+	img->part = is_part(o);
+	if (img->part)
+		r = open_floor(o, &device, err);
+	if (r < 0)
+		return r;
 
 	img->format = single ? img->layers[0].format : OVBD_FORMAT_IMAGE;
 	while (r == 0 && o->ntaken < img->nlayers) {

@@ -50,6 +50,7 @@ struct ovbd_image {
 	enum ovbd_format
 		format; /* of the one name given, IMAGE for a configuration or a stack of several */
 	bool stack;     /* all are layers, and blob comes from ovbd_stack_open() */
+	bool part;      /* blob lies on what is beneath: ovbd_blob_open_below() */
 	uint64_t reach; /* bytes, >= blob->size: content a larger layer on top would bring back */
 	size_t nlayers; /* bottom first */
 	struct ovbd_image_layer *layers;
@@ -58,6 +59,16 @@ struct ovbd_image {
 
 struct ovbd_shared;
 
+/* What lies beneath the names, which themselves begin at the bottom. */
+enum ovbd_beneath {
+	OVBD_BENEATH_NOTHING, /* they are all of the device: what none of them has is zeros */
+	OVBD_BENEATH_UNSAID,  /* so, unless the lowest is a layer that refers to more: it may be
+	                       * looked at, but not read where it does */
+	OVBD_BENEATH_UPDATE,  /* so, unless the lowest is an update, or a layer that refers to more:
+	                       * then it lies over params.beneath */
+	OVBD_BENEATH_STACK,   /* a layer or update is a part of a stack, over params.beneath */
+};
+
 struct ovbd_image_params {
 	enum ovbd_format format;             /* of every name; AUTO detects */
 	const struct ovbd_http_params *http; /* NULL: defaults */
@@ -65,6 +76,10 @@ struct ovbd_image_params {
 	                                      * NULL: none */
 	struct ovbd_shared *shared;          /* image/shared.h; NULL: nothing is shared */
 	struct ovbd_cow_params cow;          /* how far updates are read */
+	enum ovbd_beneath below;
+	struct ovbd_blob *beneath; /* stays the caller's, and outlives the image; NULL: unknown, and
+	                            * reading it fails with this hint */
+	const char *hint;
 };
 
 /* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, a COW, or

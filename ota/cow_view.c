@@ -121,12 +121,15 @@ static enum where where_is(const struct cow_phase *ph, const struct ovbd_cow_op 
 static int read_base(const struct view *v, const struct ovbd_cow_op *op, void *buf, size_t len,
                      uint64_t off, struct ovbd_error *err)
 {
+	int r;
+
 	if (!v->base)
 		return ovbd_fail(err, -EINVAL,
 		                 "cow: block %" PRIu32 " is %s of the base, which is needed to "
 		                 "read it",
 		                 op->block, op->type == OVBD_COW_COPY ? "a copy" : "a difference");
-	return ovbd_blob_pread(v->base, buf, len, off, err);
+	r = ovbd_blob_pread(v->base, buf, len, off, err);
+	return r < 0 ? ovbd_fail_within(err, r, "cow: block %" PRIu32, op->block) : 0;
 }
 
 static int decode_xored(struct view *v, struct scratch *s, const struct ovbd_cow_op *op,
@@ -277,6 +280,21 @@ static int view_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 	return r;
 }
 
+/* What the base has where the copies from the i-th by block on come from. They are on purpose, and
+ * hide what is below, also if that is a hole there. */
+static int run_of_copy(const struct view *v, const struct cow_phase *ph, uint32_t i, uint64_t off,
+                       uint64_t len, struct ovbd_run *ret, struct ovbd_error *err)
+{
+	const struct ovbd_cow_op *op = cow_at(v->cow, i);
+	const uint64_t at = off - (uint64_t)op->block * BLOCK;
+	const int r = ovbd_blob_run_at(v->base, op->source * BLOCK + at,
+	                               copied_run(v, ph, i, off, len), ret, err);
+
+	if (r == 0 && ret->kind == OVBD_RUN_HOLE)
+		ret->kind = ret->below ? OVBD_RUN_DATA : OVBD_RUN_ZERO;
+	return r;
+}
+
 static int run_in_phase(const struct view *v, const struct cow_phase *ph, uint64_t off,
                         uint64_t len, struct ovbd_run *ret, struct ovbd_error *err)
 {
@@ -286,6 +304,8 @@ static int run_in_phase(const struct view *v, const struct cow_phase *ph, uint64
 
 	if (n > 0 && v->base)
 		return ovbd_blob_run_at(v->base, off, n, ret, err);
+	if (n == 0 && v->base && op->type == OVBD_COW_COPY && where_is(ph, op) == AT_ITS_SOURCE)
+		return run_of_copy(v, ph, i, off, len, ret, err);
 	if (n > 0)
 		*ret = (struct ovbd_run){.len = n, .kind = OVBD_RUN_HOLE};
 	else

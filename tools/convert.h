@@ -7,11 +7,13 @@
 #include "image/image.h"
 
 struct ovbd_convert {
-	struct ovbd_blob *src;         /* what is converted: a whole device, or any bytes */
-	const struct ovbd_image *img;  /* src is its blob; NULL: src is standard input */
-	const struct ovbd_image *base; /* NULL: no delta */
-	const char *dst;               /* a path, or "-" */
-	enum ovbd_format format;       /* of dst: RAW, LSMT, ZFILE or OVBD */
+	struct ovbd_blob *src;        /* what is converted: a whole device, or any bytes */
+	const struct ovbd_image *img; /* src is its blob; NULL: src is standard input */
+	const struct ovbd_image
+		*base;           /* what src lies on (img->part), or is compared with; or NULL */
+	const char *dst;         /* a path, or "-" */
+	enum ovbd_format format; /* of dst: RAW, LSMT, ZFILE or OVBD */
+	bool references;         /* a layer may refer to what lies beneath it */
 	bool tar, force;
 	struct ovbd_zfile_params zfile; /* for ZFILE and OVBD */
 	const char *uuid, *parent_uuid, *tag;
@@ -20,11 +22,17 @@ struct ovbd_convert {
 	void *arg;
 };
 
+/* What may help where something of what lies below is needed, and it is not known. */
+#define OVBD_CONVERT_HINT                                                                          \
+	"name it with -B, and as the first SRC too if the next is a layer; or say --whole if "     \
+	"nothing lies there"
+
 struct ovbd_converted {
 	uint64_t raw_size;    /* bytes, before they were compressed */
 	uint64_t stored_size; /* bytes of dst */
 	uint64_t data_size;   /* bytes of dst that are no hole; raw output */
 	uint64_t nsegments;   /* of a layer */
+	uint64_t ref_size;    /* bytes of the device that it refers to what is below for */
 	uint64_t nlarge;      /* blocks the original cannot read */
 };
 

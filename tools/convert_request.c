@@ -17,6 +17,9 @@ enum {
 	OPT_FORCE,
 	OPT_UUID,
 	OPT_PARENT_UUID,
+	OPT_WHOLE,
+	OPT_REFERENCES,
+	OPT_NO_REFERENCES,
 };
 
 const struct ovbd_option ovbd_convert_options[] = {
@@ -27,6 +30,15 @@ const struct ovbd_option ovbd_convert_options[] = {
 	{'B', "base", "BASE",
          "Make a delta: a layer of only the 4 KiB blocks in which SRC differs from BASE. Repeated, "
          "bottom first, the bases are a stack."},
+	{OPT_WHOLE, "whole", NULL,
+         "Nothing lies beneath SRC: what its layers leave open is zeros. Without it they may be "
+         "any "
+         "part of a stack."},
+	{OPT_REFERENCES, "references", NULL,
+         "With -B: blocks that have moved become references to where they were in BASE, which only "
+         "ovbd can read."},
+	{OPT_NO_REFERENCES, "no-references", NULL,
+         "Store what an update has copied from below it, instead of referring to it."},
 	{'c', "compress", "CODEC",
          "lz4 (default), zstd, zstd:LEVEL (1 to 22, default 3), or none."},
 	{OPT_BLOCK_SIZE, "block-size", "SIZE",
@@ -160,6 +172,15 @@ static int parse_option(struct ovbd_cli *c, int id, struct ovbd_convert_request 
 	case OPT_FORCE:
 		q->force = true;
 		return 0;
+	case OPT_WHOLE:
+		q->whole = true;
+		return 0;
+	case OPT_REFERENCES:
+		q->references = true;
+		return 0;
+	case OPT_NO_REFERENCES:
+		q->materialised = true;
+		return 0;
 	case OPT_UUID:
 		return parse_uuid(c, q->uuid_text, &q->uuid);
 	case OPT_PARENT_UUID:
@@ -196,8 +217,16 @@ static int check_options(struct ovbd_cli *c, struct ovbd_convert_request *q)
 		                      "-O %s is not compressed: -c and --block-size are for "
 		                      "ovbd and zfile",
 		                      ovbd_format_name(q->out));
+	if (q->references && q->materialised)
+		return ovbd_cli_usage(c, "--references and --no-references contradict each other");
+	if (q->whole && (q->nbases > 0 || q->references))
+		return ovbd_cli_usage(c, "--whole: -B and --references are for what lies beneath");
+	if (q->references && q->nbases == 0)
+		return ovbd_cli_usage(c, "--references: -B names what they refer to");
 	if (makes_layer(q))
 		return 0;
+	if (q->whole || q->references || q->materialised)
+		return ovbd_cli_usage(c, "--whole and references are for a layer, not for %s", out);
 	if (q->nbases > 0)
 		return ovbd_cli_usage(c, "-B makes a layer: -O is ovbd or lsmt, not %s", out);
 	if (q->uuid || q->parent_uuid || q->tag)

@@ -19,6 +19,8 @@ struct ovbd_convert_request {
 	uint64_t block_size; /* 0: not given */
 	unsigned njobs;
 	bool compress, progress, tar, force;
+	bool whole;                    /* nothing lies beneath SRC */
+	bool references, materialised; /* the one or the other was asked for */
 	const char *uuid, *parent_uuid, *tag;
 	char uuid_text[OVBD_UUID_SIZE], parent_text[OVBD_UUID_SIZE];
 };

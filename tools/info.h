@@ -15,7 +15,7 @@ struct ovbd_info_sizes {
 
 struct ovbd_info_sizes ovbd_info_sizes(const struct ovbd_image *img);
 
-#define OVBD_INFO_WARNINGS     4
+#define OVBD_INFO_WARNINGS     5
 #define OVBD_INFO_WARNING_SIZE 160
 
 /* What one should know of a layer before using it elsewhere; returns how many sentences. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "tools/info.h"
+#include "tools/source.h"
 
 static void add_zfile(json_t *obj, const struct ovbd_zfile_info z)
 {
@@ -26,6 +27,8 @@ static void add_layer_info(json_t *obj, const struct ovbd_layer_info *info)
 	ovbd_json_set_size(obj, "segments", info->nsegments);
 	ovbd_json_set_size(obj, "data-size", info->data_size);
 	ovbd_json_set_size(obj, "zero-size", info->zero_size);
+	ovbd_json_set_size(obj, "reference-size", info->ref_size);
+	ovbd_json_set_size(obj, "reference-end", info->ref_end);
 	ovbd_json_set(obj, "version",
 	              json_sprintf("%u.%u", info->version >> 8, info->version & 0xff));
 	ovbd_json_set_bool(obj, "sealed-header", info->sealed_header);
@@ -89,7 +92,7 @@ json_t *ovbd_info_json(const struct ovbd_image *img)
 	json_t *obj = ovbd_json_create("info"), *layers = json_array();
 
 	ovbd_json_set_text(obj, "format", ovbd_format_name(img->format));
-	ovbd_json_set_size(obj, "virtual-size", img->blob->size);
+	ovbd_json_set_size(obj, "virtual-size", ovbd_source_size(img));
 	ovbd_json_set_size(obj, "stored-size", s.stored);
 	if (img->stack) {
 		ovbd_json_set_size(obj, "segments", s.nsegments);

@@ -4,6 +4,7 @@
 
 #include "tools/info.h"
 #include "tools/size.h"
+#include "tools/source.h"
 #include "tools/text.h"
 
 #define LABEL_WIDTH 15
@@ -45,8 +46,14 @@ static void print_zfile(const struct ovbd_zfile_info z)
 
 static void print_layer_info(const struct ovbd_layer_info *info, bool verbose)
 {
+	char size[OVBD_SIZE_TEXT], end[OVBD_SIZE_TEXT];
+
 	print_size("virtual size:", info->virtual_size);
 	print_segments(info->nsegments, info->data_size, info->zero_size);
+	if (info->ref_end > 0)
+		printf("%-*s%s of what lies below, which has at least %s\n", LABEL_WIDTH,
+		       "references:", ovbd_size_text(size, info->ref_size),
+		       ovbd_size_text(end, info->ref_end));
 	print_text("UUID:", info->uuid);
 	print_text("parent UUID:", info->parent_uuid);
 	if (info->tag[0] != '\0')
@@ -126,7 +133,7 @@ static void print_stack(const struct ovbd_image *img, bool verbose)
 
 	printf("%-*sstack of %zu layer%s\n", LABEL_WIDTH, "image:", img->nlayers,
 	       img->nlayers == 1 ? "" : "s");
-	print_size("virtual size:", img->blob->size);
+	print_size("virtual size:", ovbd_source_size(img));
 	print_size("stored size:", s.stored);
 	if (img->stack)
 		print_segments(s.nsegments, s.data, s.zero);

@@ -26,6 +26,8 @@ struct run {
 	uint32_t off; /* from the window's beginning */
 	uint32_t len;
 	enum ovbd_run_kind kind;
+	bool below; /* it is that of what lies below, at src */
+	uint64_t src;
 };
 
 /* What a window has of one device. */
@@ -64,10 +66,10 @@ static void add_run(struct view *v, uint64_t off, uint64_t len, enum ovbd_run_ki
 
 	if (len == 0)
 		return;
-	if (last && last->kind == kind)
+	if (last && last->kind == kind && !last->below)
 		last->len += (uint32_t)len;
 	else
-		v->runs[v->nruns++] = (struct run){(uint32_t)off, (uint32_t)len, kind};
+		v->runs[v->nruns++] = (struct run){(uint32_t)off, (uint32_t)len, kind, false, 0};
 }
 
 /* A file's holes may begin and end anywhere; ours do so at sectors, and what is cut off is data. */
@@ -87,7 +89,17 @@ static void add_zeros(struct view *v, uint64_t off, uint64_t len, enum ovbd_run_
 	add_run(v, hi, end - hi, OVBD_RUN_DATA);
 }
 
-static int find_runs(struct ovbd_blob *b, uint64_t off, uint64_t len, struct view *v,
+/* What is of below, but at its own place, is a hole. */
+static void add_below(struct view *v, uint64_t off, const struct ovbd_run *run, uint64_t place)
+{
+	if (run->src == place)
+		add_run(v, off, run->len, OVBD_RUN_HOLE);
+	else
+		v->runs[v->nruns++] = (struct run){(uint32_t)off, (uint32_t)run->len, OVBD_RUN_DATA,
+		                                   true, run->src};
+}
+
+static int find_runs(struct ovbd_blob *b, uint64_t off, uint64_t len, bool below, struct view *v,
                      struct ovbd_error *err)
 {
 	struct ovbd_run run;
@@ -98,7 +110,9 @@ static int find_runs(struct ovbd_blob *b, uint64_t off, uint64_t len, struct vie
 
 		if (r < 0)
 			return r;
-		if (run.kind == OVBD_RUN_DATA)
+		if (run.kind == OVBD_RUN_DATA && run.below && below)
+			add_below(v, at, &run, off + at);
+		else if (run.kind == OVBD_RUN_DATA)
 			add_run(v, at, run.len, OVBD_RUN_DATA);
 		else
 			add_zeros(v, at, run.len, run.kind, off + at + run.len == b->size);
@@ -106,14 +120,16 @@ static int find_runs(struct ovbd_blob *b, uint64_t off, uint64_t len, struct vie
 	return 0;
 }
 
-static int read_view(struct job *j, struct ovbd_blob *b, struct view *v)
+static int read_view(struct job *j, struct ovbd_blob *b, bool below, struct view *v)
 {
 	const uint64_t len = j->off < b->size ? ovbd_min(j->len, b->size - j->off) : 0;
-	int r = find_runs(b, j->off, len, v, &j->err);
+	int r = find_runs(b, j->off, len, below, v, &j->err);
 
 	for (size_t i = 0; r == 0 && i < v->nruns; i++) {
 		const struct run *run = &v->runs[i];
 
+		if (run->below)
+			continue;
 		if (run->kind != OVBD_RUN_DATA) {
 			memset(v->buf + run->off, 0, run->len);
 			continue;
@@ -134,7 +150,7 @@ static void work(void *ctx, unsigned job, unsigned thread)
 	j->ndata = 0;
 	j->result = 0;
 	for (unsigned i = 0; !j->gap && j->result == 0 && i < s->nblobs; i++)
-		j->result = read_view(j, s->blobs[i], &j->views[i]);
+		j->result = read_view(j, s->blobs[i], s->params->below, &j->views[i]);
 }
 
 static int hand_out(struct scan *s, const struct job *j, struct ovbd_error *err)
@@ -152,7 +168,10 @@ static int hand_out(struct scan *s, const struct job *j, struct ovbd_error *err)
 		const struct run *run = &v->runs[i];
 		const uint8_t *buf = run->kind == OVBD_RUN_DATA ? v->buf + run->off : NULL;
 
-		r = s->run(s->ctx, j->off + run->off, run->len, run->kind, buf, err);
+		if (run->below)
+			r = s->params->below(s->ctx, j->off + run->off, run->len, run->src, err);
+		else
+			r = s->run(s->ctx, j->off + run->off, run->len, run->kind, buf, err);
 	}
 	return r;
 }
@@ -264,11 +283,11 @@ static int run_scan(struct scan *s, struct ovbd_error *err)
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < s->nblobs; i++) {
-		uint64_t n;
+		uint64_t n, below;
 
-		r = ovbd_scan_data_size(s->blobs[i], s->size, &n, err);
+		r = ovbd_scan_data_size(s->blobs[i], s->size, &n, &below, err);
 		if (r == 0)
-			s->total += n;
+			s->total += n - (s->params->below ? below : 0);
 	}
 	if (r == 0)
 		r = alloc_jobs(s, err);
@@ -297,11 +316,12 @@ int ovbd_scan_pair(struct ovbd_blob *a, struct ovbd_blob *b, uint64_t size,
 	return run_scan(&s, err);
 }
 
-int ovbd_scan_data_size(struct ovbd_blob *b, uint64_t size, uint64_t *ret, struct ovbd_error *err)
+int ovbd_scan_data_size(struct ovbd_blob *b, uint64_t size, uint64_t *ret, uint64_t *ret_below,
+                        struct ovbd_error *err)
 {
 	const uint64_t end = ovbd_min(b->size, size);
 	struct ovbd_run run;
-	uint64_t sum = 0;
+	uint64_t sum = 0, below = 0;
 
 	for (uint64_t off = 0; off < end; off += run.len) {
 		const int r = ovbd_blob_run_at(b, off, end - off, &run, err);
@@ -310,8 +330,11 @@ int ovbd_scan_data_size(struct ovbd_blob *b, uint64_t size, uint64_t *ret, struc
 			return r;
 		if (run.kind == OVBD_RUN_DATA)
 			sum += run.len;
+		if (run.kind == OVBD_RUN_DATA && run.below && run.src != off)
+			below += run.len;
 	}
 	*ret = sum;
+	*ret_below = below;
 	return 0;
 }
 

@@ -14,6 +14,11 @@
 
 #define CONFIG_MAX (1u << 20)
 
+uint64_t ovbd_source_size(const struct ovbd_image *img)
+{
+	return img->blob->size < OVBD_BLOB_SIZE_UNKNOWN ? img->blob->size : 0;
+}
+
 bool ovbd_source_is_remote(const struct ovbd_image *img)
 {
 	for (size_t i = 0; i < img->nlayers; i++)
@@ -107,7 +112,7 @@ int ovbd_source_option(struct ovbd_cli *c, int id, struct ovbd_image_params *p)
 
 int ovbd_source_from_cli(struct ovbd_cli *c, struct ovbd_image **ret, bool *ret_json)
 {
-	struct ovbd_image_params p = {.format = OVBD_FORMAT_AUTO};
+	struct ovbd_image_params p = {.format = OVBD_FORMAT_AUTO, .below = OVBD_BENEATH_UNSAID};
 	int id;
 
 	*ret_json = false;

@@ -16,6 +16,9 @@ int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t 
  * return c->status. */
 int ovbd_source_from_cli(struct ovbd_cli *c, struct ovbd_image **ret, bool *ret_json);
 
+/* Bytes of img's device; 0: that of what lies beneath, which is not known. */
+uint64_t ovbd_source_size(const struct ovbd_image *img);
+
 /* Whether any layer of img is remote. */
 bool ovbd_source_is_remote(const struct ovbd_image *img);
 

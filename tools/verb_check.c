@@ -190,7 +190,7 @@ static int check(const struct ovbd_cli *c, const struct check *q)
 
 static int run(struct ovbd_cli *c)
 {
-	struct check q = {.how = {.format = OVBD_FORMAT_AUTO}};
+	struct check q = {.how = {.format = OVBD_FORMAT_AUTO, .below = OVBD_BENEATH_UNSAID}};
 	int id;
 
 	while ((id = ovbd_cli_next(c)) > 0) {

@@ -108,23 +108,15 @@ static int open_bytes(const struct ovbd_cli *c, const struct ovbd_convert_reques
 	return ovbd_source_open(c, &name, 1, &zfile, &o->img, &o->status);
 }
 
-/* An update is read over what it is an update of, which is what -B names. */
-static int open_over_bases(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
-                           size_t nsrcs, struct opened *o)
+/* What lies beneath SRC. An update is read over what it is an update of, which is what -B names;
+ * any other SRC with a base is a device of its own. */
+static enum ovbd_beneath below_of(const struct ovbd_convert_request *q)
 {
-	AUTO_FREE const char **names = ovbd_array_alloc(q->nbases + nsrcs, sizeof(names[0]));
-	const struct ovbd_image_params how = {.format = OVBD_FORMAT_AUTO, .cow = q->cow};
-	struct ovbd_error err;
-
-	if (!names) {
-		ovbd_fail(&err, -ENOMEM, "out of memory");
-		o->status = ovbd_cli_fail(c, -ENOMEM, false, &err);
-		return -ENOMEM;
-	}
-	memcpy(names, q->bases, q->nbases * sizeof(names[0]));
-	memcpy(names + q->nbases, c->operands, nsrcs * sizeof(names[0]));
-	ovbd_image_close(OVBD_MOVE(o->img));
-	return ovbd_source_open(c, names, q->nbases + nsrcs, &how, &o->img, &o->status);
+	if (q->nbases > 0)
+		return OVBD_BENEATH_UPDATE;
+	if (q->whole || q->out == OVBD_FORMAT_RAW || q->out == OVBD_FORMAT_ZFILE)
+		return OVBD_BENEATH_NOTHING;
+	return OVBD_BENEATH_STACK;
 }
 
 static int open_sources(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
@@ -133,7 +125,10 @@ static int open_sources(const struct ovbd_cli *c, const struct ovbd_convert_requ
 	const size_t nsrcs = c->noperands - 1;
 	const bool bytes = q->out == OVBD_FORMAT_ZFILE && nsrcs == 1 &&
 	                   (q->in == OVBD_FORMAT_AUTO || q->in == OVBD_FORMAT_RAW);
-	const struct ovbd_image_params how = {.format = q->in, .cow = q->cow};
+	struct ovbd_image_params how = {.format = q->in,
+	                                .cow = q->cow,
+	                                .hint = OVBD_CONVERT_HINT,
+	                                .below = below_of(q)};
 	static const struct ovbd_image_params base = {.format = OVBD_FORMAT_AUTO};
 	int r = 0;
 
@@ -141,14 +136,13 @@ static int open_sources(const struct ovbd_cli *c, const struct ovbd_convert_requ
 		r = ovbd_source_open(c, q->bases, q->nbases, &base, &o->base, &o->status);
 	if (r < 0)
 		return r;
+	how.beneath = o->base ? o->base->blob : NULL;
 	if (strcmp(c->operands[0], "-") == 0)
 		r = open_stdin(c, q, c->operands[nsrcs], o);
 	else if (bytes)
 		r = open_bytes(c, q, c->operands[0], o);
 	else
 		r = ovbd_source_open(c, c->operands, nsrcs, &how, &o->img, &o->status);
-	if (r == 0 && q->nbases > 0 && o->img && o->img->layers[0].cow)
-		r = open_over_bases(c, q, nsrcs, o);
 	if (r == 0)
 		o->remote = (o->img && ovbd_source_is_remote(o->img)) ||
 		            (o->base && ovbd_source_is_remote(o->base));
@@ -237,9 +231,13 @@ static void summarize(const struct ovbd_cli *c, const struct ovbd_convert *v,
 {
 	char device[OVBD_SIZE_TEXT], raw[OVBD_SIZE_TEXT], stored[OVBD_SIZE_TEXT];
 	char ratio[64] = "", segments[64] = "", count[OVBD_COUNT_TEXT];
+	char refs[64] = "", ref_size[OVBD_SIZE_TEXT];
 	const char *what = v->format == OVBD_FORMAT_ZFILE ? "" : " device";
 
-	ovbd_size_text(device, v->src->size);
+	if (v->src->size < OVBD_BLOB_SIZE_UNKNOWN)
+		ovbd_size_text(device, v->src->size);
+	else
+		snprintf(device, sizeof(device), "base's");
 	ovbd_size_text(raw, done->raw_size);
 	ovbd_size_text(stored, done->stored_size);
 	if (v->format == OVBD_FORMAT_RAW) {
@@ -254,8 +252,11 @@ static void summarize(const struct ovbd_cli *c, const struct ovbd_convert *v,
 	if (v->format != OVBD_FORMAT_ZFILE)
 		snprintf(segments, sizeof(segments), ", %s",
 		         ovbd_count_text(count, done->nsegments, "segment"));
-	ovbd_cli_note(c, "%s: %s%s in %s%s%s; %.1f s", v->dst, device, what, stored, ratio,
-	              segments, seconds);
+	if (done->ref_size > 0)
+		snprintf(refs, sizeof(refs), ", references to %s below",
+		         ovbd_size_text(ref_size, done->ref_size));
+	ovbd_cli_note(c, "%s: %s%s in %s%s%s%s; %.1f s", v->dst, device, what, stored, ratio,
+	              segments, refs, seconds);
 }
 
 /* ---- the run ---- */
@@ -292,6 +293,7 @@ static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *
 		.base = o->base,
 		.dst = c->operands[c->noperands - 1],
 		.format = q->out,
+		.references = q->references || (o->img && o->img->part && !q->materialised),
 		.tar = q->tar,
 		.force = q->force,
 		.zfile = {.codec = q->codec_id,

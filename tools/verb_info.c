@@ -42,6 +42,9 @@ size_t ovbd_info_warnings(const struct ovbd_image *img, size_t number,
 	if (info && info->nsegments > OVBD_SEGMENTS_ORIGINAL)
 		snprintf(ret[n++], OVBD_INFO_WARNING_SIZE,
 		         "overlaybd cannot open it: more than %u segments", OVBD_SEGMENTS_ORIGINAL);
+	if (info && info->ref_end > 0)
+		snprintf(ret[n++], OVBD_INFO_WARNING_SIZE,
+		         "overlaybd cannot open it: it refers to what lies below");
 	if (l->zfile && ovbd_zfile_info(l->zfile).nlarge > 0)
 		snprintf(ret[n++], OVBD_INFO_WARNING_SIZE,
 		         "overlaybd cannot read %" PRIu64 " of its blocks: longer than 64 KiB",
@@ -69,6 +72,8 @@ struct ovbd_info_sizes ovbd_info_sizes(const struct ovbd_image *img)
 	s.nsegments = ovbd_index_count(ix);
 	for (uint64_t off = 0; off < img->blob->size; off += seg.len) {
 		seg = ovbd_index_at(ix, off, img->blob->size - off);
+		if (ovbd_segment_is_below(&seg))
+			continue;
 		if (seg.kind == OVBD_RUN_DATA)
 			s.data += seg.len;
 		else if (seg.kind == OVBD_RUN_ZERO)

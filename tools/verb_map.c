@@ -53,6 +53,11 @@ static int segment_at(const struct ovbd_image *img, uint64_t off, struct ovbd_se
 
 static void print_human(const struct ovbd_segment *s)
 {
+	if (ovbd_segment_is_below(s)) {
+		printf("%16" PRIu64 " %16" PRIu64 "  ref   %5s %16" PRIu64 "\n", s->off, s->len,
+		       "-", s->src);
+		return;
+	}
 	printf("%16" PRIu64 " %16" PRIu64 "  %s", s->off, s->len, kinds[s->kind]);
 	if (s->kind == OVBD_RUN_DATA)
 		printf("  %5" PRIu32 " %16" PRIu64 "\n", s->layer, s->src);
@@ -64,9 +69,11 @@ static void print_human(const struct ovbd_segment *s)
 
 static void print_json(const struct ovbd_segment *s)
 {
+	const bool below = ovbd_segment_is_below(s);
+
 	printf("%s\n    {\"start\": %" PRIu64 ", \"length\": %" PRIu64 ", \"kind\": \"%s\"",
-	       s->off > 0 ? "," : "", s->off, s->len, kinds[s->kind]);
-	if (s->kind != OVBD_RUN_HOLE)
+	       s->off > 0 ? "," : "", s->off, s->len, below ? "ref" : kinds[s->kind]);
+	if (s->kind != OVBD_RUN_HOLE && !below)
 		printf(", \"layer\": %" PRIu32, s->layer);
 	if (s->kind == OVBD_RUN_DATA)
 		printf(", \"offset\": %" PRIu64, s->src);
@@ -75,7 +82,7 @@ static void print_json(const struct ovbd_segment *s)
 
 static int print_map(const struct ovbd_image *img, bool json, struct ovbd_error *err)
 {
-	const uint64_t size = img->blob->size;
+	const uint64_t end = img->blob->size, size = ovbd_source_size(img);
 	struct ovbd_segment s = {0};
 
 	if (json)
@@ -84,11 +91,13 @@ static int print_map(const struct ovbd_image *img, bool json, struct ovbd_error 
 		       size);
 	else
 		printf("%16s %16s  %s  %5s %16s\n", "start", "length", "kind", "layer", "offset");
-	for (uint64_t off = 0; off < size && !ferror(stdout); off += s.len) {
+	for (uint64_t off = 0; off < end && !ferror(stdout); off += s.len) {
 		const int r = segment_at(img, off, &s, err);
 
 		if (r < 0)
 			return r;
+		if (size != end && s.len == end - off)
+			break; /* where it really ends is not known */
 		if (ovbd_interrupted())
 			return ovbd_fail(err, -1, "interrupted");
 		if (json)
@@ -120,7 +129,8 @@ const struct ovbd_verb ovbd_verb_map = {
 	.usage = "SRC...",
 	.text = "A line for each segment: start and length on the device, kind (data; zero: zeros "
 		"that "
-		"hide what lies beneath; hole: nothing there), the number of the layer it comes "
+		"hide what lies beneath; ref: a reference to what lies beneath SRC, and where "
+		"there; hole: nothing there), the number of the layer it comes "
 		"from, "
 		"and where its data begin in that layer (uncompressed). All in bytes.",
 	.options = options,

@@ -42,10 +42,79 @@ exits 0 "$ovbd" compare -q base.img both.ovbd two
 cp base.img x.img
 head -c 4096 /dev/zero | dd of=x.img bs=4096 seek=10 conv=notrunc status=none
 exits 0 "$ovbd" convert -q -B base.img x.img x.ovbd
-exits 0 "$ovbd" convert -q x.ovbd cows/v3 range.ovbd
-exits 0 "$ovbd" convert -q --force -O raw base.img range.ovbd out
-cmp -n 4096 -i 12288:0 out /dev/zero || fail "a copied zero block was lost"
+exits 0 "$ovbd" convert -q x.ovbd cows/v1-s range.ovbd
+exits 0 "$ovbd" convert -q --force -O raw base.img x.ovbd cows/v1-s want
+cmp -n 4096 -i 12288:0 want /dev/zero || fail "a copied zero block was lost"
+same base.img range.ovbd want
 ok "on each other"
+
+# what they copy is not stored, but referred to; and then no layer can be read without what it was made over
+"$ovbd" info range.ovbd >said
+grep -q "^references: *4 KiB of what lies below, which has at least 48 KiB" said || fail "$(cat said)"
+grep -q "warning: *overlaybd cannot open it: it refers to what lies below" said || fail "$(cat said)"
+"$ovbd" info --output=json range.ovbd >j
+holds j ovbd.info.v1 "j['layers'][0]['reference-size'] == 4096" "j['layers'][0]['version'] == '2.0'"
+"$ovbd" map range.ovbd | grep -q "^ *16384 *4096 *ref *- *45056$" || fail "$("$ovbd" map range.ovbd)"
+"$ovbd" map --output=json range.ovbd >j
+holds j ovbd.map.v1 "[s for s in j['segments'] if s['kind'] == 'ref'][0]['offset'] == 45056"
+exits 0 "$ovbd" check -q range.ovbd
+expect 1 "layer 0: refers to what lies below it, up to 49152, and nothing does" \
+	"$ovbd" convert -O raw range.ovbd no
+head -c 45056 base.img >short
+expect 1 "up to 49152, which ends at 45056: it was made over another" \
+	"$ovbd" convert -O raw short range.ovbd no
+"$ovbd" convert -q -f zfile -O raw range.ovbd range.lsmt
+python3 "$OVBD_SOURCE/tests/lib/lsmt_facts.py" --refused range.lsmt || fail "others may read it"
+for cow in v1-e-gz v2-gz v3; do
+	python3 "$make" --want base.img $cow >want
+	exits 0 "$ovbd" convert -q --force -B base.img "cows/$cow" refs.ovbd
+	same base.img refs.ovbd want
+	exits 0 "$ovbd" convert -q --force --no-references -B base.img "cows/$cow" whole.ovbd
+	same base.img whole.ovbd want
+	"$ovbd" info --output=json whole.ovbd >j
+	holds j ovbd.info.v1 "j['layers'][0]['reference-size'] == 0"
+	"$ovbd" convert -q --force -f zfile -O raw whole.ovbd whole.lsmt
+	python3 "$OVBD_SOURCE/tests/lib/lsmt_facts.py" whole.lsmt || fail "others cannot read it"
+	# references are resolved through layers, and through references
+	exits 0 "$ovbd" convert -q --force -O raw want range.ovbd two
+	for by in refs whole; do
+		same base.img $by.ovbd range.ovbd two
+		exits 0 "$ovbd" convert -q --force $by.ovbd range.ovbd two.ovbd
+		same base.img two.ovbd two
+	done
+	exits 0 "$ovbd" convert -q --force -B base.img --no-references refs.ovbd flat.ovbd
+	same base.img flat.ovbd want
+done
+ok "references"
+
+# without the base its size is not known, and what is copied can only be referred to
+exits 0 "$ovbd" convert -q --force cows/v1-s alone.ovbd
+holds_size=$("$ovbd" info alone.ovbd | sed -n 's/^virtual size: *//p')
+[ "$holds_size" = "0 bytes" ] || fail "virtual size $holds_size"
+exits 0 "$ovbd" convert -q --force -O raw base.img cows/v1-s want
+same base.img alone.ovbd want
+exits 0 "$ovbd" convert -q --force cows/v1-s cows/v1-b-gz alone.ovbd
+exits 0 "$ovbd" convert -q --force -O raw base.img cows/v1-s cows/v1-b-gz want
+same base.img alone.ovbd want
+expect 1 "8192 bytes at 12288 are a copy of what lies below, at 40960, which is needed: name it with -B" \
+	"$ovbd" convert --no-references cows/v1-s no
+expect 1 "cow: block 20: 4096 bytes at 12345 of what lies below are needed: name it with -B" \
+	"$ovbd" convert cows/v3 no
+# over a hole of a layer, below which may be anything or nothing
+expect 1 "cow: block 20: base: 4096 bytes at 12345 of what lies below are needed: name it with -B" \
+	"$ovbd" convert x.ovbd cows/v3 no
+expect 1 "at 45056, which is needed" "$ovbd" convert --no-references x.ovbd cows/v1-s no
+for cow in v1-s v3; do
+	exits 0 "$ovbd" convert -q --force --whole x.ovbd cows/$cow whole.ovbd
+	exits 0 "$ovbd" convert -q --force -O raw x.ovbd cows/$cow want
+	same whole.ovbd want
+	exits 0 "$ovbd" convert -q --force -B base.img base.img x.ovbd cows/$cow delta.ovbd
+	exits 0 "$ovbd" convert -q --force -O raw base.img x.ovbd cows/$cow want
+	same base.img delta.ovbd want
+done
+expect 2 "contradict each other" "$ovbd" convert --references --no-references -B base.img x no
+expect 2 "-B names what they refer to" "$ovbd" convert --references x no
+ok "without the base"
 
 # labels
 exits 0 "$ovbd" info -q --label last cows/v2-unfinished >/dev/null

@@ -1,4 +1,5 @@
 if(TARGET ovbd)
   ovbd_script(golden_structure structure.sh LABELS golden)
   ovbd_script(golden_fixtures fixtures.sh LABELS golden TIMEOUT 300)
+  ovbd_script(golden_cow_convert cow-convert.sh LABELS golden TIMEOUT 300)
 endif()

@@ -295,12 +295,12 @@ static void test_pair(void **state)
 static void test_data_size(void **state)
 {
 	struct runs_blob b = make_blob(mixed, COUNT(mixed));
-	uint64_t n;
+	uint64_t n, below;
 
 	(void)state;
-	assert_int_equal(ovbd_scan_data_size(&b.blob, UINT64_MAX, &n, NULL), 0);
+	assert_int_equal(ovbd_scan_data_size(&b.blob, UINT64_MAX, &n, &below, NULL), 0);
 	assert_int_equal(n, 3 * MIB + 4096 + 100 + 3000 + 700 + 1);
-	assert_int_equal(ovbd_scan_data_size(&b.blob, MIB, &n, NULL), 0);
+	assert_int_equal(ovbd_scan_data_size(&b.blob, MIB, &n, &below, NULL), 0);
 	assert_int_equal(n, MIB);
 }
 
