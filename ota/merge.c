@@ -51,7 +51,7 @@ struct ovbd_merge {
 	uint32_t nmerged;
 
 	pthread_mutex_t lock; /* guards shown */
-	uint32_t shown;       /* nmerged, for ovbd_merge_progress() */
+	struct ovbd_merge_progress shown;
 };
 
 /* ---- a blob that another one owns ---- */
@@ -205,11 +205,15 @@ static int write_count(struct ovbd_merge *m, uint32_t nmerged, struct ovbd_error
 static void count_merged(struct ovbd_merge *m, uint32_t nmerged)
 {
 	const struct cow_phase ph = {.nmerged = nmerged};
+	uint64_t nblocks = 0;
 
 	cow_live_go_on(&m->live, &ph);
+	for (uint32_t i = m->nmerged; i < nmerged; i++)
+		nblocks += UINT64_C(1) << m->cow->ops[m->cow->order[i]].shift;
 	m->nmerged = nmerged;
 	pthread_mutex_lock(&m->lock);
-	m->shown = nmerged;
+	m->shown.nmerged = nmerged;
+	m->shown.written += nblocks * BLOCK;
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -351,6 +355,7 @@ int ovbd_merge_open(struct ovbd_device *take_cow, struct ovbd_device *take_base,
 	if (r < 0)
 		return r;
 	count_merged(m, (uint32_t)m->cow->info.nmerged);
+	m->shown = (struct ovbd_merge_progress){.nmerged = m->nmerged, .nops = m->cow->n};
 	*ret = OVBD_MOVE(m);
 	return 0;
 }
@@ -367,10 +372,10 @@ int ovbd_merge_view(struct ovbd_merge *m, struct ovbd_blob **ret, struct ovbd_er
 
 struct ovbd_merge_progress ovbd_merge_progress(struct ovbd_merge *m)
 {
-	struct ovbd_merge_progress p = {.nops = m->cow->n};
+	struct ovbd_merge_progress p;
 
 	pthread_mutex_lock(&m->lock);
-	p.nmerged = m->shown;
+	p = m->shown;
 	pthread_mutex_unlock(&m->lock);
 	return p;
 }

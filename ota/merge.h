@@ -70,6 +70,7 @@ int ovbd_merge_step(struct ovbd_merge *m, struct ovbd_error *err);
 
 struct ovbd_merge_progress {
 	uint64_t nmerged, nops; /* of all operations; the same when it is complete */
+	uint64_t written;       /* bytes to the base, since it was opened */
 };
 
 struct ovbd_merge_progress ovbd_merge_progress(struct ovbd_merge *m);

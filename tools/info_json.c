@@ -2,6 +2,7 @@
 /* The schema ovbd.info.v1. Keys that qemu-img has too are called as there. */
 #include <stdio.h>
 
+#include "ota/merge.h"
 #include "tools/info.h"
 #include "tools/source.h"
 
@@ -37,8 +38,23 @@ static void add_layer_info(json_t *obj, const struct ovbd_layer_info *info)
 	ovbd_json_set_text(obj, "tag", info->tag);
 }
 
-static void add_cow(json_t *obj, const struct ovbd_cow_info *i)
+/* Without the base, whose size is not known here. */
+static void add_mergeable(json_t *obj, const struct ovbd_cow *c)
 {
+	struct ovbd_merge_plan plan = {0};
+	struct ovbd_error err;
+	const int r = ovbd_merge_plan(c, UINT64_MAX, NULL, &plan, &err);
+
+	ovbd_json_set_bool(obj, "mergeable", r == 0);
+	if (r < 0)
+		ovbd_json_set_text(obj, "not-mergeable", err.msg);
+	ovbd_json_set_size(obj, "merge-steps", plan.ngroups);
+	ovbd_json_set_size(obj, "merge-scratch-steps", plan.nscratch);
+}
+
+static void add_cow(json_t *obj, const struct ovbd_cow *cow)
+{
+	const struct ovbd_cow_info *i = ovbd_cow_info(cow);
 	json_t *c = json_object();
 
 	ovbd_json_set_text(c, "version", ovbd_info_cow_version(i));
@@ -59,6 +75,7 @@ static void add_cow(json_t *obj, const struct ovbd_cow_info *i)
 	ovbd_json_set_size(c, "cluster-ops", i->cluster_ops);
 	ovbd_json_set_size(c, "scratch-size", i->scratch_size);
 	ovbd_json_set_size(c, "scratch-state", i->scratch_state);
+	add_mergeable(c, cow);
 	ovbd_json_set(obj, "android-cow", c);
 }
 
@@ -79,7 +96,7 @@ static json_t *layer_json(const struct ovbd_image *img, size_t number)
 	if (l->layer)
 		add_layer_info(obj, ovbd_layer_info(l->layer));
 	if (l->cow)
-		add_cow(obj, ovbd_cow_info(l->cow));
+		add_cow(obj, l->cow);
 	for (size_t i = 0; i < nwarnings; i++)
 		ovbd_json_append(list, json_string(warnings[i]));
 	ovbd_json_set(obj, "warnings", list);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "ota/merge.h"
 #include "tools/info.h"
 #include "tools/size.h"
 #include "tools/source.h"
@@ -63,8 +64,23 @@ static void print_layer_info(const struct ovbd_layer_info *info, bool verbose)
 		       info->version & 0xff, info->sealed_header ? "committed" : "sealed in place");
 }
 
-static void print_cow(const struct ovbd_cow_info *i, bool verbose)
+/* Without the base, whose size is not known here. */
+static void print_mergeable(const struct ovbd_cow *c)
 {
+	struct ovbd_merge_plan plan;
+	struct ovbd_error err;
+
+	if (ovbd_merge_plan(c, UINT64_MAX, NULL, &plan, &err) < 0)
+		printf("%-*sno: %s\n", LABEL_WIDTH, "mergeable:", err.msg);
+	else
+		printf("%-*syes, in %" PRIu64 " steps, of them %" PRIu64
+		       " by way of the scratch area\n",
+		       LABEL_WIDTH, "mergeable:", plan.ngroups, plan.nscratch);
+}
+
+static void print_cow(const struct ovbd_cow *c, bool verbose)
+{
+	const struct ovbd_cow_info *i = ovbd_cow_info(c);
 	static const char *const scratch[] = {"not begun", "in progress", "holding"};
 	char text[OVBD_SIZE_FULL];
 
@@ -84,6 +100,7 @@ static void print_cow(const struct ovbd_cow_info *i, bool verbose)
 		       i->nops[OVBD_COW_COPY] + i->nops[OVBD_COW_REPLACE] + i->nops[OVBD_COW_ZERO] +
 		               i->nops[OVBD_COW_XOR],
 		       i->scratch_state < 3 ? scratch[i->scratch_state] : "unknown");
+	print_mergeable(c);
 	if (i->nlabels > 0)
 		printf("%-*s%" PRIu64 ", the last is %" PRIu64 "\n", LABEL_WIDTH,
 		       "labels:", i->nlabels, i->label);
@@ -114,7 +131,7 @@ static void print_layer(const struct ovbd_image *img, size_t number, bool verbos
 	if (l->layer)
 		print_layer_info(ovbd_layer_info(l->layer), verbose);
 	else if (l->cow)
-		print_cow(ovbd_cow_info(l->cow), verbose);
+		print_cow(l->cow, verbose);
 	else if (img->nlayers == 1)
 		print_size("size:", img->blob->size);
 	if (l->http && verbose) {
