@@ -23,8 +23,7 @@
 #include "base/auto.h"
 #include "daemon/nbd_impl.h"
 
-#define MORE_MAX        32
-#define SKIP_AFTER_NONE 16
+#define IDLE_MS 1000 /* then buffers are given back */
 
 static struct nbd_transport *nbd_of(struct ovbd_transport *t)
 {
@@ -94,34 +93,35 @@ static void fill_request(struct nbd_worker *w, struct ovbd_request *ret)
 	}
 }
 
-static int wait_for_event(const struct nbd_transport *n, uint64_t *ret)
+static int wait_for_event(struct nbd_transport *n, uint64_t *ret)
 {
 	struct epoll_event ev;
 	int r;
 
-	do
-		r = epoll_wait(n->epoll_fd, &ev, 1, -1);
-	while (r < 0 && errno == EINTR);
+	atomic_fetch_add(&n->nwaiting, 1);
+	do {
+		r = epoll_wait(n->epoll_fd, &ev, 1, n->spare_size > 0 ? IDLE_MS : -1);
+		if (r == 0)
+			nbd_buffers_free(n);
+	} while (r == 0 || (r < 0 && errno == EINTR));
+	atomic_fetch_sub(&n->nwaiting, 1);
 	if (r < 0)
 		return -errno;
 	*ret = ev.data.u64;
 	return 0;
 }
 
-/* Another request of the client that had the last one, without waiting for an event: who sends
- * ahead has some there. Not for ever, as other clients wait too, and not each time where it was in
- * vain. */
-static bool take_more(struct nbd_transport *n, struct nbd_worker *w)
+/* Whatever the event is for. True: w has a job. */
+static bool handle(struct nbd_transport *n, struct nbd_worker *w, uint64_t ev)
 {
-	if (!w->last || n->stopped || w->nskip > 0 || w->nmore == MORE_MAX) {
-		w->nskip -= w->nskip > 0;
-		w->nmore = 0;
-		return false;
-	}
-	w->nmore++;
-	if (nbd_conn_more(n, w->last, w->last_generation, w) == 1)
-		return !answer_here(n, w);
-	w->nskip = SKIP_AFTER_NONE;
+	if (ev == NBD_EVENT_LISTEN)
+		nbd_accept(n);
+	else if (ev == NBD_EVENT_TIMER)
+		nbd_tick(n);
+	else if (ev == NBD_EVENT_TICK)
+		nbd_keep_tick(n);
+	else
+		return nbd_conn_event(n, &n->conns[(uint32_t)ev], (uint32_t)(ev >> 32), w) == 1;
 	return false;
 }
 
@@ -133,24 +133,22 @@ static int nbd_next(struct ovbd_transport *t, unsigned worker, struct ovbd_reque
 	bool found;
 
 	assert(worker < n->nworkers && !w->conn);
-	found = take_more(n, w);
-	while (!found) {
+	do {
 		uint64_t ev = 0;
-		const int r = wait_for_event(n, &ev);
+		int r;
 
+		if (n->stopped)
+			return -ESHUTDOWN;
+		found = nbd_keep_next(n, w) == 1;
+		if (found)
+			continue;
+		r = wait_for_event(n, &ev);
 		if (r < 0)
 			return ovbd_fail_errno(err, r, "%s: waiting for clients", n->name);
 		if (n->stopped || ev == NBD_EVENT_STOP)
 			return -ESHUTDOWN;
-		if (ev == NBD_EVENT_LISTEN)
-			nbd_accept(n);
-		else if (ev == NBD_EVENT_TIMER)
-			nbd_tick(n);
-		else
-			found = nbd_conn_event(n, &n->conns[(uint32_t)ev], (uint32_t)(ev >> 32),
-			                       w) == 1 &&
-			        !answer_here(n, w);
-	}
+		found = handle(n, w, ev);
+	} while (!found || answer_here(n, w));
 	fill_request(w, ret);
 	return 0;
 }
@@ -213,7 +211,7 @@ static int nbd_detach(struct ovbd_transport *t, struct ovbd_error *err)
 static void nbd_close(struct ovbd_transport *t)
 {
 	struct nbd_transport *n = nbd_of(t);
-	const int fds[] = {n->timer_fd, n->stop_fd, n->epoll_fd};
+	const int fds[] = {n->tick_fd, n->timer_fd, n->stop_fd, n->epoll_fd};
 
 	for (unsigned i = 0; i < OVBD_NBD_MAX_CONNS; i++) {
 		struct nbd_conn *c = &n->conns[i];
@@ -228,9 +226,8 @@ static void nbd_close(struct ovbd_transport *t)
 		pthread_mutex_destroy(&c->lock);
 	}
 	nbd_listen_free(&n->listener);
-	for (unsigned i = 0; i < n->nworkers; i++)
-		free(n->workers[i].spare.mem);
-	for (unsigned i = 0; i < 3; i++)
+	nbd_buffers_free(n);
+	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	pthread_mutex_destroy(&n->lock);
@@ -287,7 +284,8 @@ static int prepare(const struct ovbd_nbd_params *p, struct nbd_transport **ret)
 	n->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	n->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	n->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (n->epoll_fd < 0 || n->stop_fd < 0 || n->timer_fd < 0)
+	n->tick_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (n->epoll_fd < 0 || n->stop_fd < 0 || n->timer_fd < 0 || n->tick_fd < 0)
 		return -errno;
 	n->name = malloc(strlen(address) + 1 + name_size); /* and the export's */
 	if (!n->name)
@@ -306,6 +304,8 @@ static int prepare(const struct ovbd_nbd_params *p, struct nbd_transport **ret)
 	r = watch(n, n->stop_fd, EPOLLIN, NBD_EVENT_STOP);
 	if (r == 0)
 		r = watch(n, n->timer_fd, EPOLLIN | EPOLLET, NBD_EVENT_TIMER);
+	if (r == 0)
+		r = watch(n, n->tick_fd, EPOLLIN | EPOLLET, NBD_EVENT_TICK);
 	if (r == 0)
 		*ret = OVBD_MOVE(n);
 	return r;

@@ -73,6 +73,7 @@ void nbd_slot_release(struct nbd_transport *n, struct nbd_conn *c)
 		n->nstarved--;
 	free(c->job.data.mem);
 	free(c->handshake);
+	free(OVBD_MOVE(c->in));
 	nbd_tls_end(OVBD_MOVE(c->tls));
 	epoll_ctl(n->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	close(c->fd);
@@ -83,7 +84,8 @@ void nbd_slot_release(struct nbd_transport *n, struct nbd_conn *c)
 	c->handshake = NULL;
 	c->tls_writes = false;
 	c->phase = NBD_PHASE_HEAD;
-	c->nhead = c->ndata = c->nskip = 0;
+	c->in_at = c->nin = c->ndata = c->nskip = 0;
+	c->keeper = NULL;
 	c->job = (struct nbd_job){0};
 
 	pthread_mutex_lock(&n->lock);

@@ -20,6 +20,9 @@
 enum {
 	NBD_HANDSHAKE_MS = 10000, /* in all */
 	NBD_STALL_MS = 30000,     /* without a byte, in a request or a reply that has begun */
+	NBD_IN_SIZE = 1024,       /* bytes that are received ahead of a request */
+	NBD_SPARES = 16,
+	NBD_SLOW_AT_FIRST = 16, /* requests of a connection */
 };
 
 struct nbd_buffer {
@@ -27,7 +30,7 @@ struct nbd_buffer {
 	size_t size;
 };
 
-/* A reply that the client has not taken yet. */
+/* A reply that is not sent yet, or not all of it. */
 struct nbd_pending {
 	struct nbd_pending *next;
 	size_t nsent, nhead, nbody;
@@ -52,16 +55,19 @@ enum nbd_phase {
 struct nbd_conn {
 	pthread_mutex_t lock; /* guards all down to the line */
 	uint32_t generation;
-	int fd;            /* -1: a free slot */
-	bool reading;      /* a worker reads requests from it */
-	bool finished;     /* no more requests will come */
-	bool broken;       /* no reply can be sent */
-	bool starved;      /* the request read last waits for memory */
-	uint32_t armed;    /* the events that are waited for */
-	bool progressed;   /* bytes came or went since the deadline was set */
-	bool partial;      /* of a request some bytes have come */
-	unsigned nserved;  /* requests that workers have */
-	unsigned npending; /* in the list */
+	int fd;                    /* -1: a free slot */
+	bool reading;              /* a worker reads requests from it */
+	struct nbd_worker *keeper; /* reads the next one when it is done with this; or NULL */
+	bool keeper_seen;          /* at this request, by the last tick */
+	unsigned slow;             /* requests to come that no worker keeps it for */
+	bool finished;             /* no more requests will come */
+	bool broken;               /* no reply can be sent */
+	bool starved;              /* the request read last waits for memory */
+	uint32_t armed;            /* the events that are waited for */
+	bool progressed;           /* bytes came or went since the deadline was set */
+	bool partial;              /* of a request some bytes have come */
+	unsigned nserved;          /* requests that workers have */
+	unsigned npending;         /* in the list */
 	struct nbd_pending *pending, **pending_end;
 	uint64_t charged;     /* bytes of memory for requests and replies */
 	uint64_t deadline_ms; /* when it is given up; 0: never */
@@ -71,20 +77,22 @@ struct nbd_conn {
 	struct nbd_tls *tls;             /* NULL: in the clear; constant then */
 	bool tls_writes;                 /* its handshake waits for room to write */
 	enum nbd_phase phase;
-	uint8_t head[NBD_REQUEST_SIZE];
-	size_t nhead, ndata, nskip; /* ndata: come into job.data; nskip: still to be thrown away */
+	uint8_t *in;         /* NBD_IN_SIZE bytes, of which those from in_at up to nin */
+	size_t in_at, nin;   /* have come; others look only while nobody reads */
+	uint64_t nreceived;  /* bytes in all */
+	size_t ndata, nskip; /* ndata: come into job.data; nskip: still to be thrown away */
 	struct nbd_job job;
 };
 
 /* What a worker works on, between next() and complete(). */
 struct nbd_worker {
 	struct nbd_conn *conn;
-	struct nbd_conn *last; /* whose request it had before */
-	uint32_t last_generation;
-	unsigned nmore, nskip; /* of nbd.c */
 	struct nbd_job job;
-	struct nbd_buffer spare; /* kept from one request to the next */
 	struct iovec piece;
+	/* ---- of nbd_keep.c */
+	_Atomic(struct nbd_conn *) kept; /* if its keeper is this worker */
+	unsigned nkept;                  /* requests without a break */
+	uint64_t began_ns;
 };
 
 struct nbd_transport {
@@ -93,8 +101,10 @@ struct nbd_transport {
 	char *name;
 	struct nbd_export export;
 	const struct ovbd_nbd_tls *tls;
-	int epoll_fd, stop_fd, timer_fd;
+	int epoll_fd, stop_fd, timer_fd, tick_fd;
 	atomic_bool stopped;
+	_Atomic unsigned nwaiting;        /* workers, for an event */
+	atomic_bool ticking, kept_lately; /* of nbd_keep.c */
 
 	pthread_mutex_t lock; /* guards all down to the line */
 	struct nbd_listener listener;
@@ -102,9 +112,11 @@ struct nbd_transport {
 	bool accept_paused; /* no slot or descriptor is free */
 	unsigned nconns;    /* slots in use */
 	unsigned free_slots[OVBD_NBD_MAX_CONNS], nfree;
-	unsigned ndeadlines;       /* connections with one; the timer ticks while there are any */
-	uint64_t shared;           /* bytes of the common memory in use */
-	_Atomic unsigned nstarved; /* connections that are; read also without the lock */
+	unsigned ndeadlines; /* connections with one; the timer ticks while there are any */
+	uint64_t shared;     /* bytes of the common memory in use */
+	struct nbd_buffer spares[NBD_SPARES]; /* for the requests to come */
+	_Atomic size_t spare_size;            /* of all; read also without the lock */
+	_Atomic unsigned nstarved;            /* connections that are; read also without the lock */
 	/* ---- */
 	struct nbd_conn conns[OVBD_NBD_MAX_CONNS];
 	unsigned nworkers;
@@ -119,9 +131,42 @@ void nbd_discharge(struct nbd_transport *n, struct nbd_conn *c, uint64_t len);
 /* Lets the starved try again. Call with nothing locked, after nbd_discharge(). */
 void nbd_feed_starved(struct nbd_transport *n);
 
-/* A buffer of len bytes, from w if it has one; .mem is NULL if there is no memory. */
-struct nbd_buffer nbd_buffer_take(struct nbd_worker *w, size_t len);
-void nbd_buffer_release(struct nbd_worker *w, struct nbd_buffer *b);
+/* A buffer of len bytes; .mem is NULL if there is no memory. */
+struct nbd_buffer nbd_buffer_take(struct nbd_transport *n, size_t len);
+void nbd_buffer_release(struct nbd_transport *n, struct nbd_buffer *b);
+/* Gives back the memory of those that are not in use. */
+void nbd_buffers_free(struct nbd_transport *n);
+
+/* nbd_receive.c: call by the worker that reads from c, with nothing locked. */
+
+/* 0: c->job is a request with all that belongs to it. -EAGAIN: not yet. Any other: there will be no
+ * more. */
+int nbd_receive_request(struct nbd_transport *n, struct nbd_conn *c);
+/* All of len bytes of a handshake, *done of which have come before, and no byte more. 0, -EAGAIN,
+ * or -errno: the client has gone. */
+int nbd_receive_exactly(struct nbd_conn *c, uint8_t *to, size_t len, size_t *done);
+/* Whether the head of a request has come that nobody has looked at. c is locked, or the worker that
+ * reads asks. */
+bool nbd_has_head(const struct nbd_conn *c);
+
+/* nbd_send.c: call with c locked. */
+
+/* Puts *p, whose body is taken, behind what is to be sent. Breaks c if it cannot. */
+void nbd_send_later(struct nbd_transport *n, struct nbd_conn *c, struct nbd_pending *p);
+/* Sends as much as the client takes now. */
+void nbd_send_pending(struct nbd_transport *n, struct nbd_conn *c);
+/* Forgets what is to be sent. */
+void nbd_drop_pending(struct nbd_transport *n, struct nbd_conn *c);
+
+/* nbd_keep.c */
+
+/* w, which has got a request of c, keeps c to itself, if that is good. c is locked. */
+void nbd_keep_begin(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w);
+/* w's request is done. True: c is still kept. c is locked. */
+bool nbd_keep_done(struct nbd_conn *c, struct nbd_worker *w);
+/* The next request of the connection that w keeps. 1: w has a job; 0: it keeps none any more. */
+int nbd_keep_next(struct nbd_transport *n, struct nbd_worker *w);
+void nbd_keep_tick(struct nbd_transport *n);
 
 /* nbd_conn.c */
 
@@ -130,9 +175,8 @@ void nbd_conn_start(struct nbd_transport *n, struct nbd_conn *c, int take_fd, bo
 /* An event. 1: w has a job now. 0: nothing to do. */
 int nbd_conn_event(struct nbd_transport *n, struct nbd_conn *c, uint32_t generation,
                    struct nbd_worker *w);
-/* The same without an event: a request that may have come already. */
-int nbd_conn_more(struct nbd_transport *n, struct nbd_conn *c, uint32_t generation,
-                  struct nbd_worker *w);
+/* Reads what has come, if w may, with the same answer. c is locked, and unlocked then. */
+int nbd_conn_take(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w);
 /* w's job is done, job.rq.error says how: sends the reply, of nbody bytes from job.data. */
 void nbd_conn_reply(struct nbd_transport *n, struct nbd_worker *w, size_t nbody);
 /* Waits for what there is to wait for; or ends the connection, if all is done. c is locked. */
@@ -160,6 +204,7 @@ void nbd_slot_release(struct nbd_transport *n, struct nbd_conn *c);
 #define NBD_EVENT_STOP   UINT64_MAX
 #define NBD_EVENT_LISTEN (UINT64_MAX - 1)
 #define NBD_EVENT_TIMER  (UINT64_MAX - 2)
+#define NBD_EVENT_TICK   (UINT64_MAX - 3)
 
 static inline uint64_t nbd_event_of(const struct nbd_transport *n, const struct nbd_conn *c)
 {

@@ -15,7 +15,7 @@
 #define CHARGE_CONN    (64u << 20)
 #define CHARGE_SHARED  (256u << 20)
 
-#define SPARE_MAX (1u << 20) /* a larger buffer is not kept */
+#define SPARES_MAX (4u << 20) /* bytes of buffers for the requests to come */
 
 static uint64_t shared_of(uint64_t charged)
 {
@@ -65,26 +65,64 @@ void nbd_feed_starved(struct nbd_transport *n)
 	}
 }
 
-struct nbd_buffer nbd_buffer_take(struct nbd_worker *w, size_t len)
+static void swap(struct nbd_buffer *a, struct nbd_buffer *b)
 {
-	struct nbd_buffer b = w->spare;
+	const struct nbd_buffer kept = *a;
 
-	if (b.mem && b.size >= len) {
-		w->spare = (struct nbd_buffer){0};
-		return b;
+	*a = *b;
+	*b = kept;
+}
+
+struct nbd_buffer nbd_buffer_take(struct nbd_transport *n, size_t len)
+{
+	struct nbd_buffer *best = NULL, b = {0};
+
+	pthread_mutex_lock(&n->lock);
+	for (unsigned i = 0; i < NBD_SPARES; i++) {
+		struct nbd_buffer *s = &n->spares[i];
+
+		if (s->size >= len && (!best || s->size < best->size))
+			best = s;
 	}
-	b.size = ovbd_align_up(len, 4096);
-	b.mem = aligned_alloc(4096, b.size);
+	if (best) {
+		swap(best, &b);
+		n->spare_size -= b.size;
+	}
+	pthread_mutex_unlock(&n->lock);
+	if (!b.mem) {
+		b.size = ovbd_align_up(len, 4096);
+		b.mem = aligned_alloc(4096, b.size);
+	}
 	return b;
 }
 
-void nbd_buffer_release(struct nbd_worker *w, struct nbd_buffer *b)
+/* In place of the smallest one, which may be none; what is in b then is to be freed. */
+void nbd_buffer_release(struct nbd_transport *n, struct nbd_buffer *b)
 {
-	if (w && b->size <= SPARE_MAX && b->size > w->spare.size) {
-		free(w->spare.mem);
-		w->spare = *b;
-	} else {
-		free(b->mem);
+	struct nbd_buffer *least = &n->spares[0];
+
+	if (!b->mem)
+		return;
+	pthread_mutex_lock(&n->lock);
+	for (unsigned i = 1; i < NBD_SPARES; i++)
+		if (n->spares[i].size < least->size)
+			least = &n->spares[i];
+	if (least->size < b->size && n->spare_size - least->size + b->size <= SPARES_MAX) {
+		n->spare_size += b->size - least->size;
+		swap(least, b);
 	}
+	pthread_mutex_unlock(&n->lock);
+	free(b->mem);
 	*b = (struct nbd_buffer){0};
+}
+
+void nbd_buffers_free(struct nbd_transport *n)
+{
+	pthread_mutex_lock(&n->lock);
+	for (unsigned i = 0; i < NBD_SPARES; i++) {
+		free(n->spares[i].mem);
+		n->spares[i] = (struct nbd_buffer){0};
+	}
+	n->spare_size = 0;
+	pthread_mutex_unlock(&n->lock);
 }

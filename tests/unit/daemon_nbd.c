@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -32,6 +33,8 @@ struct toy {
 	_Atomic bool wrong; /* a write that is not of this pattern */
 };
 
+static sem_t gate; /* that reads of block 15 wait for */
+
 static uint8_t byte_at(uint64_t off)
 {
 	return (uint8_t)(off / BLOCK * 7 + 1);
@@ -45,6 +48,8 @@ static int toy_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 	(void)b;
 	if (off == 13 * BLOCK)
 		return ovbd_fail(err, -EBADMSG, "block 13 is damaged");
+	if (off == 15 * BLOCK)
+		sem_wait(&gate);
 	for (size_t n; len > 0; len -= n, off += n, p += n) {
 		n = ovbd_min(len, BLOCK - off % BLOCK);
 		memset(p, byte_at(off), n);
@@ -187,16 +192,21 @@ static bool greet(int fd)
 	       ovbd_get_be64(in) == SIZE;
 }
 
-static bool ask(int fd, unsigned flags, unsigned type, uint64_t off, uint32_t len)
+static void encode(uint8_t *head, unsigned flags, unsigned type, uint64_t off, uint32_t len)
 {
-	uint8_t head[NBD_REQUEST_SIZE];
-
 	ovbd_put_be32(head, NBD_REQUEST_MAGIC);
 	ovbd_put_be16(head + 4, (uint16_t)flags);
 	ovbd_put_be16(head + 6, (uint16_t)type);
 	ovbd_put_be64(head + 8, off);
 	ovbd_put_be64(head + 16, off);
 	ovbd_put_be32(head + 24, len);
+}
+
+static bool ask(int fd, unsigned flags, unsigned type, uint64_t off, uint32_t len)
+{
+	uint8_t head[NBD_REQUEST_SIZE];
+
+	encode(head, flags, type, off, len);
 	return put(fd, head, sizeof(head));
 }
 
@@ -444,12 +454,46 @@ static void test_adopt(void **state)
 	close(two[1]);
 }
 
+/* A slow request holds up none of those that came with it. */
+static void test_stuck(void **state)
+{
+	static struct server s;
+	const struct timeval patience = {.tv_sec = 20};
+	uint8_t heads[12 * NBD_REQUEST_SIZE];
+	int fd;
+
+	(void)state;
+	sem_init(&gate, 0, 0);
+	start(&s, "stuck");
+	fd = dial(&s);
+	assert_true(greet(fd));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < 12; i++)
+			encode(heads + i * NBD_REQUEST_SIZE, 0, NBD_CMD_READ,
+			       (i == 4 ? 15 : 100 + i) * BLOCK, BLOCK);
+		assert_true(put(fd, heads, sizeof(heads)));
+		for (unsigned i = 0; i < 11; i++)
+			assert_true(read_and_compare(fd, BLOCK));
+		sem_post(&gate);
+		assert_true(read_and_compare(fd, BLOCK));
+		for (unsigned i = 0; i < 200; i++) /* and a worker keeps it again */
+			assert_true(ask(fd, 0, NBD_CMD_READ, 200 * BLOCK, BLOCK) &&
+			            read_and_compare(fd, BLOCK));
+	}
+	close(fd);
+	s.t->ops->stop(s.t);
+	finish(&s);
+	sem_destroy(&gate);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_many), cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_slow), cmocka_unit_test(test_detach),
-		cmocka_unit_test(test_full), cmocka_unit_test(test_adopt),
+		cmocka_unit_test(test_many),  cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_slow),  cmocka_unit_test(test_detach),
+		cmocka_unit_test(test_full),  cmocka_unit_test(test_adopt),
+		cmocka_unit_test(test_stuck),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
