@@ -23,10 +23,10 @@
 
 #include "base/auto.h"
 #include "daemon/confine.h"
+#include "daemon/helper.h"
 #include "daemon/serve.h"
 #include "daemon/stand_in.h"
 #include "daemon/tcmu_disk.h"
-#include "daemon/tcmu_helper.h"
 #include "daemon/transports.h"
 
 #define CLAIM_MS 200 /* between looks whether the last user has gone */
@@ -69,64 +69,48 @@ static void raise_event(int fd)
 
 /* --- the keeper --- */
 
-/* Opens the disk as its only claimant. -EBUSY: it is mounted, or otherwise claimed. */
-static int claim(const char *path)
-{
-	const int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* Until stop(), or detach() and no user, or the ring is broken; a descriptor of the claimed disk,
- * or -1. */
+/* Until stop(), or detach() and no user, or the ring is broken: what is to be released, or -1. */
 static int wait_for_end(struct disk *d)
 {
 	struct pollfd p = {.fd = d->wake_fd, .events = POLLIN};
 	uint64_t n;
 
 	while (!atomic_load(&d->stopping) && !atomic_load(&d->broken)) {
-		const int fd = atomic_load(&d->leaving) ? claim(d->path) : -EAGAIN;
+		const bool leaving = atomic_load(&d->leaving);
+		int claim = -1;
+		const int r = leaving ? ovbd_helper_claim(d->path, &claim, NULL) : -EAGAIN;
 
-		if (fd >= 0 || (fd != -EBUSY && fd != -EAGAIN))
-			return fd;
-		if (poll(&p, 1, fd == -EBUSY ? CLAIM_MS : -1) > 0 &&
+		if (r == 0 || r == -ENOENT)
+			return claim;
+		if (poll(&p, 1, leaving ? CLAIM_MS : -1) > 0 &&
 		    read(d->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 			return -1;
 	}
 	return -1;
 }
 
-/* What the kernel's cache of the disk holds would be lost with it. */
-static void write_back(const struct disk *d)
-{
-	AUTO_FD fd = d->writable ? open(d->path, O_RDONLY | O_CLOEXEC) : -1;
-
-	if (fd >= 0)
-		fsync(fd);
-}
-
 static void *keeper_main(void *arg)
 {
 	struct disk *d = arg;
 	struct ovbd_error err;
-	AUTO_FD claimed = -1;
+	int claim = -1;
 
 	d->code = ovbd_tcmu_disk_link(d->id, d->path, &d->why);
 	if (d->code == 0) {
 		atomic_store(&d->placed, true);
 		d->named(d->arg, d->path);
 		d->ready(d->arg);
-		claimed = wait_for_end(d);
+		claim = wait_for_end(d);
 	}
 	if (!atomic_load(&d->broken)) {
-		if (d->code == 0)
-			write_back(d);
-		if (claimed >= 0)
-			close(claimed);
-		claimed = -1;
+		if (d->code == 0 && d->writable) /* what would be lost with it */
+			ovbd_helper_write_back(d->path, NULL);
+		ovbd_helper_release(claim);
 		d->linked = ovbd_tcmu_disk_unlink(d->id, &err) < 0;
 		if (d->linked && d->code == 0)
 			d->code = ovbd_fail(&d->why, -EBUSY, "%s", err.msg);
+	} else if (claim >= 0) {
+		close(claim); /* its end would wait for us */
 	}
 	atomic_store(&d->dead, true);
 	d->ring->ops->stop(d->ring);
@@ -192,14 +176,16 @@ static int disk_complete(struct ovbd_transport *t, unsigned worker, const struct
 static int disk_detach(struct ovbd_transport *t, struct ovbd_error *err)
 {
 	struct disk *d = disk_of(t);
-	const int fd = atomic_load(&d->placed) ? claim(d->path) : -ENOENT;
+	int claim = -1, r = -ENOENT;
 
-	(void)err;
-	if (fd >= 0)
-		close(fd);
+	if (atomic_load(&d->placed))
+		r = ovbd_helper_claim(d->path, &claim, err);
+	ovbd_helper_release(claim);
+	if (r == -EPIPE)
+		return r;
 	atomic_store(&d->leaving, true);
 	raise_event(d->wake_fd);
-	return fd == -EBUSY;
+	return r == -EBUSY;
 }
 
 static void disk_stop(struct ovbd_transport *t)
@@ -346,7 +332,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_tcmu = {
 	.late = true,
 	.survives = true,
 	.caps = OVBD_CAP(NET_ADMIN), /* the listener's */
-	.prepare = ovbd_tcmu_helper_start,
+	.prepare = ovbd_helper_start,
 	.available = ovbd_tcmu_disk_available,
 	.size = size_own,
 	.open = open_own,

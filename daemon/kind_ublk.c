@@ -11,6 +11,7 @@
 
 #include "base/auto.h"
 #include "daemon/confine.h"
+#include "daemon/helper.h"
 #include "daemon/transports.h"
 #include "daemon/ublk.h"
 
@@ -103,6 +104,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_ublk = {
 	.caps = OVBD_CAP(SYS_ADMIN),
 	.calls = OVBD_CALLS_RING,
 	.size = size_ublk,
+	.prepare = ovbd_helper_start,
 	.available = ovbd_ublk_available,
 	.open = open_ublk,
 	.abandon = abandon_ublk,

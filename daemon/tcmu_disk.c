@@ -27,7 +27,7 @@
 
 #include "base/auto.h"
 #include "daemon/fault_point.h"
-#include "daemon/tcmu_helper.h"
+#include "daemon/helper.h"
 #include "daemon/tcmu_impl.h"
 
 #define TARGET       "/sys/kernel/config/target"
@@ -288,7 +288,7 @@ int ovbd_tcmu_disk_link(const char *device, char ret_path[OVBD_TCMU_PATH_SIZE],
 	port_path(device, "/tpgt_1/lun/lun_0/disk", path);
 	ovbd_fault_point("link-begun");
 	if (access(path, F_OK) < 0)
-		r = ovbd_tcmu_helper_link(target, path, err);
+		r = ovbd_helper_link(target, path, err);
 	ovbd_fault_point("link-done");
 	if (r < 0 && r != -EEXIST)
 		return r;
@@ -311,7 +311,7 @@ int ovbd_tcmu_disk_unlink(const char *device, struct ovbd_error *err)
 	port_path(device, "/tpgt_1/lun/lun_0/disk", path);
 	ovbd_fault_point("unlink-begun");
 	if (access(path, F_OK) == 0)
-		r = ovbd_tcmu_helper_link("", path, err);
+		r = ovbd_helper_link("", path, err);
 	ovbd_fault_point("unlink-done");
 	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		port_path(device, dirs[i], path);

@@ -4,7 +4,7 @@
  * fabric (tcm_loop). Making one takes three steps, and each may be asked for again when a part of
  * it is there already, as a dead daemon has left it.
  *
- * What waits for the disk's server (link, unlink) is done by tcmu_helper.h.
+ * What waits for the disk's server (link, unlink) is done by helper.h.
  */
 #ifndef OVBD_DAEMON_TCMU_DISK_H
 #define OVBD_DAEMON_TCMU_DISK_H

@@ -10,7 +10,9 @@
  *              was written, and is still in the kernel's cache, comes to them then
  *   close      waits for the keeper, lets go of /dev/ublkcN, DEL_DEV
  *
- * A process that is killed does none of this, and the disk stays, with its requests waiting.
+ * A process that is killed does none of this, and the disk stays, with its requests waiting. So
+ * that it can end, none of its threads opens, flushes or closes the disk, which would wait for the
+ * next server, who cannot have /dev/ublkcN while this one has it: the helper does that.
  * DEL_DEV waits for whoever holds /dev/ublkcN: the tables are unmapped and rings closed before it.
  * It also waits for who has the stopped disk open; that, this transport does not (ublk_delete).
  *
@@ -31,6 +33,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "daemon/helper.h"
 #include "daemon/ublk_impl.h"
 
 #define CLAIM_MS 200 /* between looks whether the last user has gone */
@@ -71,47 +74,31 @@ static void raise_event(int fd)
 		errno = saved;
 }
 
-/* Opens the disk as its only claimant. -EBUSY: it is mounted, or otherwise claimed. */
-static int claim(const struct ublk_transport *u)
-{
-	const int fd = open(u->path, O_RDONLY | O_EXCL | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* Until stop(), or detach() and no user; returns the descriptor of a claimed disk or -1. */
+/* Until stop(), or detach() and no user: what is to be released, or -1. */
 static int wait_for_end(struct ublk_transport *u)
 {
 	struct pollfd p = {.fd = u->wake_fd, .events = POLLIN};
 	uint64_t n;
 
 	while (!atomic_load(&u->stopping)) {
-		const int fd = atomic_load(&u->leaving) ? claim(u) : -EAGAIN;
+		const bool leaving = atomic_load(&u->leaving);
+		int claim = -1;
+		const int r = leaving ? ovbd_helper_claim(u->path, &claim, NULL) : -EAGAIN;
 
-		if (fd >= 0 || (fd != -EBUSY && fd != -EAGAIN))
-			return fd;
-		if (poll(&p, 1, fd == -EBUSY ? CLAIM_MS : -1) > 0 &&
+		if (r == 0 || r == -ENOENT)
+			return claim;
+		if (poll(&p, 1, leaving ? CLAIM_MS : -1) > 0 &&
 		    read(u->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 			return -1;
 	}
 	return -1;
 }
 
-/* What the kernel's cache of the disk holds would be lost by STOP_DEV. */
-static void write_back(const struct ublk_transport *u)
-{
-	AUTO_FD fd = u->read_only ? -1 : open(u->path, O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0)
-		fsync(fd);
-}
-
 static void *keeper_main(void *arg)
 {
 	struct ublk_transport *u = arg;
 	const uint32_t id = u->disk.info.dev_id;
-	AUTO_FD claimed = -1;
-	int r;
+	int claim = -1, r;
 
 	r = ublk_command_cancelable(u->control_fd,
 	                            u->recovered ? UBLK_END_USER_RECOVERY : UBLK_START_DEV,
@@ -119,14 +106,16 @@ static void *keeper_main(void *arg)
 	if (r == 0) {
 		if (u->ready)
 			u->ready(u->arg);
-		claimed = wait_for_end(u);
-		write_back(u);
+		claim = wait_for_end(u);
+		if (!u->read_only) /* what STOP_DEV would lose */
+			ovbd_helper_write_back(u->path, NULL);
 	} else if (!atomic_load(&u->stopping) && !atomic_load(&u->leaving)) {
 		u->code = ovbd_fail_errno(&u->why, r, "%s: starting the disk", u->path);
 	}
 	u->added = r == 0 || !u->recovered; /* or it stays, for the next to take it over */
 	if (u->added)
 		ublk_command(u->control_fd, UBLK_STOP_DEV, ublk_about(id));
+	ovbd_helper_release(claim);
 	atomic_store(&u->dead, true);
 	raise_event(u->disk.quit_fd);
 	return NULL;
@@ -164,14 +153,15 @@ static int ublk_complete(struct ovbd_transport *t, unsigned worker, const struct
 static int ublk_detach(struct ovbd_transport *t, struct ovbd_error *err)
 {
 	struct ublk_transport *u = ublk_of(t);
-	const int fd = claim(u);
+	int claim = -1;
+	const int r = ovbd_helper_claim(u->path, &claim, err);
 
-	(void)err;
-	if (fd >= 0)
-		close(fd);
+	ovbd_helper_release(claim);
+	if (r == -EPIPE)
+		return r;
 	atomic_store(&u->leaving, true);
 	raise_event(u->wake_fd);
-	return fd == -EBUSY;
+	return r == -EBUSY;
 }
 
 static void ublk_stop(struct ovbd_transport *t)
@@ -305,6 +295,8 @@ int ovbd_ublk_open(const struct ovbd_ublk_params *p, char *ret_path, struct ovbd
 	if (r < 0)
 		return ovbd_fail_errno(err, r, "ublk: preparing %u workers", p->nworkers);
 	r = ublk_control_open(&u->control_fd, err);
+	if (r == 0)
+		r = ovbd_helper_start(err);
 	if (r == 0)
 		r = ublk_device_take(u->control_fd, p, &u->disk.info, &u->recovered, err);
 	if (r < 0)

@@ -8,6 +8,9 @@
  * server dies, the next one gets the disk or its number; the price is that the kernel does not look
  * for partitions (see ublk_queue.c).
  *
+ * The process of helper.h is started, unless it is there: where a filter of system calls is in
+ * force by then, it must be.
+ *
  * The disk comes to be when worker 0 has called next(), which is when ovbd_serve() runs: ready()
  * tells.
  *

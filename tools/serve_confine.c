@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "daemon/confine.h"
+#include "daemon/helper.h"
 #include "tools/serving.h"
 
 /* In a signal handler. */
@@ -33,7 +34,7 @@ int ovbd_serving_confine(const struct ovbd_serving *s, enum ovbd_serving_by by, 
 	};
 	struct ovbd_error err;
 	bool filtered;
-	int r;
+	int r = 0;
 
 	if (by == OVBD_SERVING_NBD)
 		p.caps |= OVBD_CAP(NET_BIND_SERVICE); /* a port below 1024 */
@@ -41,8 +42,11 @@ int ovbd_serving_confine(const struct ovbd_serving *s, enum ovbd_serving_by by, 
 		p.caps |= OVBD_CAP(SYS_ADMIN);
 	if (by == OVBD_SERVING_FUSE)
 		p.calls = OVBD_CALLS_MOUNT;
-	if (by == OVBD_SERVING_UBLK)
+	if (by == OVBD_SERVING_UBLK) {
 		p.calls = OVBD_CALLS_RING;
-	r = ovbd_confine(&p, &filtered, &err);
+		r = ovbd_helper_start(&err);
+	}
+	if (r == 0)
+		r = ovbd_confine(&p, &filtered, &err);
 	return r < 0 ? ovbd_cli_fail(s->c, r, false, &err) : 0;
 }

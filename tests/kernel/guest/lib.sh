@@ -32,6 +32,12 @@ wait_for() {
 	done
 }
 
+# now_ms: of a clock that only goes on
+now_ms() {
+	read -r up _ </proc/uptime
+	echo "${up%.*}${up#*.}0"
+}
+
 not() {
 	! "$@"
 }

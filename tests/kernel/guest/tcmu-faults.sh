@@ -4,11 +4,6 @@
 . /snapshotter.sh
 
 : >/tmp/tested
-now_ms() {
-	read -r up _ </proc/uptime
-	echo "${up%.*}${up#*.}0"
-}
-
 dead() {
 	! kill -0 "$daemon" 2>/dev/null
 }

@@ -58,11 +58,6 @@ set -- /sys/class/uio/uio*
 ok "$rounds rounds: the same descriptors, threads, rings and sockets; $grown KiB more memory"
 
 # --- many at a time, from a registry that takes its time
-now_ms() {
-	read -r up _ </proc/uptime
-	echo "${up%.*}${up#*.}0"
-}
-
 digest=sha256:$(sha256sum /ext4.ovbd | cut -d' ' -f1)
 prepare_remote() { # ID MS
 	snapshotter_prepare "$1"

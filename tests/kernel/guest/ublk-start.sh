@@ -7,35 +7,52 @@ killed_after() {
 	ublk_server -w -r -i 3 -j 2 /image >/tmp/disk 2>>"$log" &
 	server=$!
 	usleep "$1"000
-	kill -KILL $server
+	dies
+}
+
+# dies: the server is killed, and ends: nothing that it does in the kernel may keep it.
+dies() {
+	kill -KILL $server 2>/dev/null || : # it may have ended in order
+	wait_for not kill -0 $server 2>/dev/null
 	wait $server 2>/dev/null || :
 }
 
+# back WHEN: the next server has the disk, and all that is on it, within 5 s
+back() {
+	started=$(now_ms)
+	serve -w -r -i 3 -j 2 /image
+	took=$(($(now_ms) - started))
+	[ $took -le $longest ] || longest=$took
+	[ "$disk" = /dev/ublkb3 ] || fail "$1: $disk"
+	[ $took -le 5000 ] || fail "$1: it took $took ms to come back"
+	dd if="$disk" bs=64k iflag=direct 2>/dev/null | cmp - /image || fail "$1: it differs"
+}
+
 # Killed while the disk is started, then while it is taken over; each twice.
-read -r end step ends </milliseconds
-ms=0 rounds=0
+read -r end step </milliseconds
+ms=0 rounds=0 longest=0
 while [ $ms -lt "$end" ]; do
 	for again in 0 3 7 $ms; do
 		killed_after $((ms + again))
 	done
-	serve -w -r -i 3 -j 2 /image
-	[ "$disk" = /dev/ublkb3 ] || fail "after $ms ms: $disk"
-	dd if="$disk" bs=64k iflag=direct 2>/dev/null | cmp - /image || fail "after $ms ms: it differs"
-	if [ "$ends" = yes ]; then
-		kill -TERM $server
-		usleep $ms"000"
-		kill -KILL $server 2>/dev/null || : # while it ends
-		wait $server 2>/dev/null || :
-		serve -w -r -i 3 -j 2 /image
-		[ "$disk" = /dev/ublkb3 ] || fail "$ms ms into its end: $disk"
-		dd if="$disk" bs=64k iflag=direct 2>/dev/null | cmp - /image || fail "after an end: it differs"
-	fi
+	back "killed $ms ms after its start"
+	# and while it ends: with something for its disk in the kernel's cache, which somebody has open
+	rm -f /tmp/dirty
+	{ dd if=/image bs=64k count=8 >&3 && : >/tmp/dirty && exec sleep 1000; } 3<>"$disk" 2>/dev/null &
+	user=$!
+	wait_for test -e /tmp/dirty
+	kill -TERM $server
+	usleep $((ms / 2))000
+	dies
+	kill -KILL $user
+	back "killed $((ms / 2)) ms into its end"
+	wait $user 2>/dev/null || :
 	kill -TERM $server
 	ended 0
 	rounds=$((rounds + 1))
 	ms=$((ms + step))
 done
-ok "$rounds rounds of deaths at the start (at the end too: $ends): the disk came back with its number"
+ok "$rounds rounds of deaths at the start and at the end: the disk was back in $longest ms at most"
 
 cp /image /tmp/parted
 # one partition, by the rules of the MBR

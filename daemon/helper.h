@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process of its own for the steps in which the kernel waits for a disk's server, which is us: a
+ * daemon that is killed while one of its threads is in there could not end, nor let go of the disk
+ * for which the next daemon must answer. That is so for some steps of configfs, and for whatever
+ * opens, flushes or closes one of our block devices: the close that is the last writes back.
+ *
+ * Every function but the first may be called by any thread, and waits for no other's.
+ */
+#ifndef OVBD_DAEMON_HELPER_H
+#define OVBD_DAEMON_HELPER_H
+
+#include "base/error.h"
+
+/* Starts it, where there is one thread only and processes may still be made. It ends with this
+ * process. A second time: nothing happens. */
+int ovbd_helper_start(struct ovbd_error *err);
+
+/* symlink(target, path), or with an empty target unlink(path). */
+int ovbd_helper_link(const char *target, const char *path, struct ovbd_error *err);
+
+/* What the kernel's cache has of the block device goes to its server. */
+int ovbd_helper_write_back(const char *path, struct ovbd_error *err);
+
+/* Nobody else can claim the block device (a mount does) before it is released. -EBUSY: somebody
+ * has. */
+int ovbd_helper_claim(const char *path, int *ret_claim, struct ovbd_error *err);
+
+/* Returns when the device is closed. -1: there is nothing to be released. */
+void ovbd_helper_release(int take_claim);
+
+#endif
