@@ -40,7 +40,7 @@ struct ovbd_merge_plan {
 /* Whether, and how, c can be merged. base_size as of the base, or UINT64_MAX: not known yet.
  *   -ENOTSUP  no: in its order an operation would read what an earlier one has overwritten; or it
  *             has no scratch area and would need one; or, of the versions that count no progress,
- *             it overwrites what it reads
+ *             it overwrites what it reads; or several operations write the same block
  *   -EBADMSG  it is not for a base of this size
  * The sentence says which block. p may be NULL. */
 int ovbd_merge_plan(const struct ovbd_cow *c, uint64_t base_size, const struct ovbd_merge_params *p,

@@ -193,6 +193,10 @@ static int check(const struct ovbd_cow *c, uint64_t base_size, const struct ovbd
 		                 base_size, BLOCK);
 	if (base_size != UINT64_MAX)
 		r = cow_check_base(c, base_size, err);
+	if (r == 0 && c->info.nduplicates > 0)
+		r = ovbd_fail(err, -ENOTSUP,
+		              "cow: several operations write the same block, and readers do not "
+		              "agree on how many are merged then: it can be read, but not merged");
 	if (r == 0 && c->info.nscratch > cow_group_blocks(p))
 		r = ovbd_fail(err, -ENOTSUP,
 		              "cow: %" PRIu32 " blocks in its scratch area, more than %u",

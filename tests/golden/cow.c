@@ -4,7 +4,6 @@
  * base, as its manifest says, or is refused with its own sentence.
  */
 #include <errno.h>
-#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,86 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <zlib.h>
 
 #include <cmocka.h>
 
 #include "base/bytes.h"
 #include "ota/cow.h"
 #include "ota/exceptions.h"
+#include "tests/lib/cow_fixtures.h"
 
-static char dir[512];
-
-struct bytes {
-	uint8_t *p;
-	size_t len;
-};
-
-/* A file below dir, or the same with .gz behind. */
-static struct bytes load(const char *name)
-{
-	char path[1024];
-	struct bytes all = {.len = 0};
-	size_t cap = 16u << 20;
-	gzFile f;
-	int n;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = gzopen(path, "rb"); /* also reads what is not compressed */
-	if (!f) {
-		snprintf(path, sizeof(path), "%s/%s.gz", dir, name);
-		f = gzopen(path, "rb");
-	}
-	if (!f)
-		fail_msg("%s: not there", path);
-	all.p = malloc(cap);
-	assert_non_null(all.p);
-	while ((n = gzread(f, all.p + all.len, (unsigned)(cap - all.len))) > 0)
-		all.len += (size_t)n;
-	assert_int_equal(n, 0);
-	assert_true(all.len < cap);
-	gzclose(f);
-	return all;
-}
-
-/* "X" or "X+Y.delta". */
-static struct bytes load_base(const char *name)
-{
-	char first[256];
-	const char *plus = strchr(name, '+');
-	struct bytes base, delta;
-
-	snprintf(first, sizeof(first), "%.*s", plus ? (int)(plus - name) : 255, name);
-	base = load(first);
-	if (!plus)
-		return base;
-	delta = load(plus + 1);
-	for (size_t at = 0; at + 4100 <= delta.len; at += 4100) {
-		const size_t off = (size_t)ovbd_get_le32(delta.p + at) * 4096;
-
-		assert_true(off + 4096 <= base.len);
-		memcpy(base.p + off, delta.p + at + 4, 4096);
-	}
-	free(delta.p);
-	return base;
-}
-
-static void sha256(const void *p, size_t len, char ret[65])
-{
-	uint8_t raw[EVP_MAX_MD_SIZE];
-
-	assert_int_equal(EVP_Digest(p, len, raw, NULL, EVP_sha256(), NULL), 1);
-	for (size_t i = 0; i < 32; i++)
-		snprintf(ret + 2 * i, 3, "%02x", raw[i]);
-}
-
-struct fixture {
-	char name[128], base[128], class[32], wanted[65];
-	struct bytes cow, old;
-};
-
-static int open_view(const struct fixture *f, const struct ovbd_cow_params *p,
+static int open_view(const struct test_cow_fixture *f, const struct ovbd_cow_params *p,
                      struct ovbd_blob **ret, struct ovbd_error *err)
 {
 	struct ovbd_blob *b, *base;
@@ -124,7 +52,7 @@ static int read_all(struct ovbd_blob *b, uint8_t *buf, struct ovbd_error *err)
 	return r;
 }
 
-static void check_right(const struct fixture *f)
+static void check_right(const struct test_cow_fixture *f)
 {
 	AUTO_BLOB *b = NULL;
 	struct ovbd_error err = {""};
@@ -135,7 +63,7 @@ static void check_right(const struct fixture *f)
 	if (open_view(f, NULL, &b, &err) < 0 || read_all(b, buf, &err) < 0)
 		fail_msg("%s: %s", f->name, err.msg);
 	assert_int_equal(b->size, f->old.len);
-	sha256(buf, f->old.len, has);
+	test_sha256(buf, f->old.len, has);
 	if (strcmp(has, f->wanted) != 0)
 		fail_msg("%s: reads as %s, not %s", f->name, has, f->wanted);
 	free(buf);
@@ -194,7 +122,7 @@ static const struct {
 	{"x-hist-A-badsha-ops", "the digest of its operations is wrong"},
 };
 
-static void check_corrupt(const struct fixture *f)
+static void check_corrupt(const struct test_cow_fixture *f)
 {
 	AUTO_BLOB *b = NULL;
 	struct ovbd_error err = {""};
@@ -216,7 +144,7 @@ static void check_corrupt(const struct fixture *f)
 
 /* Its labels are a way in; without one it is not read, unless nobody can tell that it ends
  * early. */
-static void check_unfinalised(const struct fixture *f)
+static void check_unfinalised(const struct test_cow_fixture *f)
 {
 	const struct ovbd_cow_params last = {.until = OVBD_COW_LAST_LABEL};
 	const struct ovbd_cow_params one = {.until = OVBD_COW_LABEL, .label = 1};
@@ -247,7 +175,7 @@ static void check_unfinalised(const struct fixture *f)
 }
 
 /* Two operations on a block: the first counts, as in the merge. */
-static void check_ambiguous(const struct fixture *f)
+static void check_ambiguous(const struct test_cow_fixture *f)
 {
 	AUTO_BLOB *b = NULL;
 	struct ovbd_error err = {""};
@@ -265,8 +193,9 @@ static void check_ambiguous(const struct fixture *f)
 	free(buf);
 }
 
-static bool check(const struct fixture *f)
+static void check(const struct test_cow_fixture *f, void *arg)
 {
+	(void)arg;
 	if (strcmp(f->class, "corrupt") == 0)
 		check_corrupt(f);
 	else if (strcmp(f->class, "unfinalised") == 0)
@@ -275,54 +204,12 @@ static bool check(const struct fixture *f)
 		check_ambiguous(f);
 	else
 		check_right(f);
-	return true;
-}
-
-/* One field, up to a tab; what is empty too. */
-static char *field(char **line)
-{
-	char *begin = *line, *tab = strchr(begin, '\t');
-
-	*line = tab ? tab + 1 : begin + strlen(begin);
-	if (tab)
-		*tab = 0;
-	return begin;
 }
 
 static void test_fixtures(void **state)
 {
-	char path[1024], *line = NULL;
-	size_t cap = 0, n = 0;
-	FILE *f;
-
 	(void)state;
-	snprintf(path, sizeof(path), "%s/MANIFEST.tsv", dir);
-	f = fopen(path, "r");
-	assert_non_null(f);
-	assert_true(getline(&line, &cap, f) > 0); /* the columns' names */
-	while (getline(&line, &cap, f) > 0) {
-		struct fixture x = {.name = ""};
-		char *at = line, sha[65], file[160];
-
-		snprintf(x.name, sizeof(x.name), "%s", field(&at));
-		snprintf(sha, sizeof(sha), "%s", field(&at));
-		field(&at);
-		snprintf(x.base, sizeof(x.base), "%s", field(&at));
-		snprintf(x.class, sizeof(x.class), "%s", field(&at));
-		snprintf(x.wanted, sizeof(x.wanted), "%s", field(&at));
-		snprintf(file, sizeof(file), "%s.cow", x.name);
-		x.cow = load(file);
-		x.old = load_base(x.base);
-		sha256(x.cow.p, x.cow.len, path);
-		assert_string_equal(path, sha);
-		n += check(&x);
-		free(x.cow.p);
-		free(x.old.p);
-	}
-	free(line);
-	fclose(f);
-	assert_true(n > 90);
-	printf("%zu files\n", n);
+	test_cow_fixtures(check, NULL);
 }
 
 /* The list that snapuserd's debug output shows: a line with the counts, one with the header, and
@@ -330,12 +217,12 @@ static void test_fixtures(void **state)
 static void check_exceptions(const char *name, const struct ovbd_blob *store)
 {
 	char file[256];
-	struct bytes text;
+	struct test_bytes text;
 	char *line, *rest;
 	uint64_t i = 0;
 
 	snprintf(file, sizeof(file), "dm-snapshot/%s.exceptions.txt.gz", name);
-	text = load(file);
+	text = test_cow_load(file);
 	text.p[text.len] = 0;
 	for (line = strtok_r((char *)text.p, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest)) {
@@ -367,7 +254,7 @@ static void test_exceptions(void **state)
 		{"v2-zero", "95c180f1502eaf5cd3bd41c762b43f08ad5566c3b3eed34b6754ac8ee300c71c"},
 		{"v2-empty", "ffa6fc16b82eaf8b962c4ea67cb989e04be1e2f527fb73ba7f63cfb5fc76ea7a"},
 	};
-	struct bytes old = load("base.img");
+	struct test_bytes old = test_cow_load("base.img");
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -375,11 +262,11 @@ static void test_exceptions(void **state)
 		struct ovbd_blob *b, *base, *store;
 		struct ovbd_error err = {""};
 		struct ovbd_cow *c;
-		struct bytes cow;
+		struct test_bytes cow;
 		uint8_t *buf;
 
 		snprintf(file, sizeof(file), "%s.cow", cases[i].name);
-		cow = load(file);
+		cow = test_cow_load(file);
 		assert_int_equal(ovbd_blob_open_mem(cow.p, cow.len, &b, NULL), 0);
 		assert_int_equal(ovbd_cow_open(b, NULL, &c, &err), 0);
 		assert_int_equal(ovbd_blob_open_mem(old.p, old.len, &base, NULL), 0);
@@ -389,7 +276,7 @@ static void test_exceptions(void **state)
 		buf = malloc(store->size);
 		assert_non_null(buf);
 		assert_int_equal(read_all(store, buf, &err), 0);
-		sha256(buf, store->size, has);
+		test_sha256(buf, store->size, has);
 		assert_string_equal(has, cases[i].sha256);
 		free(buf);
 		free(cow.p);
@@ -402,12 +289,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_fixtures),
 	                                   cmocka_unit_test(test_exceptions)};
-	const char *fixtures = getenv("OVBD_FIXTURES");
 
-	snprintf(dir, sizeof(dir), "%s/android-cow", fixtures ? fixtures : "");
-	if (!fixtures || access(dir, R_OK) != 0) {
-		printf("skipped: %s is not there\n", dir);
+	if (!test_cow_fixtures_there())
 		return 77;
-	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

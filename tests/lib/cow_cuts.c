@@ -65,6 +65,8 @@ static void at_write(void *arg)
 {
 	struct run *r = arg;
 
+	if (r->t->nplaces > 0 && test_random(&r->random) % 8 != 0)
+		return; /* long files, and in a hurry */
 	r->t->nreads++;
 	read_view(r, r->view, "during the merge");
 }
@@ -135,8 +137,11 @@ static void merge_and_cut(struct run *r, uint8_t *const before[2])
 			.sizes = {t->cow_size, t->base_size},
 			.seed = test_random(&r->random),
 			.nrandom = t->nrandom,
+			.nsingle = t->nsingle,
 			.first = r->depth == 0 ? 0 : test_random(&r->random) % n,
-			.every = r->depth == 0 ? 1 : n,
+			.every = r->depth > 0                   ? n
+		                 : t->nplaces && n > t->nplaces ? n / t->nplaces
+		                                                : 1,
 			.check = after_cut,
 			.arg = r,
 		};

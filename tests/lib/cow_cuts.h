@@ -15,9 +15,10 @@ struct test_cuts {
 	size_t cow_size, base_size; /* of base and want */
 	struct ovbd_merge_params how;
 	uint64_t seed;
-	unsigned depth;   /* cuts within merges after cuts: so many times */
-	unsigned nested;  /* of so many, one on average is cut again */
-	unsigned nrandom; /* as in power.h */
+	unsigned depth;            /* cuts within merges after cuts: so many times */
+	unsigned nested;           /* of so many, one on average is cut again */
+	unsigned nrandom, nsingle; /* as in power.h */
+	unsigned nplaces;          /* 0: a cut at each write and flush; or at so many of them */
 	/* counted: */
 	uint64_t nwrites; /* and flushes, of uncut merges */
 	uint64_t nstates; /* of the disks after a cut */

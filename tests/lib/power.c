@@ -9,7 +9,7 @@
 #include "tests/unit/test.h"
 
 #define SECTOR      512u
-#define PENDING_MAX 64u
+#define PENDING_MAX 1024u
 #define SUBSETS_MAX 4u
 
 struct record {
@@ -201,11 +201,15 @@ static void all_but(struct cut *c, enum fate fate, size_t one, enum fate other)
 
 static void cut_here(struct cut *c)
 {
+	const unsigned max = c->how->nsingle;
+
 	all_but(c, ARRIVED, SIZE_MAX, ARRIVED);
 	if (c->npending == 0)
 		return;
 	all_but(c, LOST, SIZE_MAX, LOST);
-	for (size_t i = 0; i < c->npending; i++) {
+	for (size_t n = 0; n < c->npending && (max == 0 || n < max); n++) {
+		const size_t i = max == 0 ? n : test_random(&c->random) % c->npending;
+
 		all_but(c, ARRIVED, i, BEGUN);
 		all_but(c, ARRIVED, i, SCATTERED);
 		if (c->npending > 1)

@@ -40,6 +40,7 @@ struct test_power_params {
 	size_t sizes[2];
 	uint64_t seed;
 	unsigned nrandom;
+	unsigned nsingle; /* 0: each; or so many random ones are lost or torn alone */
 	size_t first, every;
 	void (*check)(void *arg, uint8_t *const disks[2], size_t at);
 	void *arg;
