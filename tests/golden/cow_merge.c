@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * COW files of Android's own tools, merged in place: what their manifest says comes out, also after
- * power cuts; or they are refused, by a sentence of their own. With OVBD_CASES=all the power fails at
- * every write and flush, with each unflushed one lost or torn; otherwise at some.
+ * power cuts; or they are refused, by a sentence of their own. With OVBD_CASES=all the power fails
+ * at every write and flush, with each unflushed one lost or torn; otherwise at some.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,1 +1,7 @@
 ovbd_unit(unit_ota_cow SOURCES ota_cow.c DEPS ovbd_ota ovbd_test_malloc LABELS unit threads)
+ovbd_unit(
+  unit_ota_merge
+  SOURCES ota_merge.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/cow_random.c
+          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c
+  DEPS ovbd_ota ovbd_test
+  LABELS unit threads)
