@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-PREFIXES = {"zfile": ("zfile_",), "lsmt": ("lsmt_",), "image": ("tar_",), "remote": ("http_",),
+PREFIXES = {"zfile": ("zfile_",), "lsmt": ("lsmt_",), "image": ("tar_",), "remote": ("cache_", "http_"),
             "daemon": ("confine_", "devices_", "dmuser_", "fuse_", "genl_", "metrics_", "nbd_", "serve_", "ublk_"),
             "ota": ("cow_", "exceptions_"), "oci": (), "base": ()}
 

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The blob: a read is cut into windows, and of each window it is settled under the file's lock who
+ * has what:
+ *
+ *     ready    the data file is read at once, without a lock
+ *     joined   somebody's fill, to wait for
+ *     own      chunks nobody has: fills that are put into the list before anything is fetched, and
+ *              are then run side by side
+ *
+ * What is ready counts only if it was read in time (cache_impl.h). If not, or if the data file has
+ * not got it, the window is settled anew, its chunk being no longer known as good.
+ */
+#include "remote/cache.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "remote/cache_impl.h"
+
+#define PARTS_MAX   32u
+#define TRIES_MAX   8u /* then the source is asked directly */
+#define WINDOW_SIZE (16u << 20)
+#define AGAIN       1
+
+struct cached_blob {
+	struct ovbd_blob blob;
+	struct ovbd_blob *source;
+	struct cache_file *file;
+};
+
+/* A run of chunks that come from the same place. */
+struct part {
+	uint64_t first, n;
+	uint64_t seen;           /* ready: the oldest of their entries */
+	struct cache_fill *fill; /* NULL: ready */
+	bool own;
+	pthread_t thread;
+	bool threaded;
+	struct ovbd_blob *source;
+};
+
+struct window {
+	struct cached_blob *b;
+	uint8_t *buf;
+	uint64_t off;
+	size_t len;
+	struct part parts[PARTS_MAX];
+	unsigned nparts;
+};
+
+static struct cached_blob *cached_of(struct ovbd_blob *b)
+{
+	return OVBD_CONTAINER_OF(b, struct cached_blob, blob);
+}
+
+/* How many chunks from here on nobody has, of at most n. Under the file's lock. */
+static unsigned count_missing(struct cache_file *f, uint64_t chunk, uint64_t n)
+{
+	const uint64_t by_size = CACHE_FILL_SIZE / f->header.chunk_size;
+	const unsigned max = (unsigned)ovbd_min(n, ovbd_min(by_size, CACHE_FILL_CHUNKS));
+	unsigned k = 1;
+
+	while (k < max) {
+		struct cache_fill *fill = cache_fill_find(f, chunk + k);
+		uint64_t seen;
+
+		if (fill)
+			fill->refs--; /* the list has one still */
+		if (fill || cache_chunk_ready(f, chunk + k, &seen))
+			break;
+		k++;
+	}
+	return k;
+}
+
+/* One more part, from chunk on. 0: no memory. Under the file's lock. */
+static unsigned add_part(struct window *w, uint64_t chunk, uint64_t n)
+{
+	struct cache_file *f = w->b->file;
+	struct part *p = &w->parts[w->nparts];
+
+	*p = (struct part){.first = chunk, .n = 1, .source = w->b->source};
+	p->fill = cache_fill_find(f, chunk);
+	if (p->fill) {
+		p->n = ovbd_min(n, p->fill->first + p->fill->n - chunk);
+	} else if (cache_chunk_ready(f, chunk, &p->seen)) {
+		uint64_t seen;
+
+		while (p->n < n && cache_chunk_ready(f, chunk + p->n, &seen)) {
+			p->seen = ovbd_min(p->seen, seen);
+			p->n++;
+		}
+	} else {
+		p->n = count_missing(f, chunk, n);
+		p->fill = cache_fill_add(f, chunk, (unsigned)p->n);
+		p->own = true;
+		if (!p->fill)
+			return 0;
+	}
+	w->nparts++;
+	return (unsigned)p->n;
+}
+
+/* The parts of a window; it becomes shorter if there are too many. */
+static int settle(struct window *w)
+{
+	struct cache_file *f = w->b->file;
+	const uint32_t size = f->header.chunk_size;
+	const uint64_t end = (w->off + w->len - 1) / size + 1;
+	uint64_t chunk = w->off / size;
+	int r = 0;
+
+	w->nparts = 0;
+	pthread_mutex_lock(&f->lock);
+	while (chunk < end && w->nparts < PARTS_MAX) {
+		const unsigned n = add_part(w, chunk, end - chunk);
+
+		if (n == 0) {
+			r = -ENOMEM;
+			break;
+		}
+		chunk += n;
+	}
+	pthread_mutex_unlock(&f->lock);
+	if (chunk < end)
+		w->len = (size_t)(ovbd_min(chunk * size, w->off + w->len) - w->off);
+	return r;
+}
+
+static void *run_fill(void *arg)
+{
+	struct part *p = arg;
+
+	cache_fill_run(p->fill, p->source);
+	return NULL;
+}
+
+/* All of them at once; the last in this thread. */
+static void run_own(struct window *w)
+{
+	struct part *mine = NULL;
+
+	for (unsigned i = 0; i < w->nparts; i++) {
+		struct part *p = &w->parts[i];
+
+		if (!p->own)
+			continue;
+		if (mine) {
+			mine->threaded = pthread_create(&mine->thread, NULL, run_fill, mine) == 0;
+			if (!mine->threaded)
+				run_fill(mine);
+		}
+		mine = p;
+	}
+	if (mine)
+		run_fill(mine);
+	for (unsigned i = 0; i < w->nparts; i++)
+		if (w->parts[i].threaded)
+			pthread_join(w->parts[i].thread, NULL);
+}
+
+/* What of the window lies in p. */
+static void range_of(const struct window *w, const struct part *p, uint64_t *off, size_t *len)
+{
+	const uint32_t size = w->b->file->header.chunk_size;
+	const uint64_t start = p->first * size, end = (p->first + p->n) * size;
+
+	*off = start > w->off ? start : w->off;
+	*len = (size_t)(ovbd_min(end, w->off + w->len) - *off);
+}
+
+/* AGAIN: not what was expected; the chunks are to be looked at again. */
+static int take_ready(struct window *w, const struct part *p)
+{
+	struct cache_file *f = w->b->file;
+	uint64_t off;
+	size_t len;
+
+	range_of(w, p, &off, &len);
+	if (cache_data_read(f, w->buf + (off - w->off), len, off) == 0 &&
+	    cache_now_ms() - p->seen < CACHE_READ_MS) {
+		atomic_fetch_add(&f->cache->hit_bytes, len);
+		return 0;
+	}
+	for (uint64_t i = 0; i < p->n; i++)
+		atomic_store(&f->notes[p->first + i], 0);
+	return AGAIN;
+}
+
+static int take_filled(struct window *w, const struct part *p, struct ovbd_error *err)
+{
+	const struct cache_fill *fill = p->fill;
+	uint64_t off;
+	size_t len;
+
+	cache_fill_wait(p->fill);
+	if (fill->code < 0)
+		return ovbd_fail(err, fill->code, "%s", fill->err.msg);
+	range_of(w, p, &off, &len);
+	memcpy(w->buf + (off - w->off),
+	       fill->buf + (off - cache_chunk_off(fill->file, fill->first)), len);
+	return 0;
+}
+
+static int read_window(struct window *w, struct ovbd_error *err)
+{
+	int r = settle(w);
+
+	run_own(w);
+	for (unsigned i = 0; i < w->nparts; i++) {
+		struct part *p = &w->parts[i];
+
+		if (r == 0)
+			r = p->fill ? take_filled(w, p, err) : take_ready(w, p);
+		if (p->fill)
+			cache_fill_release(p->fill);
+	}
+	return r;
+}
+
+static int cached_pread(struct ovbd_blob *blob, void *buf, size_t len, uint64_t off,
+                        struct ovbd_error *err)
+{
+	struct cached_blob *b = cached_of(blob);
+	uint8_t *dst = buf;
+	unsigned tries = 0;
+
+	while (len > 0) {
+		struct window w = {.b = b, .buf = dst, .off = off};
+		int r;
+
+		w.len = (size_t)ovbd_min(len, WINDOW_SIZE - off % WINDOW_SIZE);
+		r = read_window(&w, err);
+		if (r == AGAIN && ++tries < TRIES_MAX)
+			continue;
+		if (r == -ENOMEM || r == AGAIN)
+			r = ovbd_blob_pread(b->source, dst, w.len, off, err);
+		if (r < 0)
+			return r;
+		dst += w.len;
+		off += w.len;
+		len -= w.len;
+	}
+	return 0;
+}
+
+static char *cached_key(struct ovbd_blob *b)
+{
+	return strdup(cached_of(b)->file->header.key);
+}
+
+static void cached_close(struct ovbd_blob *blob)
+{
+	struct cached_blob *b = cached_of(blob);
+
+	if (b->file)
+		cache_file_close(b->file);
+	ovbd_blob_close(b->source);
+	free(b);
+}
+
+static const struct ovbd_blob_ops cached_ops = {
+	.name = "cached blob",
+	.pread = cached_pread,
+	.key = cached_key,
+	.close = cached_close,
+};
+
+int ovbd_cache_blob_open(struct ovbd_cache *c, const char *key, struct ovbd_blob *take_source,
+                         struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	AUTO_BLOB *source = take_source;
+	AUTO_BLOB *b = NULL;
+	struct cached_blob *cached = calloc(1, sizeof(*cached));
+	int r;
+
+	if (!cached)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	b = &cached->blob;
+	*b = (struct ovbd_blob){.ops = &cached_ops, .size = source->size};
+	cached->source = OVBD_MOVE(source);
+	r = cache_file_open(c, key, b->size, &cached->file, err);
+	if (r < 0)
+		return r;
+	*ret = OVBD_MOVE(b);
+	return 0;
+}
+
+static void copy_params(struct ovbd_cache *c, const struct ovbd_cache_params *p)
+{
+	static const struct ovbd_cache_params none;
+
+	if (!p)
+		p = &none;
+	c->params.size_max = p->size_max ? p->size_max : UINT64_C(4) << 30;
+	c->params.chunk_size = p->chunk_size ? p->chunk_size : 256u << 10;
+	c->params.memory_max = p->memory_max ? p->memory_max : 64u << 20;
+}
+
+static int check_params(const struct ovbd_cache_params *p, struct ovbd_error *err)
+{
+	if (p->chunk_size < OVBD_CACHE_CHUNK_MIN || p->chunk_size > OVBD_CACHE_CHUNK_MAX ||
+	    (p->chunk_size & (p->chunk_size - 1)) != 0)
+		return ovbd_fail(err, -EINVAL, "cache chunks of %u bytes", p->chunk_size);
+	if (p->size_max / 16 < p->chunk_size)
+		return ovbd_fail(err, -EINVAL, "a cache of %llu bytes: at least 16 chunks of %u",
+		                 (unsigned long long)p->size_max, p->chunk_size);
+	return 0;
+}
+
+static void cache_free(struct ovbd_cache *c)
+{
+	if (c->dir_fd >= 0)
+		close(c->dir_fd);
+	if (c->lock_fd >= 0)
+		close(c->lock_fd);
+	pthread_cond_destroy(&c->work);
+	pthread_cond_destroy(&c->room);
+	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->open_lock);
+	pthread_mutex_destroy(&c->count_lock);
+	free(c->path);
+	free(c);
+}
+
+static void init_locks(struct ovbd_cache *c)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->open_lock, NULL);
+	pthread_mutex_init(&c->count_lock, NULL);
+	pthread_cond_init(&c->work, &monotonic);
+	pthread_cond_init(&c->room, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+static void stop(struct ovbd_cache *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->stop = true;
+	pthread_cond_broadcast(&c->work);
+	pthread_mutex_unlock(&c->lock);
+}
+
+int ovbd_cache_open(const char *dir, const struct ovbd_cache_params *p, struct ovbd_cache **ret,
+                    struct ovbd_error *err)
+{
+	struct ovbd_cache *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	c->dir_fd = c->lock_fd = -1;
+	c->queue_end = &c->queue;
+	init_locks(c);
+	copy_params(c, p);
+	r = check_params(&c->params, err);
+	if (r == 0)
+		r = cache_dir_open(c, dir, err);
+	if (r == 0 && pthread_create(&c->storer, NULL, cache_store_thread, c) != 0)
+		r = ovbd_fail(err, -EAGAIN, "cannot start a thread");
+	if (r == 0 && pthread_create(&c->evictor, NULL, cache_evict_thread, c) != 0) {
+		stop(c);
+		pthread_join(c->storer, NULL);
+		r = ovbd_fail(err, -EAGAIN, "cannot start a thread");
+	}
+	if (r < 0) {
+		cache_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void ovbd_cache_close(struct ovbd_cache *take_c)
+{
+	if (!take_c)
+		return;
+	stop(take_c);
+	pthread_join(take_c->storer, NULL);
+	pthread_join(take_c->evictor, NULL);
+	cache_free(take_c);
+}
+
+struct ovbd_cache_stats ovbd_cache_stats(struct ovbd_cache *c)
+{
+	return (struct ovbd_cache_stats){
+		.hit_bytes = atomic_load(&c->hit_bytes),
+		.source_reads = atomic_load(&c->source_reads),
+		.source_bytes = atomic_load(&c->source_bytes),
+		.stored_bytes = atomic_load(&c->stored_bytes),
+		.nbad = atomic_load(&c->nbad),
+		.nevicted = atomic_load(&c->nevicted),
+		.nunstored = atomic_load(&c->nunstored),
+		.used = atomic_load(&c->used),
+	};
+}
+
+bool ovbd_cache_trouble(struct ovbd_cache *c, struct ovbd_error *ret)
+{
+	bool trouble;
+
+	pthread_mutex_lock(&c->lock);
+	trouble = c->trouble_ms != 0;
+	*ret = c->trouble;
+	pthread_mutex_unlock(&c->lock);
+	return trouble;
+}
