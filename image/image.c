@@ -15,6 +15,7 @@
 #include "image/layer_open.h"
 #include "image/refs.h"
 #include "image/suspect.h"
+#include "remote/cache.h"
 
 #define OPEN_THREADS 16u
 
@@ -235,6 +236,19 @@ static int open_all(struct opening *o, bool single, struct ovbd_error *err)
 	return r;
 }
 
+/* The cache that the parameters name by its directory. */
+static int open_cache(struct ovbd_image *img, struct ovbd_image_params *p, struct ovbd_error *err)
+{
+	const struct ovbd_cache_params size = {.size_max = p->cache_size};
+	int r;
+
+	if (!p->cache_dir || p->cache)
+		return 0;
+	r = ovbd_cache_open(p->cache_dir, &size, &img->cache, err);
+	p->cache = img->cache;
+	return r;
+}
+
 int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
                     struct ovbd_image **ret, struct ovbd_error *err)
 {
@@ -249,6 +263,8 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (p)
 		o.params = *p;
 	r = ovbd_refs_expand(&refs, names, n, &o.params, err);
+	if (r == 0)
+		r = open_cache(img, &o.params, err);
 	if (r < 0)
 		return r;
 	if (refs.n > OVBD_LAYERS_MAX)
@@ -269,6 +285,7 @@ void ovbd_image_close(struct ovbd_image *img)
 	if (!img)
 		return;
 	ovbd_blob_close(img->blob);
+	ovbd_cache_close(img->cache);
 	for (size_t i = 0; img->layers && i < img->nlayers; i++) {
 		free(img->layers[i].name);
 		free(img->layers[i].shown);

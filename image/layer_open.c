@@ -15,6 +15,7 @@
 #include "image/blob_named.h"
 #include "image/shared.h"
 #include "image/tar.h"
+#include "remote/cache.h"
 
 int ovbd_bytes_open(const char *name, const struct ovbd_http_params *http, struct ovbd_blob **ret,
                     struct ovbd_blob **ret_http, struct ovbd_error *err)
@@ -26,6 +27,20 @@ int ovbd_bytes_open(const char *name, const struct ovbd_http_params *http, struc
 	if (r == 0)
 		*ret_http = remote ? *ret : NULL;
 	return r;
+}
+
+/* Keeps what is fetched, where a cache was given and the server tells one content from another. */
+static int keep(struct ovbd_bytes *x, struct ovbd_cache *cache, struct ovbd_error *err)
+{
+	AUTO_FREE char *key = NULL;
+	int r;
+
+	if (!x->http || !cache)
+		return 0;
+	r = ovbd_blob_key(x->blob, &key, err);
+	if (r < 0 || !key)
+		return r;
+	return ovbd_cache_blob_open(cache, key, OVBD_MOVE(x->blob), &x->blob, err);
 }
 
 /* If x->blob is a tar, its first member. */
@@ -137,6 +152,11 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, const struct ovbd_image_pa
 	r = ovbd_bytes_open(l.name, p->http, &x.blob, &x.http, err);
 	if (r < 0)
 		return r;
+	r = keep(&x, p->cache, err);
+	if (r < 0) {
+		ovbd_blob_close(x.blob);
+		return r;
+	}
 	l.stored_size = x.blob->size;
 	if (p->format == OVBD_FORMAT_RAW) {
 		l.format = OVBD_FORMAT_RAW;

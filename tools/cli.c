@@ -15,9 +15,12 @@
 
 #include "base/auto.h"
 #include "tools/interrupt.h"
+#include "tools/size.h"
 #include "tools/text.h"
 
-#define OPTIONS_MAX 48 /* of one verb, the common ones included; asserted by a test */
+#define BAD_VALUE      (-2)        /* of an option taken here; it has been told */
+#define CACHE_SIZE_MIN (16u << 20) /* bytes */
+#define OPTIONS_MAX    48          /* of one verb, the common ones included; asserted by a test */
 
 struct ovbd_getopt {
 	struct option longs[OPTIONS_MAX + 1];
@@ -203,6 +206,17 @@ static int next(struct ovbd_cli *c, bool *help, bool *version)
 		case 'V':
 			*version = true;
 			break;
+		case OVBD_OPTION_CACHE:
+			c->cache_dir = optarg;
+			break;
+		case OVBD_OPTION_CACHE_SIZE:
+			if (ovbd_size_parse(optarg, &c->cache_size) < 0 ||
+			    c->cache_size < CACHE_SIZE_MIN) {
+				ovbd_cli_usage(c, "--cache-size %s: it is a size, of 16M at least",
+				               optarg);
+				return BAD_VALUE;
+			}
+			break;
 		default:
 			return id;
 		}
@@ -230,10 +244,10 @@ int ovbd_cli_next(struct ovbd_cli *c)
 		c->status = OVBD_EXIT_OK;
 		return -1;
 	}
-	if (id == '?' || id == ':') {
+	if (id == '?' || id == ':')
 		mistake(c, id);
+	if (id == '?' || id == ':' || id == BAD_VALUE)
 		return -1;
-	}
 	c->value = optarg;
 	if (id > 0)
 		return id;

@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -43,6 +44,19 @@ struct ovbd_option {
 };
 
 #define OVBD_OPTION_LONG 256
+
+/* Two options that ovbd_cli_next() takes itself. */
+#define OVBD_OPTION_CACHE      (OVBD_OPTION_LONG + 110)
+#define OVBD_OPTION_CACHE_SIZE (OVBD_OPTION_LONG + 111)
+#define OVBD_CACHE_OPTIONS                                                                         \
+	{OVBD_OPTION_CACHE, "cache", "DIR",                                                        \
+	 "Keep what is fetched of URLs in DIR, for all who name it; what is there is verified "    \
+	 "and "                                                                                    \
+	 "not fetched again."},                                                                    \
+	{                                                                                          \
+		OVBD_OPTION_CACHE_SIZE, "cache-size", "SIZE",                                      \
+			"How much DIR may take (default 4G)."                                      \
+	}
 
 struct ovbd_example {
 	const char *command;
@@ -70,6 +84,9 @@ struct ovbd_cli {
 	char **argv;
 	bool quiet;
 	unsigned verbose;
+
+	const char *cache_dir; /* of --cache and --cache-size, if the verb has them; or NULL */
+	uint64_t cache_size;   /* 0: the default */
 
 	const char *value;           /* of the option that ovbd_cli_next() returned */
 	int status;                  /* after it has returned -1 */

@@ -24,6 +24,7 @@ enum {
 
 const struct ovbd_option ovbd_convert_options[] = {
 	OVBD_SOURCE_OPTIONS,
+	OVBD_CACHE_OPTIONS,
 	{'O', "output-format", "FMT",
          "What DST becomes: ovbd (default: a compressed layer), lsmt (a layer, not "
          "compressed), raw (the whole device) or zfile (SRC's bytes, compressed)."},

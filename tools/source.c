@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "remote/cache.h"
 #include "tools/interrupt.h"
 #include "tools/json.h"
 #include "tools/size.h"
@@ -27,6 +28,20 @@ bool ovbd_source_is_remote(const struct ovbd_image *img)
 	return false;
 }
 
+static void note_cache(const struct ovbd_cli *c, struct ovbd_cache *cache)
+{
+	const struct ovbd_cache_stats s = ovbd_cache_stats(cache);
+	char hit[OVBD_SIZE_FULL], bad[OVBD_COUNT_TEXT];
+	struct ovbd_error why;
+
+	if (c->verbose > 0)
+		ovbd_cli_note(c, "cache: %s came from it; %s in it were wrong, and fetched again",
+		              ovbd_size_full(hit, s.hit_bytes),
+		              ovbd_count_text(bad, s.nbad, "chunk"));
+	if (ovbd_cache_trouble(cache, &why))
+		ovbd_cli_warning(c, "%s", why.msg);
+}
+
 void ovbd_source_note_fetched(const struct ovbd_cli *c, const struct ovbd_image *img)
 {
 	char bytes[OVBD_SIZE_FULL], requests[OVBD_COUNT_TEXT];
@@ -41,6 +56,8 @@ void ovbd_source_note_fetched(const struct ovbd_cli *c, const struct ovbd_image 
 		              img->layers[i].shown, ovbd_size_full(bytes, s.bytes),
 		              ovbd_count_text(requests, s.requests, "request"), s.retries);
 	}
+	if (img && img->cache)
+		note_cache(c, img->cache);
 }
 
 /* Whether the file is an image configuration that speaks of a URL. */
@@ -68,10 +85,13 @@ bool ovbd_source_maybe_remote(const char *const *names, size_t n)
 int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t n,
                      const struct ovbd_image_params *p, struct ovbd_image **ret, int *ret_status)
 {
+	struct ovbd_image_params how = p ? *p : (struct ovbd_image_params){0};
 	struct ovbd_error err;
 	int r;
 
-	r = ovbd_image_open(names, n, p, ret, &err);
+	how.cache_dir = c->cache_dir;
+	how.cache_size = c->cache_size;
+	r = ovbd_image_open(names, n, &how, ret, &err);
 	if (r < 0)
 		*ret_status = ovbd_cli_fail(c, r, ovbd_source_maybe_remote(names, n), &err);
 	return r;

@@ -63,6 +63,7 @@ static const struct ovbd_option options[] = {
          "With --tls-certificates: only clients whose certificate DIR/ca-cert.pem has signed."},
 	{OPTION_TLS, "tls", "require|on", "'on' also lets clients in that use no TLS."},
 	OVBD_OPTION_FORMAT_ENTRY,
+	OVBD_CACHE_OPTIONS,
 	{'j', "threads", "N", "Requests that are worked on at a time (default 16)."},
 	{OPTION_ALLOW_OTHER, "allow-other", NULL,
          "Let all users open FILE, not only this one. Who is not root needs user_allow_other in "
