@@ -198,6 +198,41 @@ int cow_header_decode(const uint8_t *raw, size_t len, uint64_t file_size, struct
 	return r;
 }
 
+uint32_t cow_header_size(char layout)
+{
+	uint32_t size = 0;
+
+	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
+		if (layouts[i].layout == layout)
+			size = layouts[i].header_size;
+	return size;
+}
+
+void cow_header_encode(const struct cow_header *h, uint8_t *raw)
+{
+	const bool v3 = h->layout == 'H';
+
+	memset(raw, 0, h->header_size);
+	ovbd_put_le64(raw + COW_OFF_MAGIC, COW_MAGIC);
+	ovbd_put_le16(raw + COW_OFF_MAJOR, v3 ? 3 : 2);
+	ovbd_put_le16(raw + COW_OFF_HEADER_SIZE, (uint16_t)h->header_size);
+	ovbd_put_le16(raw + COW_OFF_FOOTER_SIZE, v3 ? 0 : COW_FOOTER_SIZE);
+	ovbd_put_le16(raw + COW_OFF_OP_SIZE, v3 ? COW_OP3_SIZE : COW_OP_SIZE);
+	ovbd_put_le32(raw + COW_OFF_BLOCK_SIZE, OVBD_COW_BLOCK_SIZE);
+	ovbd_put_le32(raw + COW_OFF_CLUSTER_OPS, h->cluster_ops);
+	ovbd_put_le64(raw + COW_OFF_NUM_MERGE_OPS, h->num_merge_ops);
+	ovbd_put_le32(raw + COW_OFF_BUFFER_SIZE, h->buffer_size);
+	if (!v3)
+		return;
+	ovbd_put_le64(raw + COW_OFF_SEQUENCE_DATA_COUNT, h->nsequence);
+	ovbd_put_le32(raw + COW_OFF_RESUME_POINT_COUNT, h->nresume);
+	ovbd_put_le32(raw + COW_OFF_RESUME_POINT_MAX, h->resume_max);
+	ovbd_put_le64(raw + COW_OFF_OP_COUNT, h->op_count);
+	ovbd_put_le64(raw + COW_OFF_OP_COUNT_MAX, h->op_count_max);
+	ovbd_put_le32(raw + COW_OFF_COMPRESSION_ALGORITHM, h->algorithm);
+	ovbd_put_le32(raw + COW_OFF_MAX_COMPRESSION_SIZE, h->max_compression_size);
+}
+
 void cow_header_blank_sha(uint8_t *raw)
 {
 	memset(raw + COW_OFF_OLD_HEADER_SHA256, 0, COW_SHA_SIZE);
@@ -295,10 +330,33 @@ struct cow_slot cow_slot3_decode(const uint8_t raw[COW_OP3_SIZE])
 	};
 }
 
+void cow_slot_encode(const struct cow_slot *s, uint8_t raw[COW_OP_SIZE])
+{
+	raw[COW_OFF_OP_TYPE] = s->type;
+	raw[COW_OFF_OP_COMPRESSION] = s->compression;
+	ovbd_put_le16(raw + COW_OFF_OP_DATA_LENGTH, (uint16_t)s->data_len);
+	ovbd_put_le64(raw + COW_OFF_OP_NEW_BLOCK, s->block);
+	ovbd_put_le64(raw + COW_OFF_OP_SOURCE, s->source);
+}
+
+void cow_slot3_encode(const struct cow_slot *s, uint8_t raw[COW_OP3_SIZE])
+{
+	ovbd_put_le32(raw + COW_OFF_OP3_DATA_LENGTH, s->data_len);
+	ovbd_put_le32(raw + COW_OFF_OP3_NEW_BLOCK, (uint32_t)s->block);
+	ovbd_put_le64(raw + COW_OFF_OP3_SOURCE_INFO,
+	              (uint64_t)s->type << 60 | (uint64_t)s->compression << 57 | s->source);
+}
+
 void cow_resume_decode(const uint8_t raw[COW_RESUME_SIZE], uint64_t *ret_label, uint64_t *ret_n)
 {
 	*ret_label = ovbd_get_le64(raw + COW_OFF_RESUME_LABEL);
 	*ret_n = ovbd_get_le64(raw + COW_OFF_RESUME_OP_INDEX);
+}
+
+void cow_resume_encode(uint64_t label, uint64_t n, uint8_t raw[COW_RESUME_SIZE])
+{
+	ovbd_put_le64(raw + COW_OFF_RESUME_LABEL, label);
+	ovbd_put_le64(raw + COW_OFF_RESUME_OP_INDEX, n);
 }
 
 bool cow_scratch_decode(const uint8_t raw[COW_SCRATCH_SIZE], uint64_t *ret_block, uint64_t *ret_off)
@@ -320,4 +378,13 @@ struct cow_footer cow_footer_decode(const uint8_t raw[COW_FOOTER_SIZE])
 		.ops_size = ovbd_get_le64(raw + COW_OFF_FOOTER_OPS_SIZE),
 		.num_ops = ovbd_get_le64(raw + COW_OFF_FOOTER_NUM_OPS),
 	};
+}
+
+void cow_footer_encode(const struct cow_footer *f, uint8_t raw[COW_FOOTER_SIZE])
+{
+	memset(raw, 0, COW_FOOTER_SIZE);
+	raw[COW_OFF_FOOTER_TYPE] = COW_FOOTER;
+	ovbd_put_le16(raw + COW_OFF_OP_DATA_LENGTH, COW_FOOTER_SIZE - COW_OP_SIZE);
+	ovbd_put_le64(raw + COW_OFF_FOOTER_OPS_SIZE, f->ops_size);
+	ovbd_put_le64(raw + COW_OFF_FOOTER_NUM_OPS, f->num_ops);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to ota/: COW files on disk. Only cow_format.c knows offsets. Decoders are pure. */
+/* Private to ota/: COW files on disk. Only cow_format.c knows offsets. Decoders are pure; encoders
+ * are for what we write: F and H. */
 #ifndef OVBD_OTA_COW_FORMAT_H
 #define OVBD_OTA_COW_FORMAT_H
 
@@ -107,6 +108,10 @@ struct cow_header {
 int cow_header_decode(const uint8_t *raw, size_t len, uint64_t file_size, struct cow_header *ret,
                       struct ovbd_error *err);
 
+/* Layout F or H; header_size and raw are of the size that cow_header_size() gives. */
+uint32_t cow_header_size(char layout);
+void cow_header_encode(const struct cow_header *h, uint8_t *raw);
+
 /* Where the parts of a 3.0 file begin. */
 uint64_t cow_sequence_off(const struct cow_header *h);
 uint64_t cow_resume_off(const struct cow_header *h);
@@ -138,11 +143,15 @@ struct cow_slot {
 /* 1.0 and 2.0. */
 struct cow_slot cow_slot_decode(const uint8_t raw[COW_OP_SIZE]);
 
+void cow_slot_encode(const struct cow_slot *s, uint8_t raw[COW_OP_SIZE]);
+
 /* 3.0; the factor as compression. */
 struct cow_slot cow_slot3_decode(const uint8_t raw[COW_OP3_SIZE]);
+void cow_slot3_encode(const struct cow_slot *s, uint8_t raw[COW_OP3_SIZE]);
 
 /* A label of 3.0, and how many operations there are before it. */
 void cow_resume_decode(const uint8_t raw[COW_RESUME_SIZE], uint64_t *ret_label, uint64_t *ret_n);
+void cow_resume_encode(uint64_t label, uint64_t n, uint8_t raw[COW_RESUME_SIZE]);
 
 /* An entry of the scratch area; false if it ends before this one. */
 bool cow_scratch_decode(const uint8_t raw[COW_SCRATCH_SIZE], uint64_t *ret_block,
@@ -156,6 +165,7 @@ struct cow_footer {
 
 /* raw[0] is COW_FOOTER. */
 struct cow_footer cow_footer_decode(const uint8_t raw[COW_FOOTER_SIZE]);
+void cow_footer_encode(const struct cow_footer *f, uint8_t raw[COW_FOOTER_SIZE]);
 
 /* The digest of a header of layout A is over itself with its own digest as zeros. */
 void cow_header_blank_sha(uint8_t *raw);

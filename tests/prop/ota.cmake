@@ -9,3 +9,9 @@ ovbd_unit(
           ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c
   DEPS ovbd_ota ovbd_test
   LABELS prop)
+ovbd_unit(
+  prop_ota_cow_create
+  SOURCES ota_cow_create.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/kept.c
+  DEPS ovbd_ota
+  LABELS prop threads)
+ovbd_script(prop_ota_cow_rules ota-cow-rules.sh LABELS prop)

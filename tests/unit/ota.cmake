@@ -5,3 +5,8 @@ ovbd_unit(
           ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c
   DEPS ovbd_ota ovbd_test
   LABELS unit threads)
+ovbd_unit(
+  unit_ota_cow_writer
+  SOURCES ota_cow_writer.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/kept.c
+  DEPS ovbd_ota ovbd_test_malloc
+  LABELS unit threads)
