@@ -13,6 +13,7 @@ static const struct {
 } kinds[] = {
 	{"FMT", "auto raw lsmt zfile ovbd image android-cow"},
 	{"CODEC", "lz4 zstd none"},
+	{"ALGORITHM", "lz4 zstd gz brotli none"},
 	{"SIZE", "4K 8K 16K 32K 64K"},
 };
 
@@ -78,6 +79,7 @@ void ovbd_completion_bash(void)
 	for (const struct ovbd_verb *const *v = ovbd_verbs; *v; v++)
 		print_verb(*v);
 	printf("\tesac\n"
+	       "\t[[ $verb = cow && $COMP_CWORD = 2 && $word != -* ]] && words=create\n"
 	       "\tif [[ -n $words ]]; then\n"
 	       "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
 	       "\telif [[ -z $value && $word = -* ]]; then\n"

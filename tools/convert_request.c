@@ -99,7 +99,7 @@ static int parse_block_size(struct ovbd_cli *c, struct ovbd_convert_request *q)
 	return 0;
 }
 
-static int parse_jobs(struct ovbd_cli *c, struct ovbd_convert_request *q)
+int ovbd_convert_jobs(struct ovbd_cli *c, unsigned *ret)
 {
 	char *end;
 	const unsigned long n = strtoul(c->value, &end, 10);
@@ -108,7 +108,7 @@ static int parse_jobs(struct ovbd_cli *c, struct ovbd_convert_request *q)
 	    n > OVBD_CONVERT_THREADS_MAX)
 		return ovbd_cli_usage(c, "-j %s: it is 1 to %u", c->value,
 		                      OVBD_CONVERT_THREADS_MAX);
-	q->njobs = (unsigned)n;
+	*ret = (unsigned)n;
 	return 0;
 }
 
@@ -163,7 +163,7 @@ static int parse_option(struct ovbd_cli *c, int id, struct ovbd_convert_request 
 	case OPT_BLOCK_SIZE:
 		return parse_block_size(c, q);
 	case 'j':
-		return parse_jobs(c, q);
+		return ovbd_convert_jobs(c, &q->njobs);
 	case 'p':
 		q->progress = true;
 		return 0;

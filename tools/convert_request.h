@@ -31,6 +31,9 @@ extern const struct ovbd_option ovbd_convert_options[];
  * do. */
 bool ovbd_convert_uuid(const char *text, char ret[OVBD_UUID_SIZE]);
 
+/* The value of -j. 0; a mistake is told, and not 0. */
+int ovbd_convert_jobs(struct ovbd_cli *c, unsigned *ret);
+
 /* Parses and checks all of it; *ret holds the defaults already. 0, or -1: the verb shall return
  * c->status, what there is to say has been said. */
 int ovbd_convert_parse(struct ovbd_cli *c, struct ovbd_convert_request *ret);

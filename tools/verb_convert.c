@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "tools/convert.h"
 #include "tools/convert_request.h"
+#include "tools/dst.h"
 #include "tools/interrupt.h"
 #include "tools/progress.h"
 #include "tools/scan.h"
@@ -183,24 +184,6 @@ static int check_device(const struct ovbd_convert_request *q, const struct opene
 	return r;
 }
 
-/* Whether dst may be written, told before the work and not after it. */
-static int check_dst(const struct ovbd_convert_request *q, const char *dst, struct ovbd_error *err)
-{
-	struct stat st;
-
-	if (strcmp(dst, "-") == 0 || stat(dst, &st) < 0)
-		return 0;
-	if (S_ISDIR(st.st_mode))
-		return ovbd_fail(err, -EISDIR, "%s: is a directory", dst);
-	if (!q->force && S_ISREG(st.st_mode))
-		return ovbd_fail(err, -EEXIST, "%s: exists; use --force to replace it", dst);
-	if (!q->force && S_ISBLK(st.st_mode))
-		return ovbd_fail(err, -EEXIST,
-		                 "%s: is a block device; use --force to overwrite what is on it",
-		                 dst);
-	return 0;
-}
-
 /* ---- what is told afterwards ---- */
 
 static void warn(const struct ovbd_cli *c, const struct ovbd_convert *v,
@@ -331,7 +314,7 @@ static int open_and_convert(const struct ovbd_cli *c, const struct ovbd_convert_
 	struct stat st;
 	int r;
 
-	r = check_dst(q, dst, &err);
+	r = ovbd_dst_check(dst, q->force, &err);
 	if (r < 0)
 		return ovbd_cli_fail(c, r, false, &err);
 	if (open_sources(c, q, o) < 0)

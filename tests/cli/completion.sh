@@ -20,7 +20,9 @@ completes() {
 }
 
 touch disk.raw disk.ovbd other
-completes "convert compare" ovbd co
+completes "convert cow compare" ovbd co
+completes "create" ovbd cow cr
+completes "zstd" ovbd cow create -c zs
 completes "convert" ovbd conv
 completes "--format --force" ovbd convert --fo
 completes "--block-size" ovbd convert raw --bl
