@@ -27,7 +27,8 @@ const struct ovbd_option ovbd_convert_options[] = {
 	OVBD_CACHE_OPTIONS,
 	{'O', "output-format", "FMT",
          "What DST becomes: ovbd (default: a compressed layer), lsmt (a layer, not "
-         "compressed), raw (the whole device) or zfile (SRC's bytes, compressed)."},
+         "compressed), raw (the whole device), zfile (SRC's bytes, compressed) or android-cow (an "
+         "update that makes SRC of BASE)."},
 	{'B', "base", "BASE",
          "Make a delta: a layer of only the 4 KiB blocks in which SRC differs from BASE. Repeated, "
          "bottom first, the bases are a stack."},
@@ -205,9 +206,10 @@ static int check_options(struct ovbd_cli *c, struct ovbd_convert_request *q)
 {
 	const char *out = ovbd_format_name(q->out);
 
-	if (q->out == OVBD_FORMAT_IMAGE || q->out == OVBD_FORMAT_AUTO ||
-	    q->out == OVBD_FORMAT_ANDROID_COW)
-		return ovbd_cli_usage(c, "-O %s: the output is ovbd, lsmt, raw or zfile", out);
+	if (q->out == OVBD_FORMAT_IMAGE || q->out == OVBD_FORMAT_AUTO)
+		return ovbd_cli_usage(c,
+		                      "-O %s: the output is ovbd, lsmt, raw, zfile or android-cow",
+		                      out);
 	if (q->out == OVBD_FORMAT_OVBD && q->codec && !q->compress)
 		q->out = OVBD_FORMAT_LSMT; /* a layer that is not compressed is just that */
 	else if (q->out == OVBD_FORMAT_ZFILE && q->codec && !q->compress)
@@ -228,14 +230,14 @@ static int check_options(struct ovbd_cli *c, struct ovbd_convert_request *q)
 		return 0;
 	if (q->whole || q->references || q->materialised)
 		return ovbd_cli_usage(c, "--whole and references are for a layer, not for %s", out);
-	if (q->nbases > 0)
+	if (q->nbases > 0 && q->out != OVBD_FORMAT_ANDROID_COW)
 		return ovbd_cli_usage(c, "-B makes a layer: -O is ovbd or lsmt, not %s", out);
 	if (q->uuid || q->parent_uuid || q->tag)
 		return ovbd_cli_usage(c,
 		                      "--uuid, --parent-uuid and -m are kept in a layer, not in %s",
 		                      out);
-	if (q->tar && q->out == OVBD_FORMAT_RAW)
-		return ovbd_cli_usage(c, "--tar is not for raw");
+	if (q->tar && q->out != OVBD_FORMAT_ZFILE)
+		return ovbd_cli_usage(c, "--tar is not for %s", out);
 	return 0;
 }
 
@@ -260,6 +262,9 @@ static int check_operands(struct ovbd_cli *c, const struct ovbd_convert_request 
 		                      ovbd_format_name(q->in));
 	if (ovbd_http_is_url(dst))
 		return ovbd_cli_usage(c, "DST %s: cannot write to a URL", dst);
+	if (strcmp(dst, "-") == 0 && q->out == OVBD_FORMAT_ANDROID_COW)
+		return ovbd_cli_usage(c, "-O android-cow cannot go to standard output: its "
+		                         "operations, known at last, stand first; see ovbd cow");
 	if (strcmp(dst, "-") == 0 && q->tar)
 		return ovbd_cli_usage(c, "a tar cannot go to standard output: its size, known at "
 		                         "last, stands first");

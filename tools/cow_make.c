@@ -39,7 +39,7 @@ static int open_sink(const struct ovbd_cow_make *m, struct ovbd_sink **ret, stru
 /* An update does not say how long the partition is: who merges it has to know. */
 static void warn_of_sizes(const struct ovbd_cli *c, const struct ovbd_cow_make *m)
 {
-	const uint64_t new_size = m->img->blob->size, old_size = m->old ? m->old->blob->size : 0;
+	const uint64_t new_size = m->src->size, old_size = m->old ? m->old->blob->size : 0;
 
 	if (m->old && new_size > old_size)
 		ovbd_cli_warning(c,
@@ -62,7 +62,7 @@ static void print_json(const struct ovbd_cow_make *m, const struct ovbd_cow_crea
 	ovbd_json_set_text(obj, "output", m->dst);
 	ovbd_json_set_size(obj, "version", w->version);
 	ovbd_json_set_text(obj, "compression", ovbd_cow_algorithm_name(w->algorithm));
-	ovbd_json_set_size(obj, "new-size", m->img->blob->size);
+	ovbd_json_set_size(obj, "new-size", m->src->size);
 	if (m->old)
 		ovbd_json_set_size(obj, "old-size", m->old->blob->size);
 	ovbd_json_set_size(obj, "size", made->size);
@@ -98,8 +98,8 @@ static void summarize(const struct ovbd_cli *c, const struct ovbd_cow_make *m,
 
 int ovbd_cow_make_run(const struct ovbd_cli *c, const struct ovbd_cow_make *m)
 {
-	const bool remote =
-		ovbd_source_is_remote(m->img) || (m->old && ovbd_source_is_remote(m->old));
+	const bool remote = (m->img && ovbd_source_is_remote(m->img)) ||
+	                    (m->old && ovbd_source_is_remote(m->old));
 	struct ovbd_cow_create_params p = m->params;
 	struct ovbd_cow_created made;
 	struct ovbd_progress progress;
@@ -112,8 +112,7 @@ int ovbd_cow_make_run(const struct ovbd_cli *c, const struct ovbd_cow_make *m)
 	ovbd_progress_start(&progress, c, m->progress);
 	p.progress = ovbd_progress_update;
 	p.progress_arg = &progress;
-	r = ovbd_cow_create(OVBD_MOVE(sink), m->img->blob, m->old ? m->old->blob : NULL, &p, &made,
-	                    &err);
+	r = ovbd_cow_create(OVBD_MOVE(sink), m->src, m->old ? m->old->blob : NULL, &p, &made, &err);
 	ovbd_progress_end(&progress);
 	if (r < 0)
 		return ovbd_cli_fail(c, r, remote, &err);

@@ -8,7 +8,8 @@
 #include "tools/cli.h"
 
 struct ovbd_cow_make {
-	const struct ovbd_image *img;         /* what the update makes */
+	struct ovbd_blob *src;                /* what the update makes */
+	const struct ovbd_image *img;         /* src is its blob; NULL: src is standard input */
 	const struct ovbd_image *old;         /* of what; NULL: of anything */
 	const char *dst;                      /* a path, or "-" */
 	struct ovbd_cow_create_params params; /* but for progress */

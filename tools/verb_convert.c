@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "tools/convert.h"
 #include "tools/convert_request.h"
+#include "tools/cow_make.h"
 #include "tools/dst.h"
 #include "tools/interrupt.h"
 #include "tools/progress.h"
@@ -29,6 +30,8 @@ static const struct ovbd_example examples[] = {
          "What has changed since disk.ovbd, as a second layer."},
 	{"ovbd convert disk.ovbd delta.ovbd both.ovbd", "Two layers become one."},
 	{"ovbd convert -O raw disk.ovbd delta.ovbd flat.raw", "The device as a plain sparse file."},
+	{"ovbd convert -O android-cow -B old.ovbd new.ovbd update.cow",
+         "An update of Android, of layers."},
 	{"zcat disk.gz | ovbd convert - disk.ovbd", "From standard input."},
 	{NULL},
 };
@@ -115,7 +118,8 @@ static enum ovbd_beneath below_of(const struct ovbd_convert_request *q)
 {
 	if (q->nbases > 0)
 		return OVBD_BENEATH_UPDATE;
-	if (q->whole || q->out == OVBD_FORMAT_RAW || q->out == OVBD_FORMAT_ZFILE)
+	if (q->whole || q->out == OVBD_FORMAT_RAW || q->out == OVBD_FORMAT_ZFILE ||
+	    q->out == OVBD_FORMAT_ANDROID_COW)
 		return OVBD_BENEATH_NOTHING;
 	return OVBD_BENEATH_STACK;
 }
@@ -306,6 +310,32 @@ static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *
 	return OVBD_EXIT_OK;
 }
 
+/* The same as `ovbd cow create` does, which has more to choose from. */
+static int make_cow(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
+                    const struct opened *o)
+{
+	struct ovbd_cow_make m = {
+		.src = o->img ? o->img->blob : o->bytes,
+		.img = o->img,
+		.old = o->base,
+		.dst = c->operands[c->noperands - 1],
+		.params = ovbd_cow_make_defaults(),
+		.force = q->force,
+		.progress = q->progress,
+	};
+
+	if (q->njobs > 0)
+		m.params.nthreads = q->njobs;
+	if (q->block_size > 0)
+		m.params.write.max_piece = (uint32_t)q->block_size;
+	m.params.level = q->level;
+	if (!q->compress)
+		m.params.write.algorithm = OVBD_COW_NONE;
+	else if (q->codec_id == OVBD_CODEC_ZSTD)
+		m.params.write.algorithm = OVBD_COW_ZSTD;
+	return ovbd_cow_make_run(c, &m);
+}
+
 static int open_and_convert(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
                             struct opened *o)
 {
@@ -324,7 +354,7 @@ static int open_and_convert(const struct ovbd_cli *c, const struct ovbd_convert_
 		if (r < 0)
 			return ovbd_cli_fail(c, r, false, &err);
 	}
-	return convert(c, q, o);
+	return q->out == OVBD_FORMAT_ANDROID_COW ? make_cow(c, q, o) : convert(c, q, o);
 }
 
 static int run(struct ovbd_cli *c)

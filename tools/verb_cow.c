@@ -217,6 +217,7 @@ static int open_and_make(struct ovbd_cli *c, struct request *q)
 		return status;
 	q->make.old = old;
 	q->make.img = img;
+	q->make.src = img->blob;
 	return ovbd_cow_make_run(c, &q->make);
 }
 

@@ -147,7 +147,7 @@ head -c 40960 base.img >short
 expect 1 "block 3 is made of the base at 40960, beyond its 40960 bytes" "$ovbd" info short cows/v2-gz
 expect 1 "is no layer, but raw" "$ovbd" info cows/v2-gz base.img
 expect 1 "is not of the format android-cow, but raw" "$ovbd" info -f android-cow base.img
-expect 2 "the output is ovbd, lsmt, raw or zfile" "$ovbd" convert -O android-cow base.img no
+expect 2 "the output is ovbd, lsmt, raw, zfile or android-cow" "$ovbd" convert -O image base.img no
 layer base.img damaged.ovbd
 printf XXXX | dd of=damaged.ovbd bs=1 conv=notrunc status=none
 expect 1 "ends like a ZFile, but its header is damaged" "$ovbd" info damaged.ovbd cows/v2-gz

@@ -36,6 +36,10 @@ expect 2 "-j 0: it is 1 to 256" "$ovbd" cow create -j 0 new.img out
 expect 2 "cannot write to a URL" "$ovbd" cow create new.img http://localhost/x
 expect 2 "v3 cannot go to standard output" "$ovbd" cow create new.img -
 expect 2 "both are standard output" "$ovbd" cow create -O v2 --output json new.img -
+expect 2 "--tar is not for android-cow" "$ovbd" convert -O android-cow --tar new.img out
+expect 2 "are kept in a layer, not in android-cow" "$ovbd" convert -O android-cow -m x new.img out
+expect 2 "cannot go to standard output" "$ovbd" convert -O android-cow new.img -
+expect 1 "no multiple of 4096" "$ovbd" convert -O android-cow -B old.img odd.img out
 left_behind empty.img new.img odd.img old.img
 ok "usage"
 

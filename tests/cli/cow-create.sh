@@ -104,6 +104,18 @@ python3 "$rules" nothing.cow new.img new.img | grep -q '"blocks": 0' || fail "so
 same new.img nothing.cow new.img
 ok "layers"
 
+# the same by convert: of images, layers, a stack, an update, standard input
+for source in "-B old.img new.img" "-B old.ovbd old.ovbd delta.ovbd" "-B old.img 9.cow"; do
+	# shellcheck disable=SC2086 # several words
+	exits 0 "$ovbd" convert -q --force -O android-cow $source by-convert.cow
+	cmp by-convert.cow 1.cow || fail "convert -O android-cow $source"
+done
+exits 0 "$ovbd" convert -q --force -O android-cow -c zstd --block-size 4K -B old.img - by-convert.cow <new.img
+cmp by-convert.cow 2.cow || fail "of standard input"
+exits 0 "$ovbd" convert -q --force -O android-cow -c none old.ovbd delta.ovbd by-convert.cow
+same by-convert.cow new.img
+ok "convert"
+
 # a new image that is longer, or shorter
 cp new.img keep.img
 cp old.img long.img
