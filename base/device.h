@@ -15,6 +15,7 @@ struct ovbd_device;
 enum {
 	OVBD_WRITE_FUA = 1,   /* durable before the call returns, as if flushed */
 	OVBD_WRITE_ALLOC = 2, /* zeroes: space stays allocated, no hole is made */
+	OVBD_WRITE_FAST = 4,  /* zeroes: -EOPNOTSUPP, where it is no faster than to write them */
 };
 
 /* off + len <= size and len > 0 hold already. 0 or -errno. */

@@ -81,8 +81,14 @@ static int file_write_zeroes(struct ovbd_device *d, uint64_t off, uint64_t len, 
 	const int mode = (flags & OVBD_WRITE_ALLOC) ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
 	int r = 0;
 
-	if (fallocate(f->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0)
+	/* A disk that is not to unmap them may have its kernel write them. */
+	if ((flags & OVBD_WRITE_FAST) && (flags & OVBD_WRITE_ALLOC) && f->is_block)
+		return ovbd_fail(err, -EOPNOTSUPP, "%s: zeroes would have to be written", f->name);
+	if (fallocate(f->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0) {
+		if (flags & OVBD_WRITE_FAST)
+			return ovbd_fail_errno(err, -EOPNOTSUPP, "%s: zeroes", f->name);
 		r = write_zero_bytes(f, off, len, err);
+	}
 	return r < 0 ? r : sync_if(f, flags, err);
 }
 

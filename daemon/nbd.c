@@ -6,8 +6,8 @@
  * buffer that goes to the client. What waits for a slow client is its connection, never a worker.
  *
  * Requests that are refused, and those that ask for what the device is made of (BLOCK_STATUS), are
- * answered here; the others are requests for the device. CACHE does nothing: a hint to read ahead
- * is worth less than the worker that would do it.
+ * answered here; the others are requests for the device. CACHE is a read whose bytes nobody wants:
+ * they are in a cache then, of layers or of the kernel.
  */
 #include "daemon/nbd.h"
 
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/bytes.h"
 #include "daemon/nbd_impl.h"
 
 #define IDLE_MS 1000 /* then buffers are given back */
@@ -48,7 +49,7 @@ static bool answer_here(struct nbd_transport *n, struct nbd_worker *w)
 		len = nbd_extents_encode(w->job.data.mem, n->device->blob, rq);
 		if (len < 0)
 			fail_request(rq, len);
-	} else if (rq->error == 0 && rq->type != NBD_CMD_CACHE) {
+	} else if (rq->error == 0) {
 		return false;
 	}
 	nbd_conn_reply(n, w, len > 0 ? (size_t)len : 0);
@@ -59,6 +60,7 @@ static enum ovbd_request_op op_of(uint16_t type)
 {
 	switch (type) {
 	case NBD_CMD_READ:
+	case NBD_CMD_CACHE:
 		return OVBD_REQUEST_READ;
 	case NBD_CMD_WRITE:
 		return OVBD_REQUEST_WRITE;
@@ -72,7 +74,7 @@ static enum ovbd_request_op op_of(uint16_t type)
 	}
 }
 
-static void fill_request(struct nbd_worker *w, struct ovbd_request *ret)
+static void fill_request(struct nbd_transport *n, struct nbd_worker *w, struct ovbd_request *ret)
 {
 	const struct nbd_request *rq = &w->job.rq;
 	const enum ovbd_request_op op = op_of(rq->type);
@@ -81,13 +83,18 @@ static void fill_request(struct nbd_worker *w, struct ovbd_request *ret)
 	if (op == OVBD_REQUEST_FLUSH)
 		return;
 	ret->off = rq->off;
-	ret->len = rq->len;
+	ret->len = rq->type == NBD_CMD_CACHE ? ovbd_min(rq->len, NBD_CACHE_MAX) : rq->len;
 	if (op == OVBD_REQUEST_WRITE || op == OVBD_REQUEST_WRITE_ZEROES) {
 		ret->flags |= rq->flags & NBD_CMD_FLAG_FUA ? OVBD_WRITE_FUA : 0u;
 		ret->flags |= rq->flags & NBD_CMD_FLAG_NO_HOLE ? OVBD_WRITE_ALLOC : 0u;
+		ret->flags |= rq->flags & NBD_CMD_FLAG_FAST_ZERO ? OVBD_WRITE_FAST : 0u;
 	}
+	if (rq->type == NBD_CMD_READ && w->conn->session.structured)
+		w->nchunks = nbd_chunks_find(n->device->blob, &w->conn->session, rq, w->chunks);
+	if (w->nchunks == 1 && w->chunks[0].hole)
+		return;
 	if (op == OVBD_REQUEST_READ || op == OVBD_REQUEST_WRITE) {
-		w->piece = (struct iovec){.iov_base = w->job.data.mem, .iov_len = rq->len};
+		w->piece = (struct iovec){.iov_base = w->job.data.mem, .iov_len = ret->len};
 		ret->iov = &w->piece;
 		ret->niov = 1;
 	}
@@ -149,7 +156,7 @@ static int nbd_next(struct ovbd_transport *t, unsigned worker, struct ovbd_reque
 			return -ESHUTDOWN;
 		found = handle(n, w, ev);
 	} while (!found || answer_here(n, w));
-	fill_request(w, ret);
+	fill_request(n, w, ret);
 	return 0;
 }
 
@@ -158,7 +165,7 @@ static int nbd_complete(struct ovbd_transport *t, unsigned worker, const struct 
 {
 	struct nbd_transport *n = nbd_of(t);
 	struct nbd_worker *w = &n->workers[worker];
-	const bool data = status == 0 && rq->op == OVBD_REQUEST_READ;
+	const bool data = status == 0 && w->job.rq.type == NBD_CMD_READ;
 
 	assert(w->conn);
 	if (status < 0)

@@ -102,6 +102,7 @@ static void transmit_answer(struct nbd_transport *n, struct nbd_conn *c)
 		return;
 	}
 	memcpy(p.body.mem, h->out, h->nout);
+	p.data = p.body.mem;
 	nbd_send_later(n, c, &p);
 	nbd_send_pending(n, c);
 }
@@ -217,24 +218,59 @@ int nbd_conn_event(struct nbd_transport *n, struct nbd_conn *c, uint32_t generat
 	return nbd_conn_take(n, c, w);
 }
 
+/* Several replies for one request; the last owns what they are made of. c is locked. */
+static void send_chunks(struct nbd_transport *n, struct nbd_conn *c, const struct nbd_worker *w,
+                        const struct nbd_request *rq, const struct nbd_pending *all)
+{
+	for (unsigned i = 0; i < w->nchunks; i++) {
+		const struct nbd_chunk *k = &w->chunks[i];
+		const bool last = i + 1 == w->nchunks;
+		struct nbd_pending p = {.nbody = k->hole ? 0 : k->len,
+		                        .data = all->body.mem + (k->off - rq->off)};
+
+		p.nhead = nbd_chunk_encode(p.head, rq, k, last);
+		if (last) {
+			p.body = all->body;
+			p.charge = all->charge;
+		}
+		nbd_send_later(n, c, &p);
+	}
+}
+
+/* What remains of w's job is its reply, of which nothing is owned that is not sent. c is locked. */
+static void send_reply(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w,
+                       size_t nbody)
+{
+	const struct nbd_request *rq = &w->job.rq;
+	struct nbd_pending p = {.nbody = nbody,
+	                        .data = w->job.data.mem,
+	                        .body = w->job.data,
+	                        .charge = w->job.charge};
+
+	if (rq->error == 0 && w->nchunks > 0) {
+		send_chunks(n, c, w, rq, &p);
+	} else {
+		p.nhead = nbd_reply_encode(p.head, &c->session, rq, nbody);
+		if (nbody == 0) {
+			nbd_buffer_release(n, &p.body);
+			nbd_discharge(n, c, p.charge);
+			p.charge = 0;
+		}
+		nbd_send_later(n, c, &p);
+	}
+	w->job = (struct nbd_job){0};
+	w->nchunks = 0;
+	w->conn = NULL;
+}
+
 void nbd_conn_reply(struct nbd_transport *n, struct nbd_worker *w, size_t nbody)
 {
 	struct nbd_conn *c = w->conn;
-	struct nbd_pending p = {.nbody = nbody, .body = w->job.data, .charge = w->job.charge};
 	bool held;
 
-	p.nhead = nbd_reply_encode(p.head, &c->session, &w->job.rq, nbody);
-	w->job = (struct nbd_job){0};
-	w->conn = NULL;
-	if (nbody == 0)
-		nbd_buffer_release(n, &p.body);
 	pthread_mutex_lock(&c->lock);
-	if (nbody == 0) {
-		nbd_discharge(n, c, p.charge);
-		p.charge = 0;
-	}
+	send_reply(n, c, w, nbody);
 	c->nserved--;
-	nbd_send_later(n, c, &p);
 	held = nbd_keep_done(c, w) && nbd_has_head(c) && c->npending < HELD_MAX && !c->broken;
 	if (!held) {
 		nbd_send_pending(n, c);

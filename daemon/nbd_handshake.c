@@ -72,7 +72,8 @@ static uint16_t export_flags(const struct nbd_handshake *h)
 	const unsigned reads = NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_CACHE |
 	                       NBD_FLAG_CAN_MULTI_CONN |
 	                       (h->session.structured ? NBD_FLAG_SEND_DF : 0);
-	const unsigned writes = NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES;
+	const unsigned writes = NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_TRIM |
+	                        NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_SEND_FAST_ZERO;
 
 	return (uint16_t)(reads | (h->export->writable ? writes : NBD_FLAG_READ_ONLY));
 }

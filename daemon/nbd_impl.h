@@ -35,6 +35,7 @@ struct nbd_pending {
 	struct nbd_pending *next;
 	size_t nsent, nhead, nbody;
 	uint64_t charge;        /* given back when it is sent */
+	const uint8_t *data;    /* nbody bytes, of this body or of a later one's */
 	struct nbd_buffer body; /* owned */
 	uint8_t head[NBD_REPLY_MAX];
 };
@@ -89,6 +90,8 @@ struct nbd_worker {
 	struct nbd_conn *conn;
 	struct nbd_job job;
 	struct iovec piece;
+	struct nbd_chunk chunks[NBD_CHUNKS_MAX]; /* of a READ */
+	unsigned nchunks;                        /* 0: its reply is simple */
 	/* ---- of nbd_keep.c */
 	_Atomic(struct nbd_conn *) kept; /* if its keeper is this worker */
 	unsigned nkept;                  /* requests without a break */
@@ -177,7 +180,8 @@ int nbd_conn_event(struct nbd_transport *n, struct nbd_conn *c, uint32_t generat
                    struct nbd_worker *w);
 /* Reads what has come, if w may, with the same answer. c is locked, and unlocked then. */
 int nbd_conn_take(struct nbd_transport *n, struct nbd_conn *c, struct nbd_worker *w);
-/* w's job is done, job.rq.error says how: sends the reply, of nbody bytes from job.data. */
+/* w's job is done, job.rq.error says how: sends the reply, of nbody bytes from job.data; or, if it
+ * has been done, w's chunks. */
 void nbd_conn_reply(struct nbd_transport *n, struct nbd_worker *w, size_t nbody);
 /* Waits for what there is to wait for; or ends the connection, if all is done. c is locked. */
 void nbd_conn_settle(struct nbd_transport *n, struct nbd_conn *c);

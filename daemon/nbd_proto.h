@@ -67,6 +67,7 @@ enum {
 	NBD_FLAG_SEND_DF = 1 << 7,
 	NBD_FLAG_CAN_MULTI_CONN = 1 << 8,
 	NBD_FLAG_SEND_CACHE = 1 << 10,
+	NBD_FLAG_SEND_FAST_ZERO = 1 << 11,
 };
 
 /* Transmission: requests (magic, flags, type, cookie, offset, length; a WRITE's data) and simple
@@ -97,11 +98,13 @@ enum {
 	NBD_CMD_FLAG_NO_HOLE = 1 << 1,
 	NBD_CMD_FLAG_DF = 1 << 2,
 	NBD_CMD_FLAG_REQ_ONE = 1 << 3,
+	NBD_CMD_FLAG_FAST_ZERO = 1 << 4,
 };
 
 enum {
 	NBD_REPLY_FLAG_DONE = 1 << 0,
 	NBD_REPLY_TYPE_OFFSET_DATA = 1,
+	NBD_REPLY_TYPE_OFFSET_HOLE = 2,
 	NBD_REPLY_TYPE_BLOCK_STATUS = 5,
 	NBD_REPLY_TYPE_ERROR = (1 << 15) + 1,
 };

@@ -104,6 +104,8 @@ static size_t memory_of(const struct nbd_request *rq)
 		return 0;
 	if (rq->type == NBD_CMD_READ || rq->type == NBD_CMD_WRITE)
 		return rq->len;
+	if (rq->type == NBD_CMD_CACHE)
+		return ovbd_min(rq->len, NBD_CACHE_MAX);
 	if (rq->type == NBD_CMD_BLOCK_STATUS)
 		return NBD_EXTENTS_HEAD + NBD_EXTENTS_MAX * NBD_EXTENT_SIZE;
 	return 0;

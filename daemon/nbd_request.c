@@ -14,7 +14,8 @@
 
 #include "base/bytes.h"
 
-#define RUNS_MAX (4 * NBD_EXTENTS_MAX) /* that are looked at for one block status */
+#define RUNS_MAX      (4 * NBD_EXTENTS_MAX) /* that are looked at for one block status */
+#define HOLE_RUNS_MAX 256                   /* and for one read */
 
 static uint16_t flags_of(uint16_t type, const struct nbd_session *s)
 {
@@ -22,7 +23,7 @@ static uint16_t flags_of(uint16_t type, const struct nbd_session *s)
 	case NBD_CMD_READ:
 		return (uint16_t)(NBD_CMD_FLAG_FUA | (s->structured ? NBD_CMD_FLAG_DF : 0));
 	case NBD_CMD_WRITE_ZEROES:
-		return NBD_CMD_FLAG_FUA | NBD_CMD_FLAG_NO_HOLE;
+		return NBD_CMD_FLAG_FUA | NBD_CMD_FLAG_NO_HOLE | NBD_CMD_FLAG_FAST_ZERO;
 	case NBD_CMD_BLOCK_STATUS:
 		return NBD_CMD_FLAG_FUA | NBD_CMD_FLAG_REQ_ONE;
 	default:
@@ -111,10 +112,10 @@ uint32_t nbd_error_of(int code)
 	}
 }
 
-static size_t encode_chunk(uint8_t *out, uint16_t type, uint64_t cookie, size_t len)
+static size_t encode_chunk(uint8_t *out, uint16_t flags, uint16_t type, uint64_t cookie, size_t len)
 {
 	ovbd_put_be32(out, NBD_STRUCTURED_REPLY_MAGIC);
-	ovbd_put_be16(out + 4, NBD_REPLY_FLAG_DONE);
+	ovbd_put_be16(out + 4, flags);
 	ovbd_put_be16(out + 6, type);
 	ovbd_put_be64(out + 8, cookie);
 	ovbd_put_be32(out + 16, (uint32_t)len);
@@ -130,7 +131,23 @@ static size_t encode_error(uint8_t *out, const struct nbd_request *rq)
 	ovbd_put_be32(body, rq->error);
 	ovbd_put_be16(body + 4, (uint16_t)len);
 	memcpy(body + 6, rq->why, len);
-	return encode_chunk(out, NBD_REPLY_TYPE_ERROR, rq->cookie, 6 + len) + 6 + len;
+	return encode_chunk(out, NBD_REPLY_FLAG_DONE, NBD_REPLY_TYPE_ERROR, rq->cookie, 6 + len) +
+	       6 + len;
+}
+
+size_t nbd_chunk_encode(uint8_t out[NBD_REPLY_MAX], const struct nbd_request *rq,
+                        const struct nbd_chunk *k, bool last)
+{
+	const uint16_t flags = last ? NBD_REPLY_FLAG_DONE : 0;
+	uint8_t *body = out + NBD_CHUNK_HEAD_SIZE;
+
+	ovbd_put_be64(body, k->off);
+	if (!k->hole)
+		return encode_chunk(out, flags, NBD_REPLY_TYPE_OFFSET_DATA, rq->cookie,
+		                    8 + (size_t)k->len) +
+		       8;
+	ovbd_put_be32(body + 8, k->len);
+	return encode_chunk(out, flags, NBD_REPLY_TYPE_OFFSET_HOLE, rq->cookie, 12) + 12;
 }
 
 size_t nbd_reply_encode(uint8_t out[NBD_REPLY_MAX], const struct nbd_session *s,
@@ -139,11 +156,13 @@ size_t nbd_reply_encode(uint8_t out[NBD_REPLY_MAX], const struct nbd_session *s,
 	if (s->structured && rq->error != 0)
 		return encode_error(out, rq);
 	if (s->structured && rq->type == NBD_CMD_READ) {
-		ovbd_put_be64(out + NBD_CHUNK_HEAD_SIZE, rq->off);
-		return encode_chunk(out, NBD_REPLY_TYPE_OFFSET_DATA, rq->cookie, 8 + len) + 8;
+		const struct nbd_chunk all = {.off = rq->off, .len = (uint32_t)len};
+
+		return nbd_chunk_encode(out, rq, &all, true);
 	}
 	if (s->structured && rq->type == NBD_CMD_BLOCK_STATUS)
-		return encode_chunk(out, NBD_REPLY_TYPE_BLOCK_STATUS, rq->cookie, len);
+		return encode_chunk(out, NBD_REPLY_FLAG_DONE, NBD_REPLY_TYPE_BLOCK_STATUS,
+		                    rq->cookie, len);
 	ovbd_put_be32(out, NBD_SIMPLE_REPLY_MAGIC);
 	ovbd_put_be32(out + 4, rq->error);
 	ovbd_put_be64(out + 8, rq->cookie);
@@ -191,4 +210,49 @@ int nbd_extents_encode(uint8_t *to, struct ovbd_blob *b, const struct nbd_reques
 		off += run.len;
 	}
 	return n > 0 ? NBD_EXTENTS_HEAD + n * NBD_EXTENT_SIZE : r;
+}
+
+/* Behind the chunks that there are: a new one, or more of the last, if there may be no more or
+ * there is no reason for one. Returns how many there are. */
+static unsigned add_chunk(struct nbd_chunk *chunks, unsigned n, uint64_t off, uint32_t len,
+                          bool hole)
+{
+	struct nbd_chunk *last = n > 0 ? &chunks[n - 1] : NULL;
+
+	if (last && last->hole == hole) {
+		last->len += len;
+	} else if (last && (n == NBD_CHUNKS_MAX || (hole && len < NBD_HOLE_MIN))) {
+		last->len += len;
+		last->hole = false;
+	} else {
+		chunks[n++] = (struct nbd_chunk){.off = off, .len = len, .hole = hole};
+	}
+	return n;
+}
+
+unsigned nbd_chunks_find(struct ovbd_blob *b, const struct nbd_session *s,
+                         const struct nbd_request *rq, struct nbd_chunk *ret)
+{
+	const uint64_t end = rq->off + rq->len;
+	uint64_t off = rq->off, begin = off; /* of runs that are alike */
+	bool alike = false;
+	unsigned n = 0;
+
+	if (!s->structured || (rq->flags & NBD_CMD_FLAG_DF) || rq->len < NBD_HOLES_MIN)
+		return add_chunk(ret, 0, off, rq->len, false);
+	for (unsigned nruns = 0; off < end; nruns++) {
+		struct ovbd_run run;
+		bool hole;
+
+		if (nruns == HOLE_RUNS_MAX || ovbd_blob_run_at(b, off, end - off, &run, NULL) < 0)
+			run = (struct ovbd_run){.len = end - off, .kind = OVBD_RUN_DATA};
+		hole = run.kind != OVBD_RUN_DATA;
+		if (hole != alike && off > begin) {
+			n = add_chunk(ret, n, begin, (uint32_t)(off - begin), alike);
+			begin = off;
+		}
+		alike = hole;
+		off += run.len;
+	}
+	return add_chunk(ret, n, begin, (uint32_t)(end - begin), alike);
 }

@@ -49,10 +49,12 @@ void nbd_send_later(struct nbd_transport *n, struct nbd_conn *c, struct nbd_pend
 	c->npending++;
 }
 
-static unsigned add_piece(struct iovec *iov, unsigned n, uint8_t *of, size_t size, size_t nsent)
+static unsigned add_piece(struct iovec *iov, unsigned n, const uint8_t *of, size_t size,
+                          size_t nsent)
 {
 	if (nsent < size)
-		iov[n++] = (struct iovec){.iov_base = of + nsent, .iov_len = size - nsent};
+		iov[n++] = (struct iovec){.iov_base = (void *)(uintptr_t)(of + nsent),
+		                          .iov_len = size - nsent};
 	return n;
 }
 
@@ -65,7 +67,7 @@ static unsigned pieces_of(const struct nbd_conn *c, struct iovec *iov)
 		const size_t head = ovbd_min(p->nsent, p->nhead);
 
 		n = add_piece(iov, n, p->head, p->nhead, head);
-		n = add_piece(iov, n, p->body.mem, p->nbody, p->nsent - head);
+		n = add_piece(iov, n, p->data, p->nbody, p->nsent - head);
 	}
 	return n;
 }

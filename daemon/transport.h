@@ -28,7 +28,8 @@ struct ovbd_request {
 	enum ovbd_request_op op;
 	unsigned flags;          /* OVBD_WRITE_*; for WRITE and WRITE_ZEROES */
 	const struct iovec *iov; /* READ: to be filled; WRITE: to be taken. Memory that the */
-	unsigned niov;           /* transport lends until complete(); its lengths add up to len */
+	unsigned niov;           /* transport lends until complete(); its lengths add up to len, */
+				 /* or there is none for a READ whose bytes are known */
 	uint64_t off;
 	uint64_t len; /* > 0 but for FLUSH */
 };

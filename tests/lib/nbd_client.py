@@ -36,6 +36,21 @@ for off in (0, 1, 511, 4095, 65537, size - 1, size - 4096):
         h.pread_structured(n, off, chunk, nbd.CMD_FLAG_DF)
         assert got == image[off : off + n]
 
+# A read of everything: zeros come as holes, unless in one piece.
+for flags in (0, nbd.CMD_FLAG_DF):
+    got, holes, chunks = bytearray(b"x" * size), 0, 0
+    for off in range(0, size, 1 << 20):
+        def piece(buf, at, kind, err):
+            global holes, chunks
+            got[at : at + len(buf)] = buf
+            holes += len(buf) if kind == nbd.READ_HOLE else 0
+            chunks += 1
+
+        h.pread_structured(min(1 << 20, size - off), off, piece, flags)
+    assert got == image
+    assert not flags or (holes == 0 and chunks == -(-size >> 20)), (holes, chunks)
+    most = most if flags else holes
+
 # The map: from each start it leads to the end, and zeros are zeros.
 at = zeros = 0
 while at < size:
@@ -49,7 +64,9 @@ while at < size:
         at += length
 h.block_status(size, 0, lambda c, o, e, err: extents.append(len(e)), nbd.CMD_FLAG_REQ_ONE)
 assert extents[-1] == 2
+assert most > zeros * 9 // 10, f"only {most} of {zeros} zeros were not sent"
 h.cache(size, 0)
+h.cache(4096, size - 4096)
 h.flush()
 
 # 200 reads in flight on each of 4 connections.
@@ -87,6 +104,10 @@ if len(sys.argv) > 3:
     h.zero(8192, 16384)
     assert h.pread(8192, 16384) == bytes(8192)
     h.zero(4096, 65536, nbd.CMD_FLAG_NO_HOLE)
+    assert h.can_fast_zero() and h.can_cache()
+    h.pwrite(block, 1 << 20)
+    h.zero(65536, 1 << 20, nbd.CMD_FLAG_FAST_ZERO)
+    assert h.pread(65536, 1 << 20) == bytes(65536)
     h.trim(1 << 20, 1 << 20)
     refused(lambda: h.pwrite(block, size - 10), 28)
     conns[1].flush()
@@ -94,6 +115,7 @@ else:
     refused(lambda: h.pwrite(bytes(512), 0), 1)
     refused(lambda: h.trim(512, 0), 1)
     refused(lambda: h.zero(512, 0), 1)
+    refused(lambda: h.zero(512, 0, nbd.CMD_FLAG_FAST_ZERO), 1)
     assert h.is_read_only()
 h.shutdown()
 print(f"ok: libnbd, {zeros} zeros in the map")

@@ -67,7 +67,7 @@ static void test_write(void **state)
 	(void)state;
 	memset(block, 'x', sizeof(block));
 	assert_true(ovbd_device_is_writable(d));
-	for (unsigned flags = 0; flags <= (OVBD_WRITE_FUA | OVBD_WRITE_ALLOC); flags++) {
+	for (unsigned flags = 0; flags < 2 * OVBD_WRITE_ALLOC; flags++) {
 		assert_ok(ovbd_device_pwrite(d, block, sizeof(block), 65536, flags, &err), err);
 		assert_ok(ovbd_blob_pread(d->blob, back, sizeof(back), 65536, &err), err);
 		assert_memory_equal(back, block, sizeof(back));

@@ -98,7 +98,8 @@ static void test_go(void **state)
 	static struct talk t;
 	const unsigned flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA |
 	                       NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES |
-	                       NBD_FLAG_CAN_MULTI_CONN | NBD_FLAG_SEND_CACHE;
+	                       NBD_FLAG_CAN_MULTI_CONN | NBD_FLAG_SEND_CACHE |
+	                       NBD_FLAG_SEND_FAST_ZERO;
 	size_t off = 0;
 
 	(void)state;
@@ -289,7 +290,9 @@ static void test_requests(void **state)
 		{0, NBD_CMD_WRITE, SIZE, 1, NBD_ENOSPC, NBD_EPERM},
 		{0, NBD_CMD_WRITE, 0, UINT32_MAX, NBD_EINVAL, NBD_EPERM},
 		{NBD_CMD_FLAG_NO_HOLE, NBD_CMD_WRITE_ZEROES, 0, SIZE, 0, NBD_EPERM},
-		{1 << 4, NBD_CMD_WRITE_ZEROES, 0, 1, NBD_EINVAL, NBD_EINVAL},
+		{NBD_CMD_FLAG_FAST_ZERO, NBD_CMD_WRITE_ZEROES, 0, SIZE, 0, NBD_EPERM},
+		{1 << 5, NBD_CMD_WRITE_ZEROES, 0, 1, NBD_EINVAL, NBD_EINVAL},
+		{NBD_CMD_FLAG_FAST_ZERO, NBD_CMD_TRIM, 0, 1, NBD_EINVAL, NBD_EINVAL},
 		{0, NBD_CMD_WRITE_ZEROES, 1, SIZE, NBD_ENOSPC, NBD_EPERM},
 		{0, NBD_CMD_TRIM, 0, SIZE, 0, NBD_EPERM},
 		{0, NBD_CMD_TRIM, 1, SIZE, NBD_EINVAL, NBD_EPERM},
@@ -398,7 +401,9 @@ static void test_replies(void **state)
 	assert_int_equal(nbd_error_of(0), 0);
 }
 
-/* Every piece of 512 bytes is of another kind than the one before; two in a row of DATA. */
+static uint64_t stripe = 512;
+
+/* Every stripe is of another kind than the one before; two in a row of DATA. */
 static int run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_run *ret,
                   struct ovbd_error *err)
 {
@@ -407,14 +412,47 @@ static int run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_r
 
 	(void)b;
 	(void)err;
-	ret->len = ovbd_min(len, 512 - off % 512);
-	ret->kind = kinds[off / 512 % 4];
+	ret->len = ovbd_min(len, stripe - off % stripe);
+	ret->kind = kinds[off / stripe % 4];
 	return 0;
+}
+
+static const struct ovbd_blob_ops ops = {.name = "stripes", .run_at = run_at};
+
+/* What of a read is sent as a hole: zeros of 4 KiB and more. */
+static void test_chunks(void **state)
+{
+	struct ovbd_blob b = {.ops = &ops, .size = SIZE};
+	const struct nbd_session s = {.structured = true}, plain = {0};
+	struct nbd_request rq = {.type = NBD_CMD_READ, .cookie = 7, .off = 4096, .len = 16384};
+	struct nbd_chunk k[NBD_CHUNKS_MAX];
+	uint8_t out[NBD_REPLY_MAX];
+
+	(void)state;
+	stripe = 4096;
+	assert_int_equal(nbd_chunks_find(&b, &s, &rq, k), 3);
+	assert_true(!k[0].hole && k[0].off == 4096 && k[0].len == 4096);
+	assert_true(k[1].hole && k[1].off == 8192 && k[1].len == 8192);
+	assert_true(!k[2].hole && k[2].off == 16384 && k[2].len == 4096);
+	assert_int_equal(nbd_chunk_encode(out, &rq, &k[1], false), 32);
+	assert_memory_equal(out, "\x66\x8e\x33\xef\0\0\0\2\0\0\0\0\0\0\0\7\0\0\0\14", 20);
+	assert_memory_equal(out + 20, "\0\0\0\0\0\0\x20\0\0\0\x20\0", 12);
+	assert_int_equal(nbd_chunks_find(&b, &plain, &rq, k), 1);
+	rq.len = 1 << 20;
+	assert_int_equal(nbd_chunks_find(&b, &s, &rq, k), NBD_CHUNKS_MAX);
+	assert_true(k[NBD_CHUNKS_MAX - 1].off + k[NBD_CHUNKS_MAX - 1].len == rq.off + rq.len);
+	assert_false(k[NBD_CHUNKS_MAX - 1].hole);
+	rq.flags = NBD_CMD_FLAG_DF;
+	assert_int_equal(nbd_chunks_find(&b, &s, &rq, k), 1);
+	rq.flags = 0;
+	stripe = 1024; /* which makes zeros of 2 KiB */
+	assert_int_equal(nbd_chunks_find(&b, &s, &rq, k), 1);
+	assert_true(!k[0].hole && k[0].len == rq.len);
+	stripe = 512;
 }
 
 static void test_extents(void **state)
 {
-	static const struct ovbd_blob_ops ops = {.name = "stripes", .run_at = run_at};
 	static uint8_t to[NBD_EXTENTS_HEAD + NBD_EXTENTS_MAX * NBD_EXTENT_SIZE];
 	struct ovbd_blob b = {.ops = &ops, .size = SIZE};
 	struct nbd_request rq = {.type = NBD_CMD_BLOCK_STATUS, .off = 512, .len = 1536 + 100};
@@ -449,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_replies),
+		cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_extents),
 	};
 
