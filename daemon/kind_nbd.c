@@ -16,6 +16,19 @@ static char *backend_of(const struct ovbd_transport_open *p)
 	return asprintf(&text, "ovbd:%s:%s", p->manager, p->id) < 0 ? NULL : text;
 }
 
+static int size_nbd(const struct ovbd_transport_open *p, uint64_t *ret, struct ovbd_error *err)
+{
+	AUTO_FREE char *backend = backend_of(p);
+	bool read_only;
+	int n;
+
+	if (!backend)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	n = nbd_disk_find(backend);
+	return n < 0 ? ovbd_fail_errno(err, n, "the disk of %s", p->id)
+	             : nbd_disk_look((unsigned)n, ret, &read_only, err);
+}
+
 static int open_nbd(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
                     char **ret_path, struct ovbd_error *err)
 {
@@ -50,6 +63,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_nbd = {
 	.block_size = NBD_BLOCK_SIZE,
 	.survives = true,
 	.caps = OVBD_CAP(SYS_ADMIN) | OVBD_CAP(NET_ADMIN),
+	.size = size_nbd,
 	.available = nbd_netlink_available,
 	.open = open_nbd,
 	.abandon = abandon_nbd,

@@ -4,6 +4,7 @@
 #
 #   stock_kernel, cloud_kernel   choose the guest's kernel; the test is skipped if there is none
 #   tree_image                   makes image, an ext4 file system of some files with their SHA256SUMS
+#   tree_erofs                   makes files/erofs and files/erofs.ovbd of the same files
 #   $with_fio                    run-vm's options for guest/fio-verify.sh
 #   guest SCRIPT OPTION...       runs tests/kernel/guest/SCRIPT there, with $ovbd, and with what is
 #                                in ./files in the guest's /; the options are run-vm's
@@ -42,6 +43,13 @@ tree_image() {
 	mv sums tree/SHA256SUMS
 	truncate -s 16M image
 	mkfs.ext4 -q -d tree image
+}
+
+tree_erofs() {
+	command -v mkfs.erofs >/dev/null || skip "mkfs.erofs is not installed"
+	mkfs.erofs --quiet files/erofs tree
+	truncate -s %4096 files/erofs
+	"$ovbd" convert -q files/erofs files/erofs.ovbd
 }
 
 guest() {

@@ -26,6 +26,15 @@ umount /mnt
 ended
 ok "ended with its last user"
 
+serve /erofs.ovbd
+mount -t erofs -o loop,ro /tmp/file /mnt
+check_tree /mnt
+umount /mnt
+! dd if=/dev/zero of=/tmp/file bs=4096 count=1 conv=notrunc 2>/dev/null || fail "it takes writes"
+kill $server
+ended
+ok "erofs too"
+
 # Through a loop device that asks the server each time; by paths, as busybox has a losetup and blkdiscard.
 truncate -s 24M /tmp/raw
 serve --rw -f raw /tmp/raw

@@ -1,33 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 . /ovbdd-lib.sh
+. /disk-lib.sh
 
 is_listed() {
 	ovbd status "$1" >/dev/null 2>&1
 }
 
-state_of() {
-	ovbd status "$1" | awk '$1 == "state" { print $2 }'
-}
-
 start_daemon
 disk=$(ovbd attach --id r /image.ovbd)
 [ "$disk" = /dev/ublkb0 ] || fail "attach printed $disk: $(ovbd status r)"
-[ "$(blockdev --getsize64 "$disk")" = "$(stat -c %s /image)" ] || fail "its size"
-[ "$(blockdev --getro "$disk")" = 1 ] || fail "not read-only"
-[ "$(blockdev --getss "$disk")" = 512 ] || fail "its sectors"
+disk_is "$disk" /image
 [ "$(cat "/sys/block/${disk#/dev/}/queue/scheduler")" != "[mq-deadline] none" ] || fail "a scheduler"
 [ "$(cat "/sys/block/${disk#/dev/}/queue/physical_block_size")" = 4096 ] || fail "its physical sectors"
-hdparm -r "$disk" | grep -q 'readonly *= *1' || fail "hdparm: $(hdparm -r "$disk" 2>&1)"
-! hdparm -I "$disk" 2>&1 | grep -q 'ATA device' || fail "it says that it is an ATA disk"
-! sg_inq "$disk" >/dev/null 2>&1 || fail "it says that it is a SCSI disk"
 ! blockdev --rereadpt "$disk" 2>/dev/null || fail "it looks for partitions"
-cmp "$disk" /image || fail "its bytes"
-dd if="$disk" of=/tmp/direct bs=64k iflag=direct 2>/dev/null
-cmp /tmp/direct /image || fail "its bytes, past the page cache"
-! dd if=/dev/zero of="$disk" bs=4096 count=1 2>/tmp/why || fail "it takes writes"
-grep -q -i 'read-only\|not permitted' /tmp/why || fail "a write says: $(cat /tmp/why)"
-! blkdiscard "$disk" 2>/tmp/why || fail "it takes discards"
 mount -t ext4 -o ro,noload "$disk" /mnt
 check_tree /mnt
 [ "$(ovbd attach --id r /image.ovbd)" = "$disk" ] || fail "attached again it is another"
@@ -62,26 +48,7 @@ esac
 ovbd detach odd
 ok "1000 bytes: $(grep -o 'odd: transport .*' $log | head -n 1)"
 
-# A writable one: a file system, discard, flush; the file has it all.
-cp /image /scratch
-disk=$(ovbd attach -t ublk --id w -f raw --rw /scratch)
-[ "$(blockdev --getro "$disk")" = 0 ] || fail "read-only"
-mount -t ext4 "$disk" /mnt
-cp /image.ovbd /mnt/new
-sync
-rm /mnt/zeros
-umount /mnt
-mount -t ext4 -o ro "$disk" /mnt
-cmp /image.ovbd /mnt/new || fail "what was written"
-umount /mnt
-/bin/blkdiscard -f -o 1M -l 1M "$disk"
-dd if="$disk" bs=1M skip=1 count=1 iflag=direct 2>/dev/null | cmp -n 1048576 - /dev/zero ||
-	fail "a discard of a file is a hole"
-dd if=/image.ovbd of="$disk" bs=4096 count=16 seek=64 conv=notrunc,fsync 2>/dev/null
-dd if=/scratch bs=4096 skip=64 count=16 2>/dev/null >/tmp/there
-dd if=/image.ovbd bs=4096 count=16 2>/dev/null | cmp - /tmp/there || fail "the file has it not"
-ovbd status w | grep -q '^ *flushes *[1-9]' || fail "no flush: $(ovbd status w)"
-ok "writes, discards, flushes"
+disk_written ublk
 
 # With --force its user gets errors.
 exec 4<"$disk"
@@ -113,52 +80,7 @@ ovbd drain
 not ls /dev/ublk[bc]* 2>/dev/null || fail "disks are left"
 ok "the same disks after an end and a death"
 
-# Killed, then the image cannot be opened.
-disk=$(ovbd attach --id x /image.ovbd)
-kill_daemon KILL
-mv /image.ovbd /image.away
-dd if="$disk" bs=4096 count=1 iflag=direct >/dev/null 2>/tmp/why &
-reader=$!
-start_daemon
-[ "$(state_of x)" = failed ] || fail "$(ovbd status x)"
-! ovbd detach x 2>/tmp/said || fail "detached while somebody waits for it"
-grep -q "in use by process $reader" /tmp/said || fail "detach says: $(cat /tmp/said)"
-mv /image.away /image.ovbd
-ovbd reload
-wait_for test "$(state_of x)" = serving
-wait $reader || fail "the reader got an error: $(cat /tmp/why)"
-ok "it heals when its image is there again"
-kill_daemon KILL
-mv /image.ovbd /image.away
-dd if="$disk" bs=4096 count=1 skip=9 iflag=direct >/dev/null 2>/tmp/why &
-reader=$!
-start_daemon
-ovbd detach --force x
-! wait $reader || fail "the reader read from nowhere"
-mv /image.away /image.ovbd
+disk_without_image ublk
 wait_for not test -e "$disk"
-ok "and goes by force when it is not"
-
-# The same, and nobody waits for ever: after image-wait there are errors, and then what there is.
-disk=$(ovbd attach --id y /image.ovbd)
-kill_daemon KILL
-mv /image.ovbd /image.away
-echo '{"image-wait": 2}' >/tmp/config
-ovbdd="ovbdd --config /tmp/config"
-dd if="$disk" bs=4096 count=1 skip=7 iflag=direct >/dev/null 2>/tmp/why &
-reader=$!
-start_daemon
-before=$(date +%s)
-! wait $reader || fail "the reader read from nowhere"
-[ $(($(date +%s) - before)) -lt 15 ] || fail "it waited for too long"
-ovbd status y | grep -q '^error .*image.ovbd' || fail "no reason: $(ovbd status y)"
-mv /image.away /image.ovbd
-ovbd reload
-is_well() {
-	[ "$(state_of y)" = serving ] && dd if="$disk" bs=64k iflag=direct 2>/dev/null | cmp -s - /image
-}
-wait_for is_well
-ovbd detach y
-ok "errors after a while, and it heals"
 dmesg | grep -E 'WARNING:|BUG:|blocked for more' && fail "the kernel complains"
 kill_daemon TERM
