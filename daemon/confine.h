@@ -36,6 +36,9 @@ struct ovbd_confine_params {
 	void (*refused)(const char *call);
 };
 
+/* For refused(): the three as one line to stderr. At most 255 bytes. */
+void ovbd_confine_tell(const char *before, const char *call, const char *after);
+
 /* Where there is one thread only: others keep their capabilities. *ret_filtered: whether there is a
  * filter now. */
 int ovbd_confine(const struct ovbd_confine_params *p, bool *ret_filtered, struct ovbd_error *err);

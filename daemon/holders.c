@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #include "base/auto.h"
+#include "base/line.h"
 #include "daemon/mountinfo.h"
 
 struct list {
@@ -49,19 +50,6 @@ static void add(struct list *l, const char *fmt, ...)
 	n += vsnprintf(l->text + l->len + n, left - (size_t)n, fmt, ap);
 	va_end(ap);
 	l->len = (size_t)n < left ? l->len + (size_t)n : l->size - 1;
-}
-
-/* The content of a small file, without the newline; false if there is none. */
-static bool read_line(int dir_fd, const char *name, char *buf, size_t size)
-{
-	AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
-	const ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
-
-	if (n <= 0)
-		return false;
-	buf[n] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-	return true;
 }
 
 /* Where source, a device, is mounted; buf is "" if it is not. */
@@ -109,7 +97,8 @@ static void add_loops(struct list *l, const char *path)
 		if (strncmp(e->d_name, "loop", 4) != 0)
 			continue;
 		snprintf(name, sizeof(name), "%s/loop/backing_file", e->d_name);
-		if (!read_line(dirfd(d), name, file, sizeof(file)) || strcmp(file, path) != 0)
+		if (ovbd_line_read(dirfd(d), name, file, sizeof(file)) <= 0 ||
+		    strcmp(file, path) != 0)
 			continue;
 		snprintf(device, sizeof(device), "/dev/%s", e->d_name);
 		find_mount(device, file, sizeof(file));
@@ -182,7 +171,7 @@ static void add_processes(struct list *l, const char *path)
 		    !has_open(dirfd(d), e->d_name, path))
 			continue;
 		snprintf(name, sizeof(name), "%.32s/comm", e->d_name);
-		read_line(dirfd(d), name, comm, sizeof(comm));
+		ovbd_line_read(dirfd(d), name, comm, sizeof(comm));
 		add(l, "process %s (%s)", e->d_name, comm);
 	}
 }

@@ -157,21 +157,10 @@ static int start_metrics(struct ovbdd *d, int take_fd, struct ovbd_error *err)
 	return ovbd_exporter_start(take_fd, d->options.metrics_path, d->metrics, &d->exporter, err);
 }
 
-/* In a signal handler. */
 static void call_refused(const char *call)
 {
-	static const char before[] = "ovbdd: warning: the system call ",
-			  after[] = " is not allowed: 'ovbd status' counts, --no-seccomp allows\n";
-	char line[sizeof(before) + sizeof(after) + 32];
-	size_t n = sizeof(before) - 1;
-
-	memcpy(line, before, n);
-	for (size_t i = 0; call[i] && i < 32; i++)
-		line[n++] = call[i];
-	memcpy(line + n, after, sizeof(after) - 1);
-	n += sizeof(after) - 1;
-	if (write(STDERR_FILENO, line, n) < 0)
-		return; /* nobody listens */
+	ovbd_confine_tell("ovbdd: warning: the system call ", call,
+	                  " is not allowed: 'ovbd status' counts, --no-seccomp allows\n");
 }
 
 static int confine(const struct ovbd_options *o, struct ovbd_error *err)

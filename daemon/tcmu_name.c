@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "base/auto.h"
+#include "base/line.h"
 #include "daemon/tcmu_impl.h"
 
 #define UIO_DIR     "/sys/class/uio"
@@ -57,17 +58,9 @@ int ovbd_tcmu_name_parse(const char *text, struct ovbd_tcmu_name *ret, struct ov
 /* The file's first line. */
 static int read_line(const char *path, char *buf, size_t size, struct ovbd_error *err)
 {
-	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
+	const int r = ovbd_line_read(AT_FDCWD, path, buf, size);
 
-	if (fd < 0)
-		return ovbd_fail_errno(err, -errno, "%s", path);
-	n = read(fd, buf, size - 1);
-	if (n < 0)
-		return ovbd_fail_errno(err, -errno, "%s", path);
-	buf[n] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-	return 0;
+	return r < 0 ? ovbd_fail_errno(err, r, "%s", path) : 0;
 }
 
 int ovbd_tcmu_name_of(unsigned minor, struct ovbd_tcmu_name *ret, struct ovbd_error *err)

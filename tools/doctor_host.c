@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 
 #include "base/auto.h"
+#include "base/line.h"
 #include "tools/doctor.h"
 #include "tools/size.h"
 
@@ -98,18 +99,6 @@ static void close_dirp(DIR **d)
 		closedir(*d);
 }
 
-static bool read_line(int dir_fd, const char *name, char *buf, size_t size)
-{
-	AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
-	const ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
-
-	if (n <= 0)
-		return false;
-	buf[n] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-	return true;
-}
-
 /* overlaybd-tcmu may be another name of ours. */
 static bool is_ovbdd(int proc_fd, const char *pid)
 {
@@ -136,7 +125,8 @@ static void look_at_strangers(const struct ovbd_host *h, struct ovbd_report *r)
 		char name[64], comm[64], command[96];
 
 		snprintf(name, sizeof(name), "%.32s/comm", e->d_name);
-		if (!isdigit(e->d_name[0]) || !read_line(dirfd(d), name, comm, sizeof(comm)))
+		if (!isdigit(e->d_name[0]) ||
+		    ovbd_line_read(dirfd(d), name, comm, sizeof(comm)) <= 0)
 			continue;
 		for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++)
 			if (strcmp(comm, strangers[i]) == 0 && !is_ovbdd(dirfd(d), e->d_name)) {

@@ -8,21 +8,10 @@
 #include "daemon/helper.h"
 #include "tools/serving.h"
 
-/* In a signal handler. */
 static void call_refused(const char *call)
 {
-	static const char before[] = "ovbd: serve: the system call ",
-			  after[] = " is not allowed: --no-seccomp allows all\n";
-	char line[sizeof(before) + sizeof(after) + 32];
-	size_t n = sizeof(before) - 1;
-
-	memcpy(line, before, n);
-	for (size_t i = 0; call[i] && i < 32; i++)
-		line[n++] = call[i];
-	memcpy(line + n, after, sizeof(after) - 1);
-	n += sizeof(after) - 1;
-	if (write(STDERR_FILENO, line, n) < 0)
-		return; /* nobody listens */
+	ovbd_confine_tell("ovbd: serve: the system call ", call,
+	                  " is not allowed: --no-seccomp allows all\n");
 }
 
 int ovbd_serving_confine(const struct ovbd_serving *s, enum ovbd_serving_by by, bool no_filter)

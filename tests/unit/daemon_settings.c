@@ -1,37 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* overlaybd.json: every key is known, of the right type, and what has an effect has it. */
-#include "tests/unit/test.h"
+#include "tests/unit/text_file.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/auto.h"
 #include "daemon/overlaybd_json.h"
 
-static char path[] = "/tmp/ovbd-settings-XXXXXX";
-
-static int make_file(void **state)
-{
-	const int fd = mkstemp(path);
-
-	(void)state;
-	return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_file(void **state)
-{
-	(void)state;
-	return unlink(path);
-}
-
 static int load(const char *text, struct ovbd_overlaybd_json *ret, struct ovbd_error *err)
 {
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
+	write_file(text);
 	return ovbd_overlaybd_json_load(path, ret, err);
 }
 

@@ -1,39 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/unit/test.h"
+#include "tests/unit/text_file.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/auto.h"
 #include "image/credentials.h"
 
 #define BLOB "/blobs/sha256:00"
-
-static char path[] = "/tmp/ovbd-credentials-XXXXXX";
-
-static int make_file(void **state)
-{
-	const int fd = mkstemp(path);
-
-	(void)state;
-	return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_file(void **state)
-{
-	(void)state;
-	return unlink(path);
-}
-
-static void write_file(const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-}
 
 static void test_found(void **state)
 {
