@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "ota/cow.h"
+#include "ota/dm_snapshot.h"
 #include "ota/exceptions.h"
 #include "tests/lib/cow_fixtures.h"
 
@@ -244,6 +245,35 @@ static void check_exceptions(const char *name, const struct ovbd_blob *store)
 	free(text.p);
 }
 
+/* What dm-snapshot makes of the store over the base is what the COW makes of it. */
+static void check_snapshot(const uint8_t *store, size_t len, const struct test_bytes *old,
+                           const struct test_bytes *cow)
+{
+	struct ovbd_blob *b, *base, *snapshot, *view;
+	struct ovbd_dm_snapshot *s;
+	struct ovbd_error err;
+	struct ovbd_cow *c;
+	uint8_t *got = malloc(old->len), *want = malloc(old->len);
+
+	assert_true(got && want);
+	assert_int_equal(ovbd_blob_open_mem(store, len, &b, NULL), 0);
+	if (ovbd_dm_snapshot_open(b, &s, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(ovbd_blob_open_mem(old->p, old->len, &base, NULL), 0);
+	assert_int_equal(ovbd_dm_snapshot_view_open(s, base, &snapshot, NULL), 0);
+	assert_int_equal(ovbd_blob_open_mem(cow->p, cow->len, &b, NULL), 0);
+	assert_int_equal(ovbd_cow_open(b, NULL, &c, NULL), 0);
+	assert_int_equal(ovbd_blob_open_mem(old->p, old->len, &base, NULL), 0);
+	assert_int_equal(ovbd_cow_view_open(c, base, &view, NULL), 0);
+	assert_int_equal(read_all(snapshot, got, &err), 0);
+	assert_int_equal(read_all(view, want, &err), 0);
+	assert_memory_equal(got, want, old->len);
+	ovbd_blob_close(snapshot);
+	ovbd_blob_close(view);
+	free(got);
+	free(want);
+}
+
 /* The devices that the real one has made of them, for dm-snapshot. */
 static void test_exceptions(void **state)
 {
@@ -278,6 +308,7 @@ static void test_exceptions(void **state)
 		assert_int_equal(read_all(store, buf, &err), 0);
 		test_sha256(buf, store->size, has);
 		assert_string_equal(has, cases[i].sha256);
+		check_snapshot(buf, store->size, &old, &cow);
 		free(buf);
 		free(cow.p);
 		ovbd_blob_close(store);

@@ -10,3 +10,4 @@ ovbd_unit(
   SOURCES ota_cow_writer.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/kept.c
   DEPS ovbd_ota ovbd_test_malloc
   LABELS unit threads)
+ovbd_unit(unit_ota_dm_snapshot SOURCES ota_dm_snapshot.c DEPS ovbd_ota ovbd_test_malloc LABELS unit)
