@@ -82,6 +82,22 @@ bool ovbd_source_maybe_remote(const char *const *names, size_t n)
 	return false;
 }
 
+/* What an update has merged is read from what lies beneath, which nothing tells from another. */
+static void warn_of_merged(const struct ovbd_cli *c, const struct ovbd_image *img)
+{
+	for (size_t i = 0; i < img->nlayers; i++) {
+		const struct ovbd_image_layer *l = &img->layers[i];
+		const uint64_t n = l->cow ? ovbd_cow_info(l->cow)->nmerged : 0;
+
+		if (n > 0 && (i > 0 || img->part))
+			ovbd_cli_warning(c,
+			                 "%s: %" PRIu64 " of %" PRIu32
+			                 " operations have been merged: their blocks are read from "
+			                 "its base, which must be the one they were merged into",
+			                 l->shown, n, ovbd_cow_count(l->cow));
+	}
+}
+
 int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t n,
                      const struct ovbd_image_params *p, struct ovbd_image **ret, int *ret_status)
 {
@@ -94,6 +110,8 @@ int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t 
 	r = ovbd_image_open(names, n, &how, ret, &err);
 	if (r < 0)
 		*ret_status = ovbd_cli_fail(c, r, ovbd_source_maybe_remote(names, n), &err);
+	else
+		warn_of_merged(c, *ret);
 	return r;
 }
 

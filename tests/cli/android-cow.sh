@@ -116,6 +116,13 @@ expect 2 "contradict each other" "$ovbd" convert --references --no-references -B
 expect 2 "-B names what they refer to" "$ovbd" convert --references x no
 ok "without the base"
 
+# what is merged is no longer read from the update
+exits 1 "$ovbd" compare base.img cows/v3-gz base.img >said 2>err
+grep -q "v3-gz: 1 of 9 operations have been merged" err || fail "no warning: $(cat err)"
+exits 1 "$ovbd" compare base.img cows/v3 base.img >said 2>err
+! grep -q merged err || fail "a warning: $(cat err)"
+ok "merged ones"
+
 # labels
 exits 0 "$ovbd" info -q --label last cows/v2-unfinished >/dev/null
 exits 0 "$ovbd" convert -q --force --label 1 -B base.img cows/v2-gz early.ovbd
