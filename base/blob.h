@@ -101,4 +101,7 @@ int ovbd_blob_open_below(struct ovbd_blob *known, const char *hint, struct ovbd_
 int ovbd_blob_open_slice(struct ovbd_blob *take_b, uint64_t off, uint64_t len,
                          struct ovbd_blob **ret, struct ovbd_error *err);
 
+/* lender as a blob to be closed before it. */
+int ovbd_blob_open_lent(struct ovbd_blob *lender, struct ovbd_blob **ret, struct ovbd_error *err);
+
 #endif

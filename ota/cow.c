@@ -121,6 +121,7 @@ void ovbd_cow_close(struct ovbd_cow *take_c)
 	free(take_c->ops);
 	free(take_c->order);
 	free(take_c->by_block);
+	free(take_c->unheld);
 	free(take_c->sequence);
 	free(take_c);
 }

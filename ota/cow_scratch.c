@@ -30,6 +30,7 @@ static int apply_entry(struct ovbd_cow *c, uint32_t i, uint64_t block, uint64_t 
 		                 "cow: scratch area: entry %" PRIu32 " has its data at %" PRIu64
 		                 ", not at %" PRIu64,
 		                 i, off, cow_scratch_data_off(&c->h, i));
+	c->unheld[i] = *op;
 	op->type = OVBD_COW_REPLACE;
 	op->raw = true;
 	op->data_off = off;
@@ -51,6 +52,9 @@ int cow_scratch_apply(struct ovbd_cow *c, struct ovbd_error *err)
 	r = ovbd_blob_pread(c->blob, &c->info.scratch_state, 1, off - 1, err);
 	if (r < 0 || c->info.scratch_state != COW_SCRATCH_HOLDING)
 		return r;
+	c->unheld = ovbd_array_alloc(cow_scratch_entries_max(&c->h), sizeof(c->unheld[0]));
+	if (!c->unheld)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
 	for (n = 0; n < cow_scratch_entries_max(&c->h); n++) {
 		r = ovbd_blob_pread(c->blob, raw, sizeof(raw), off + (uint64_t)n * sizeof(raw),
 		                    err);

@@ -5,196 +5,27 @@
  *     chunk 2 ..     data, new chunks of area 0
  *     chunk 258      metadata of area 1, and so on, every 257 chunks
  *
- * snapshot-merge takes the last exception first, and with it those before as long as both old and
- * new chunks go down by one: it copies them at once. So the list is the order of merging backwards,
- * and where two must not be copied at once, since one of them reads in the base what the other
- * writes, a chunk is left out between them. Operations that need no base come first, by block:
- * these may all be copied at once.
- *
- * Of an operation on several blocks each is an exception of its own. The data of a chunk are what
- * the view of the base has there.
+ * The data of a chunk are what the view of the base has there; chunks that follow each other in
+ * both are one read of it. The metadata have what is left to merge; a chunk whose block has been
+ * merged reads as before, for a reader who was on his way.
  */
 #include "ota/exceptions.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "ota/exceptions_impl.h"
 
-#define CHUNK     4096u
-#define PER_AREA  256u
-#define STRIDE    (PER_AREA + 1)
-#define MAGIC     0x70416e53u /* "SnAp" */
-#define SECTORS   8u          /* of a chunk */
-#define RA_BLOCKS 510u        /* blocks of a group in the scratch area of 2 MiB */
+#define CHUNK   EXCEPTIONS_CHUNK
+#define MAGIC   0x70416e53u /* "SnAp" */
+#define SECTORS 8u          /* of a chunk */
 
-struct exception {
-	uint32_t old;
-	uint64_t new;
-};
-
-struct store {
-	struct ovbd_blob blob;
-	struct ovbd_blob *view; /* owned */
-	struct exception *list; /* both grow: new always, old not */
-	uint64_t n, capacity;
-	uint64_t next; /* chunk */
-};
-
-static struct store *store_of(struct ovbd_blob *b)
+static struct exceptions_store *store_of(struct ovbd_blob *b)
 {
-	return OVBD_CONTAINER_OF(b, struct store, blob);
+	return OVBD_CONTAINER_OF(b, struct exceptions_store, blob);
 }
-
-/* ---- making the list ---- */
-
-static bool is_metadata(uint64_t chunk)
-{
-	return chunk % STRIDE == 1;
-}
-
-static void skip(struct store *st)
-{
-	st->next++;
-	if (is_metadata(st->next))
-		st->next++;
-}
-
-static int add(struct store *st, uint32_t block, struct ovbd_error *err)
-{
-	if (st->n == st->capacity) {
-		const uint64_t capacity = st->n + st->n / 2 + 256;
-		struct exception *list = realloc(st->list, (size_t)capacity * sizeof(*list));
-
-		if (!list)
-			return ovbd_fail(err, -ENOMEM, "out of memory for %" PRIu64 " exceptions",
-			                 capacity);
-		st->list = list;
-		st->capacity = capacity;
-	}
-	st->list[st->n++] = (struct exception){.old = block, .new = st->next};
-	skip(st);
-	return 0;
-}
-
-static int add_op(struct store *st, const struct ovbd_cow_op *op, struct ovbd_error *err)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; r == 0 && i < UINT32_C(1) << op->shift; i++)
-		r = add(st, op->block + i, err);
-	return r;
-}
-
-static bool is_ordered(const struct ovbd_cow_op *op)
-{
-	return op->type == OVBD_COW_COPY || op->type == OVBD_COW_XOR;
-}
-
-/* The blocks of the base that op reads: one, or two if it is not aligned. */
-static uint64_t first_source(const struct ovbd_cow_op *op)
-{
-	return op->type == OVBD_COW_COPY ? op->source : op->source / CHUNK;
-}
-
-static uint64_t last_source(const struct ovbd_cow_op *op)
-{
-	return op->type == OVBD_COW_COPY ? op->source : (op->source + CHUNK - 1) / CHUNK;
-}
-
-/* Whether a and b must not be copied at once. */
-static bool disturbs(const struct ovbd_cow_op *a, const struct ovbd_cow_op *b)
-{
-	return (a->block >= first_source(b) && a->block <= last_source(b)) ||
-	       (b->block >= first_source(a) && b->block <= last_source(a));
-}
-
-/* Operations in reverse merge order; those that were merged are not in it. */
-struct reversed {
-	const struct ovbd_cow *c;
-	uint64_t left;
-};
-
-static const struct ovbd_cow_op *ahead(const struct reversed *x)
-{
-	const uint64_t nmerged = ovbd_cow_info(x->c)->nmerged;
-
-	return x->left > nmerged
-	               ? ovbd_cow_op(x->c, ovbd_cow_merge_order(x->c, (uint32_t)x->left - 1))
-	               : NULL;
-}
-
-/* As many as may be copied at once, but none in another area than the first. */
-static int add_group(struct store *st, struct reversed *x, bool scratch, uint64_t *nordered,
-                     struct ovbd_error *err)
-{
-	const struct ovbd_cow_op *group[PER_AREA], *op;
-	size_t n = 0;
-	int r = 0;
-
-	skip(st);
-	while (r == 0 && (op = ahead(x)) && n < PER_AREA) {
-		for (size_t i = 0; i < n; i++)
-			if (disturbs(group[i], op))
-				return 0;
-		group[n++] = op;
-		r = add(st, op->block, err);
-		x->left--;
-		(*nordered)--;
-		if (scratch && *nordered % RA_BLOCKS == 0)
-			skip(st);
-		if (st->n % PER_AREA == 0)
-			break;
-	}
-	return r;
-}
-
-static int list_for_merge(struct store *st, const struct ovbd_cow *c, struct ovbd_error *err)
-{
-	struct reversed x = {.c = c, .left = ovbd_cow_count(c)};
-	const bool scratch = ovbd_cow_info(c)->scratch_size > 0;
-	const struct ovbd_cow_op *op;
-	uint64_t nordered = 0;
-	int r = 0;
-
-	for (uint64_t i = ovbd_cow_info(c)->nmerged; i < ovbd_cow_count(c); i++)
-		nordered += is_ordered(ovbd_cow_op(c, ovbd_cow_merge_order(c, (uint32_t)i)));
-	/* backwards, those by block descend; the kernel wants them to go up */
-	while (x.left > 0 && (op = ahead(&x)) && !is_ordered(op))
-		x.left--;
-	for (uint64_t i = x.left; r == 0 && i < ovbd_cow_count(c); i++)
-		r = add_op(st, ovbd_cow_op(c, ovbd_cow_merge_order(c, (uint32_t)i)), err);
-	if (r == 0 && ahead(&x))
-		skip(st);
-	while (r == 0 && (op = ahead(&x)))
-		r = is_ordered(op) ? add_group(st, &x, scratch, &nordered, err)
-		                   : ovbd_fail(err, -ENOTSUP,
-		                               "cow: block %" PRIu32 " is merged before copies: "
-		                               "dm-snapshot cannot merge in this order",
-		                               op->block);
-	return r;
-}
-
-static int make_list(struct store *st, const struct ovbd_cow *c, enum ovbd_exceptions_order order,
-                     struct ovbd_error *err)
-{
-	int r = 0;
-
-	st->next = 2;
-	if (order == OVBD_EXCEPTIONS_MERGE)
-		return list_for_merge(st, c, err);
-	if (ovbd_cow_info(c)->nmerged > 0)
-		return ovbd_fail(err, -ENOTSUP,
-		                 "cow: partly merged: the order of the file does "
-		                 "not say what is left");
-	for (uint32_t i = 0; r == 0 && i < ovbd_cow_count(c); i++)
-		r = add_op(st, ovbd_cow_op(c, i), err);
-	return r;
-}
-
-/* ---- reading ---- */
 
 static void header_chunk(uint8_t *out)
 {
@@ -205,18 +36,19 @@ static void header_chunk(uint8_t *out)
 	ovbd_put_le32(out + 12, SECTORS);
 }
 
-static void metadata_chunk(const struct store *st, uint64_t area, uint8_t *out)
+static void metadata_chunk(const struct exceptions_store *st, uint64_t area, uint8_t *out)
 {
-	memset(out, 0, CHUNK);
-	for (uint64_t i = 0; i < PER_AREA && area * PER_AREA + i < st->n; i++) {
-		const struct exception *e = &st->list[area * PER_AREA + i];
+	const uint64_t nleft = atomic_load(&st->nleft), first = area * EXCEPTIONS_AREA;
 
-		ovbd_put_le64(out + 16 * i, e->old);
-		ovbd_put_le64(out + 16 * i + 8, e->new);
+	memset(out, 0, CHUNK);
+	for (uint64_t i = 0; i < EXCEPTIONS_AREA && first + i < nleft; i++) {
+		ovbd_put_le64(out + 16 * i, st->list[first + i].old);
+		ovbd_put_le64(out + 16 * i + 8, st->list[first + i].new);
 	}
 }
 
-static const struct exception *find(const struct store *st, uint64_t chunk)
+/* The first exception whose chunk is not before this one. */
+static uint64_t seek(const struct exceptions_store *st, uint64_t chunk)
 {
 	uint64_t from = 0, to = st->n;
 
@@ -228,53 +60,80 @@ static const struct exception *find(const struct store *st, uint64_t chunk)
 		else
 			to = middle;
 	}
-	return from < st->n && st->list[from].new == chunk ? &st->list[from] : NULL;
+	return from;
 }
 
-/* len bytes at off of one chunk. */
-static int read_chunk(const struct store *st, uint64_t chunk, uint64_t off, uint8_t *buf,
-                      size_t len, struct ovbd_error *err)
+/* Exceptions that follow i in both numbers, i included, as far as max chunks go. */
+static uint64_t run_of(const struct exceptions_store *st, uint64_t i, uint64_t max)
 {
-	uint8_t made[CHUNK];
-	const struct exception *e;
+	uint64_t n = 1;
 
-	if (chunk == 0 || is_metadata(chunk)) {
+	while (n < max && i + n < st->n && st->list[i + n].new == st->list[i].new + n &&
+	       st->list[i + n].old == st->list[i].old + n)
+		n++;
+	return n;
+}
+
+static int read_data(const struct exceptions_store *st, uint64_t i, uint64_t n, void *buf,
+                     size_t len, uint64_t at, struct ovbd_error *err)
+{
+	const int r = st->about_to_read ? st->about_to_read(st->arg, i, n, err) : 0;
+
+	return r < 0 ? r
+	             : ovbd_blob_pread(st->view, buf, len, (uint64_t)st->list[i].old * CHUNK + at,
+	                               err);
+}
+
+/* From off on, as much of len bytes as is of one kind. How many, or -errno. */
+static int64_t read_some(const struct exceptions_store *st, uint8_t *buf, size_t len, uint64_t off,
+                         struct ovbd_error *err)
+{
+	const uint64_t chunk = off / CHUNK, at = off % CHUNK;
+	size_t n = (size_t)ovbd_min(len, CHUNK - at);
+	uint8_t made[CHUNK];
+	uint64_t i, run;
+	int r = 0;
+
+	if (chunk == 0 || exceptions_is_metadata(chunk)) {
 		if (chunk == 0)
 			header_chunk(made);
 		else
-			metadata_chunk(st, chunk / STRIDE, made);
-		memcpy(buf, made + off, len);
-		return 0;
+			metadata_chunk(st, chunk / EXCEPTIONS_STRIDE, made);
+		memcpy(buf, made + at, n);
+		return (int64_t)n;
 	}
-	e = find(st, chunk);
-	if (e)
-		return ovbd_blob_pread(st->view, buf, len, (uint64_t)e->old * CHUNK + off, err);
-	memset(buf, 0, len);
-	return 0;
+	i = seek(st, chunk);
+	if (i < st->n && st->list[i].new == chunk) {
+		run = run_of(st, i, (at + len + CHUNK - 1) / CHUNK);
+		n = (size_t)ovbd_min(len, run * CHUNK - at);
+		r = read_data(st, i, run, buf, n, at, err);
+	} else {
+		memset(buf, 0, n);
+	}
+	return r < 0 ? r : (int64_t)n;
 }
 
 static int store_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
                        struct ovbd_error *err)
 {
-	const struct store *st = store_of(b);
+	const struct exceptions_store *st = store_of(b);
 	uint8_t *p = buf;
 
 	while (len > 0) {
-		const size_t n = (size_t)ovbd_min(len, CHUNK - off % CHUNK);
-		const int r = read_chunk(st, off / CHUNK, off % CHUNK, p, n, err);
+		const int64_t n = read_some(st, p, len, off, err);
 
-		if (r < 0)
-			return r;
+		if (n < 0)
+			return (int)n;
 		p += n;
-		off += n;
-		len -= n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
 	}
 	return 0;
 }
 
 static void store_close(struct ovbd_blob *b)
 {
-	struct store *st = store_of(b);
+	struct exceptions_store *st = store_of(b);
 
 	ovbd_blob_close(st->view);
 	free(st->list);
@@ -287,51 +146,66 @@ static const struct ovbd_blob_ops store_ops = {
 	.close = store_close,
 };
 
+int exceptions_create(const struct ovbd_cow *c, enum ovbd_exceptions_order order,
+                      struct exceptions_store **ret, struct ovbd_error *err)
+{
+	struct exceptions_store *st = calloc(1, sizeof(*st));
+	int r;
+
+	if (!st)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	st->blob.ops = &store_ops;
+	r = exceptions_list(st, c, order, err);
+	/* the metadata of the last area are always there, and the chunk that would be next is
+	 * not */
+	st->blob.size = st->next * CHUNK;
+	if (r < 0) {
+		store_close(&st->blob);
+		return r;
+	}
+	*ret = st;
+	return 0;
+}
+
 int ovbd_exceptions_open(struct ovbd_cow *take_c, struct ovbd_blob *take_base,
                          enum ovbd_exceptions_order order, struct ovbd_blob **ret,
                          struct ovbd_error *err)
 {
 	AUTO_BLOB *b = NULL, *base = take_base;
 	OVBD_AUTO(ovbd_cow_closep) struct ovbd_cow *c = take_c;
-	struct store *st = calloc(1, sizeof(*st));
-	int r;
+	struct exceptions_store *st;
+	int r = exceptions_create(c, order, &st, err);
 
-	if (!st)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	b = &st->blob;
-	b->ops = &store_ops;
-	r = make_list(st, c, order, err);
-	if (r == 0)
-		r = ovbd_cow_view_open(OVBD_MOVE(c), OVBD_MOVE(base), &st->view, err);
 	if (r < 0)
 		return r;
-	/* the metadata of the last area are always there, and the chunk that would be next is
-	 * not */
-	b->size = st->next * CHUNK;
+	b = &st->blob;
+	r = ovbd_cow_view_open(OVBD_MOVE(c), OVBD_MOVE(base), &st->view, err);
+	if (r < 0)
+		return r;
 	*ret = OVBD_MOVE(b);
 	return 0;
 }
 
-static const struct store *const_store(const struct ovbd_blob *b)
+static const struct exceptions_store *const_store(const struct ovbd_blob *b)
 {
 	assert(b->ops == &store_ops);
-	return (const struct store *)(const void *)b; /* blob is its head */
+	return (const struct exceptions_store *)(const void *)b; /* blob is its head */
 }
 
 uint64_t ovbd_exceptions_count(const struct ovbd_blob *store)
 {
-	return const_store(store)->n;
+	return atomic_load(&const_store(store)->nleft);
 }
 
 uint64_t ovbd_exceptions_areas(const struct ovbd_blob *store)
 {
-	return const_store(store)->n / PER_AREA + 1;
+	return const_store(store)->n / EXCEPTIONS_AREA + 1;
 }
 
 void ovbd_exceptions_get(const struct ovbd_blob *store, uint64_t i, uint64_t *ret_old,
                          uint64_t *ret_new)
 {
-	const struct store *st = const_store(store);
+	const struct exceptions_store *st = const_store(store);
 
 	assert(i < st->n);
 	*ret_old = st->list[i].old;

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -19,6 +21,7 @@
 #include "ota/dm_snapshot.h"
 #include "ota/exceptions.h"
 #include "tests/lib/cow_fixtures.h"
+#include "tests/lib/dm_snapshot.h"
 
 static int open_view(const struct test_cow_fixture *f, const struct ovbd_cow_params *p,
                      struct ovbd_blob **ret, struct ovbd_error *err)
@@ -316,10 +319,94 @@ static void test_exceptions(void **state)
 	free(old.p);
 }
 
+/* A file with these bytes, without a name once it is closed. */
+static struct ovbd_device *device_of(const struct test_bytes *b, int *ret_fd)
+{
+	char path[] = "/tmp/ovbd-golden-XXXXXX";
+	struct ovbd_device *d;
+	struct ovbd_error err;
+
+	*ret_fd = mkstemp(path);
+	assert_true(*ret_fd >= 0);
+	assert_int_equal(write(*ret_fd, b->p, b->len), b->len);
+	if (ovbd_device_open_file(path, &d, &err) < 0)
+		fail_msg("%s", err.msg);
+	unlink(path);
+	return d;
+}
+
+static void check_merge(const char *name, const struct test_bytes *old, unsigned commits,
+                        unsigned batch_max, unsigned nops, const char *want)
+{
+	char file[128], has[65];
+	struct test_bytes cow;
+	struct ovbd_device *c, *base, *store;
+	struct ovbd_error err = {""};
+	struct snapshot s;
+	uint8_t *origin, count[8];
+	int cow_fd, base_fd, n;
+
+	snprintf(file, sizeof(file), "%s.cow", name);
+	cow = test_cow_load(file);
+	c = device_of(&cow, &cow_fd);
+	base = device_of(old, &base_fd);
+	origin = mmap(NULL, old->len, PROT_READ | PROT_WRITE, MAP_SHARED, base_fd, 0);
+	assert_true(origin != MAP_FAILED);
+	if (ovbd_exceptions_merge_open(c, base, &store, &err) < 0)
+		fail_msg("%s: %s", name, err.msg);
+	assert_int_equal(snapshot_load(&s, store, origin, old->len / SNAPSHOT_CHUNK), 0);
+	while ((n = snapshot_choose(&s, SNAPSHOT_AREA)) > 0) {
+		for (int i = 0; i < n; i++)
+			assert_int_equal(snapshot_copy(&s, (uint64_t)i), 0);
+		assert_int_equal(snapshot_commit(&s), 0);
+		snapshot_committed(&s);
+	}
+	assert_int_equal(n, 0);
+	assert_int_equal(s.ncommits, commits);
+	assert_int_equal(s.batch_max, batch_max);
+	assert_int_equal(pread(cow_fd, count, 8, 26), 8);
+	assert_int_equal(ovbd_get_le64(count), nops);
+	test_sha256(origin, old->len, has);
+	assert_string_equal(has, want);
+	snapshot_free(&s);
+	ovbd_device_close(store);
+	munmap(origin, old->len);
+	close(cow_fd);
+	close(base_fd);
+	free(cow.p);
+}
+
+/* The kernel merges them, in as many steps as it took with the real one. */
+static void test_exceptions_merge(void **state)
+{
+	struct test_bytes list = test_cow_load("dm-snapshot/MANIFEST.tsv"),
+			  old = test_cow_load("base.img");
+	char *rest;
+	int n = 0;
+
+	(void)state;
+	list.p[list.len] = 0;
+	for (char *line = strtok_r((char *)list.p, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		unsigned commits, batch, nops;
+		char name[64], want[65];
+
+		if (sscanf(line, "%63s %*64s %*u %*u %*64s %*64s %u %u %u %64s", name, &commits,
+		           &batch, &nops, want) != 5)
+			continue;
+		check_merge(name, &old, commits, batch, nops, want);
+		n++;
+	}
+	assert_int_equal(n, 3);
+	free(list.p);
+	free(old.p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_fixtures),
-	                                   cmocka_unit_test(test_exceptions)};
+	                                   cmocka_unit_test(test_exceptions),
+	                                   cmocka_unit_test(test_exceptions_merge)};
 
 	if (!test_cow_fixtures_there())
 		return 77;

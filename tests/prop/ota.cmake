@@ -15,3 +15,11 @@ ovbd_unit(
   DEPS ovbd_ota
   LABELS prop threads)
 ovbd_script(prop_ota_cow_rules ota-cow-rules.sh LABELS prop)
+ovbd_unit(
+  prop_ota_exceptions
+  SOURCES ota_exceptions.c
+          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/cow_random.c
+          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/cow_runs.c
+          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/dm_snapshot.c
+  DEPS ovbd_ota ovbd_test
+  LABELS prop)
