@@ -62,10 +62,12 @@ static json_t *considered_of(const struct ovbd_transport_verdict *v)
 json_t *ovbd_api_json_device(const struct ovbd_device_view *v)
 {
 	const struct ovbd_spec *s = v->spec;
-	json_t *d = json_pack("{ss, ss, ss, ss, s:s*, so, ss, sb}", "schema", "ovbd.device.v1",
-	                      "id", s->id, "state", ovbd_device_state_name(v->state), "transport",
-	                      s->transport, "path", v->path, "images", images_of(s), "format",
-	                      ovbd_format_name(s->format), "writable", s->writable);
+	json_t *d =
+		json_pack("{ss, ss, ss, ss, s:s*, so, ss, sb, s:s*}", "schema", "ovbd.device.v1",
+	                  "id", s->id, "state", ovbd_device_state_name(v->state), "transport",
+	                  s->transport, "path", v->path, "images", images_of(s), "format",
+	                  ovbd_format_name(s->format), "writable", s->writable, "update",
+	                  ovbd_update_name(s->update));
 
 	if (!d)
 		return NULL;

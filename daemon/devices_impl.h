@@ -114,7 +114,7 @@ void devices_report(struct served *s, int status, const char *why);
 /* What is open. */
 struct line {
 	struct ovbd_image *img;
-	struct ovbd_device *writable;
+	struct ovbd_device *writable; /* or an update; NULL: img */
 	struct ovbd_device read_only; /* its blob is the image's */
 	struct ovbd_stand_in *stand_in;
 	struct ovbd_transport *t;

@@ -76,6 +76,19 @@ static void tell_ignored(struct served *s, unsigned ignored)
 	}
 }
 
+static int open_update(const struct ovbd_spec *spec, struct ovbd_device **ret,
+                       struct ovbd_error *err)
+{
+	const struct ovbd_update_params p = {
+		.kind = spec->update,
+		.base = spec->images[0],
+		.cow = spec->images[1],
+		.writable = spec->writable,
+	};
+
+	return ovbd_update_open(&p, ret, err);
+}
+
 int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 {
 	const struct ovbd_spec *spec = s->spec;
@@ -87,6 +100,8 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 	};
 	int r;
 
+	if (spec->update != OVBD_UPDATE_NONE)
+		return open_update(spec, &l->writable, err);
 	if (spec->writable)
 		return ovbd_device_open_file(spec->images[0], &l->writable, err);
 	r = ovbd_image_open((const char *const *)spec->images, spec->nimages, &image, &l->img, err);

@@ -9,7 +9,7 @@
 #include "remote/http.h"
 
 static const char *const keys[] = {
-	"schema", "id", "images", "format", "transport", "path", "writable",
+	"schema", "id", "images", "format", "transport", "path", "writable", "update",
 };
 
 int ovbd_spec_check_id(const char *id, struct ovbd_error *err)
@@ -106,6 +106,22 @@ static int get_strings(const json_t *object, struct ovbd_spec *s, struct ovbd_er
 	return r;
 }
 
+static int get_update(const json_t *object, struct ovbd_spec *s, struct ovbd_error *err)
+{
+	AUTO_FREE char *name = NULL;
+	int r = get_string(object, "update", NULL, &name, err);
+
+	if (r < 0 || !name)
+		return r;
+	if (ovbd_update_parse(name, &s->update) < 0)
+		return ovbd_fail(err, -EINVAL, "\"update\": '%.80s' is none", name);
+	if (s->nimages != 2 || s->images[0][0] != '/' || s->images[1][0] != '/')
+		return ovbd_fail(err, -EINVAL,
+		                 "\"update\": needs two images, files or block devices: the base, "
+		                 "and the COW");
+	return 0;
+}
+
 int ovbd_spec_decode(const json_t *object, struct ovbd_spec **ret, struct ovbd_error *err)
 {
 	OVBD_AUTO(ovbd_spec_freep) struct ovbd_spec *s = calloc(1, sizeof(*s));
@@ -124,7 +140,9 @@ int ovbd_spec_decode(const json_t *object, struct ovbd_spec **ret, struct ovbd_e
 		r = get_strings(object, s, err);
 	if (r == 0)
 		r = get_images(object, s, err);
-	if (r == 0 && s->writable && s->nimages != 1)
+	if (r == 0)
+		r = get_update(object, s, err);
+	if (r == 0 && s->writable && s->nimages != 1 && s->update == OVBD_UPDATE_NONE)
 		r = ovbd_fail(err, -ENOTSUP, "a stack of several images cannot be writable");
 	if (r < 0)
 		return r;
@@ -141,15 +159,17 @@ json_t *ovbd_spec_encode(const struct ovbd_spec *s)
 			json_decref(images);
 			return NULL;
 		}
-	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb}", "schema", "ovbd.device-state.v1",
-	                   "id", s->id, "images", images, "format", ovbd_format_name(s->format),
-	                   "transport", s->transport, "path", s->path, "writable", s->writable);
+	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb, s:s*}", "schema",
+	                   "ovbd.device-state.v1", "id", s->id, "images", images, "format",
+	                   ovbd_format_name(s->format), "transport", s->transport, "path", s->path,
+	                   "writable", s->writable, "update", ovbd_update_name(s->update));
 	return object;
 }
 
 bool ovbd_spec_fits(const struct ovbd_spec *have, const struct ovbd_spec *asked)
 {
-	if (have->nimages != asked->nimages || have->writable != asked->writable)
+	if (have->nimages != asked->nimages || have->writable != asked->writable ||
+	    have->update != asked->update)
 		return false;
 	if (asked->format != OVBD_FORMAT_AUTO && have->format != asked->format)
 		return false;

@@ -9,6 +9,8 @@
  *   transport  default "auto"
  *   path       where the device shall appear, absolute; default: chosen by the manager
  *   writable   default false
+ *   update     how images, a base and a COW, shall appear, as ovbd_update_parse(); default: as one
+ *              image
  */
 #ifndef OVBD_DAEMON_SPEC_H
 #define OVBD_DAEMON_SPEC_H
@@ -19,6 +21,7 @@
 
 #include "base/error.h"
 #include "image/image.h"
+#include "image/update.h"
 
 #define OVBD_SPEC_ID_MAX   64
 #define OVBD_SPEC_SIZE_MAX (1u << 20) /* bytes of JSON */
@@ -31,6 +34,7 @@ struct ovbd_spec {
 	char *transport;
 	char *path; /* NULL: not given */
 	bool writable;
+	enum ovbd_update_kind update;
 };
 
 /* -EINVAL with what is wrong: a key that is unknown, missing, or of a wrong type. Without an id

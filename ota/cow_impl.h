@@ -26,10 +26,10 @@ struct ovbd_cow {
 	struct ovbd_cow_info info;
 	struct ovbd_cow_op *ops;
 	uint32_t n, capacity;
-	uint32_t *order;    /* numbers of operations */
-	uint64_t *by_block; /* block << 32 | number, ascending */
+	uint32_t *order;            /* numbers of operations */
+	uint64_t *by_block;         /* block << 32 | number, ascending */
 	struct ovbd_cow_op *unheld; /* those in the scratch area, as they are without it */
-	uint32_t *sequence; /* while it is opened: info.nsequence blocks */
+	uint32_t *sequence;         /* while it is opened: info.nsequence blocks */
 };
 
 /* ---- reading the file from front to back, in pieces ---- */

@@ -15,7 +15,8 @@ enum ovbd_exceptions_order {
 	OVBD_EXCEPTIONS_MERGE, /* as the last: the kernel merges from the end, in a safe order */
 };
 
-/* Chunks are of 4096 bytes. What has been merged is not in the metadata any more. Takes both, also on failure. */
+/* Chunks are of 4096 bytes. What has been merged is not in the metadata any more. Takes both, also
+ * on failure. */
 int ovbd_exceptions_open(struct ovbd_cow *take_c, struct ovbd_blob *take_base,
                          enum ovbd_exceptions_order order, struct ovbd_blob **ret,
                          struct ovbd_error *err);
@@ -30,8 +31,8 @@ int ovbd_exceptions_open(struct ovbd_cow *take_c, struct ovbd_blob *take_base,
 int ovbd_exceptions_merge_open(struct ovbd_device *take_cow, struct ovbd_device *take_base,
                                struct ovbd_device **ret, struct ovbd_error *err);
 
-/* Exceptions that are left, areas for all that there ever were, and the i-th: what chunk of the base, and where its new
- * content is. */
+/* Exceptions that are left, areas for all that there ever were, and the i-th: what chunk of the
+ * base, and where its new content is. */
 uint64_t ovbd_exceptions_count(const struct ovbd_blob *store);
 uint64_t ovbd_exceptions_areas(const struct ovbd_blob *store);
 void ovbd_exceptions_get(const struct ovbd_blob *store, uint64_t i, uint64_t *ret_old,

@@ -9,7 +9,7 @@
 #include "tools/source.h"
 #include "tools/verbs.h"
 
-enum { OPTION_ID = OVBD_OPTION_LONG, OPTION_PATH, OPTION_RW };
+enum { OPTION_ID = OVBD_OPTION_LONG, OPTION_PATH, OPTION_RW, OPTION_UPDATE };
 
 static const struct ovbd_option options[] = {
 	{OPTION_ID, "id", "ID",
@@ -21,6 +21,12 @@ static const struct ovbd_option options[] = {
 	{OPTION_PATH, "path", "FILE",
          "Where a device that is a file (fuse) shall appear (default: in the daemon's directory)."},
 	{OPTION_RW, "rw", NULL, "Take writes, which change SRC: a raw file or a block device."},
+	{OPTION_UPDATE, "update", "HOW",
+         "SRC is a base and a COW, a phone's update of it: give the kernel what it needs to put "
+         "them "
+         "together. dm-snapshot: the exception store of a snapshot of the base; with --rw it can "
+         "be "
+         "merged. dm-snapshot-1: the same, in the order of the file."},
 	OVBD_OPTION_FORMAT_ENTRY,
 	OVBD_OPTION_SOCKET_ENTRY,
 	OVBD_OPTION_OUTPUT_ENTRY,
@@ -35,7 +41,7 @@ static const struct ovbd_example examples[] = {
 };
 
 struct arguments {
-	const char *id, *transport, *path, *socket;
+	const char *id, *transport, *path, *socket, *update;
 	enum ovbd_format format;
 	bool rw, json;
 };
@@ -58,6 +64,9 @@ static int parse(struct ovbd_cli *c, struct arguments *a)
 			break;
 		case OPTION_RW:
 			a->rw = true;
+			break;
+		case OPTION_UPDATE:
+			a->update = c->value;
 			break;
 		case 'f':
 			r = ovbd_source_format(c, c->value, &a->format);
@@ -124,6 +133,8 @@ static int make_request(struct ovbd_cli *c, const struct arguments *a, json_t *r
 		ovbd_json_set_text(request, "transport", a->transport);
 	if (a->format != OVBD_FORMAT_AUTO)
 		ovbd_json_set_text(request, "format", ovbd_format_name(a->format));
+	if (a->update)
+		ovbd_json_set_text(request, "update", a->update);
 	if (a->rw)
 		ovbd_json_set_bool(request, "writable", true);
 	return 0;

@@ -10,7 +10,8 @@ foreach(
   nbd
   notify
   restart
-  storm)
+  storm
+  update)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 foreach(story shared troubles) # half a minute each

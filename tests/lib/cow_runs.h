@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random COWs of version 2.0 that are larger than those of cow_random.h, and whose operations come in
- * runs of neighbours that have been moved by the same distance. Always safe to merge. */
+/* Random COWs of version 2.0 that are larger than those of cow_random.h, and whose operations come
+ * in runs of neighbours that have been moved by the same distance. Always safe to merge. */
 #ifndef OVBD_TESTS_LIB_COW_RUNS_H
 #define OVBD_TESTS_LIB_COW_RUNS_H
 

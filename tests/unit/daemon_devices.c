@@ -81,6 +81,8 @@ static void test_spec_refuses(void **arg)
 		{"{\"images\":[\"/a\"],\"path\":\"/x/\"}", "\"path\": '/x/'"},
 		{"{\"images\":[\"/a\"],\"writable\":1}", "\"writable\" must be"},
 		{"{\"images\":[\"/a\",\"/b\"],\"writable\":true}", "cannot be writable"},
+		{"{\"images\":[\"/a\",\"/b\"],\"update\":\"\"}", "\"update\": '' is none"},
+		{"{\"images\":[\"/a\"],\"update\":\"dm-snapshot\"}", "needs two images"},
 	};
 
 	(void)arg;
