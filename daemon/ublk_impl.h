@@ -156,6 +156,9 @@ bool ublk_work_give(struct ublk_disk *d, const struct ublk_tag *tags, unsigned n
                     struct ublk_worker *w, unsigned *ret_nlacking);
 void ublk_work_took(struct ublk_disk *d, const struct ublk_worker *w);
 
+/* Whether there is a request that only worker 0 could serve: it must not sleep. */
+bool ublk_work_left(struct ublk_disk *d);
+
 /* It takes the answers: how many are in d->sending. If it sleeps then, answer_fd is raised for the
  * next. */
 unsigned ublk_work_answers(struct ublk_disk *d, bool sleeps);

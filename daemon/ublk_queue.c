@@ -121,7 +121,7 @@ static int start(struct ublk_disk *d)
 /* Sends the answers, and waits for an event if none is there. */
 static int submit_and_wait(struct ublk_disk *d)
 {
-	const bool sleeps = io_uring_cq_ready(&d->ring) == 0;
+	const bool sleeps = io_uring_cq_ready(&d->ring) == 0 && !ublk_work_left(d);
 	const unsigned n = ublk_work_answers(d, sleeps);
 	struct __kernel_timespec quiet = {.tv_sec = QUIET_S};
 	struct io_uring_cqe *cqe;

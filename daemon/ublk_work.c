@@ -204,6 +204,16 @@ bool ublk_work_give(struct ublk_disk *d, const struct ublk_tag *tags, unsigned n
 	return mine;
 }
 
+bool ublk_work_left(struct ublk_disk *d)
+{
+	bool left;
+
+	pthread_mutex_lock(&d->lock);
+	left = d->nworkers == 1 && d->nwaiting > 0;
+	pthread_mutex_unlock(&d->lock);
+	return left;
+}
+
 void ublk_work_took(struct ublk_disk *d, const struct ublk_worker *w)
 {
 	pthread_mutex_lock(&d->lock);

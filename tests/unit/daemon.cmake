@@ -13,6 +13,7 @@ ovbd_unit(unit_daemon_scsi SOURCES daemon_scsi.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_confine SOURCES daemon_confine.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_transports SOURCES daemon_transports.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_adopt SOURCES daemon_adopt.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
+ovbd_unit(unit_daemon_helper SOURCES daemon_helper.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_genl SOURCES daemon_genl.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(
   unit_daemon_tcmu_serve
@@ -32,5 +33,11 @@ if(FUSE3_FOUND)
     TIMEOUT 60)
 endif()
 if(URING_FOUND)
+  ovbd_unit(
+    unit_daemon_ublk_work
+    SOURCES daemon_ublk_work.c
+    DEPS ovbd_daemon
+    LABELS unit threads
+    TIMEOUT 60)
   ovbd_unit(unit_daemon_ublk SOURCES daemon_ublk.c DEPS ovbd_daemon LABELS unit)
 endif()

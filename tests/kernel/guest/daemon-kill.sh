@@ -34,6 +34,11 @@ ovbd convert -q /tmp/fixed.raw /tmp/fixed.ovbd
 start_daemon
 written=$(ovbd attach -t "$transport" --id w -f raw --rw /tmp/disk.raw)
 read=$(ovbd attach -t "$transport" --id r /tmp/fixed.ovbd)
+load 0
+wait $writer || :
+wait $reader || :
+unharmed "left alone"
+
 load "$seconds"
 kills=0
 while is_loaded; do
@@ -45,16 +50,21 @@ done
 unharmed "killed $kills times"
 [ $kills -ge 3 ] || fail "that is no test"
 
-# An upgrade: asked to end, and another program started.
+# An upgrade: the new program is asked whether it would do, the old one to end, and the new one started.
 load $((seconds / 3))
-upgrades=0
+upgrades=0 longest=0
 while is_loaded; do
 	sleep 1
-	kill_daemon TERM
 	if [ $((upgrades % 2)) = 0 ]; then ovbdd="ovbdd-new"; else ovbdd=ovbdd; fi
+	$ovbdd --version >/dev/null
+	before=$(now_ms)
+	kill_daemon TERM
 	start_daemon
+	took=$(($(now_ms) - before))
+	[ $took -le $longest ] || longest=$took
 	upgrades=$((upgrades + 1))
 done
+echo "an upgrade took $longest ms at most"
 unharmed "upgraded $upgrades times"
 ! dmesg | grep -E 'I/O error|BUG:|WARNING:|blocked for more' || fail "the kernel noticed"
 ovbd detach w

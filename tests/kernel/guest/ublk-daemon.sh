@@ -19,6 +19,18 @@ check_tree /mnt
 [ "$(ovbd attach --id r /image.ovbd)" = "$disk" ] || fail "attached again it is another"
 ok "auto means ublk: $disk"
 
+# The same files as another file system, which is read as a whole too.
+disk=$(ovbd attach --id e /erofs.ovbd)
+[ "$disk" = /dev/ublkb1 ] || fail "attach printed $disk: $(ovbd status e)"
+[ "$(blockdev --getsize64 "$disk")" = "$(stat -c %s /erofs)" ] || fail "the size of erofs"
+mkdir -p /mnt2
+mount -t erofs -o ro "$disk" /mnt2
+check_tree /mnt2
+umount /mnt2
+cmp "$disk" /erofs || fail "the bytes of erofs"
+ovbd detach e
+disk=/dev/ublkb0
+
 # While it is mounted: refused with the holder's name; then lazily; gone with the umount.
 ! ovbd detach r 2>/tmp/why || fail "detached while it is mounted"
 grep -q "in use by mounted at /mnt" /tmp/why || fail "detach says: $(cat /tmp/why)"
