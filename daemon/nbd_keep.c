@@ -87,17 +87,12 @@ int nbd_keep_next(struct nbd_transport *n, struct nbd_worker *w)
 	if (!c)
 		return 0;
 	pthread_mutex_lock(&c->lock);
-	if (c->keeper != w) {
+	if (c->keeper != w)
 		pthread_mutex_unlock(&c->lock);
-		w->kept = NULL;
-		return 0;
-	}
-	if (w->nkept++ < KEPT_MAX && c->slow == 0) {
-		if (nbd_conn_take(n, c, w) == 1)
-			return 1;
-	} else {
+	else if (w->nkept++ == KEPT_MAX || c->slow > 0)
 		end_keeping(n, c);
-	}
+	else if (nbd_conn_take(n, c, w) == 1)
+		return 1;
 	w->nkept = 0;
 	w->kept = NULL;
 	return 0;

@@ -86,9 +86,8 @@ static int toy_zeroes(struct ovbd_device *d, uint64_t off, uint64_t len, unsigne
 {
 	(void)off;
 	(void)len;
-	(void)err;
 	toy_of(d)->nalloc += (flags & OVBD_WRITE_ALLOC) != 0;
-	return 0;
+	return flags & OVBD_WRITE_FAST ? ovbd_fail(err, -EOPNOTSUPP, "slow") : 0;
 }
 
 static int toy_discard(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err)
@@ -278,6 +277,15 @@ static void test_many(void **state)
 	finish(&s);
 }
 
+static void expect(int fd, uint32_t error, unsigned flags, unsigned type, uint64_t off,
+                   uint32_t len)
+{
+	uint64_t cookie;
+
+	assert_true(ask(fd, flags, type, off, len));
+	assert_int_equal(answer(fd, &cookie), error);
+}
+
 static void test_kinds(void **state)
 {
 	static struct server s;
@@ -289,22 +297,18 @@ static void test_kinds(void **state)
 	start(&s, "kinds");
 	fd = dial(&s);
 	assert_true(greet(fd));
-	assert_true(ask(fd, 0, NBD_CMD_TRIM, 0, SIZE));
-	assert_int_equal(answer(fd, &cookie), 0);
-	assert_true(ask(fd, NBD_CMD_FLAG_NO_HOLE, NBD_CMD_WRITE_ZEROES, 0, SIZE));
-	assert_int_equal(answer(fd, &cookie), 0);
-	assert_true(ask(fd, 0, NBD_CMD_FLUSH, 0, 0));
-	assert_int_equal(answer(fd, &cookie), 0);
-	assert_true(ask(fd, 0, NBD_CMD_CACHE, 0, SIZE));
-	assert_int_equal(answer(fd, &cookie), 0);
-	assert_true(ask(fd, 0, NBD_CMD_READ, 13 * BLOCK, BLOCK));
-	assert_int_equal(answer(fd, &cookie), NBD_EIO);
+	expect(fd, 0, 0, NBD_CMD_TRIM, 0, SIZE);
+	expect(fd, 0, NBD_CMD_FLAG_NO_HOLE, NBD_CMD_WRITE_ZEROES, 0, SIZE);
+	expect(fd, NBD_ENOTSUP, NBD_CMD_FLAG_FAST_ZERO, NBD_CMD_WRITE_ZEROES, 0, SIZE);
+	expect(fd, 0, 0, NBD_CMD_FLUSH, 0, 0);
+	expect(fd, NBD_EIO, 0, NBD_CMD_CACHE, 13 * BLOCK, BLOCK);
+	expect(fd, 0, 0, NBD_CMD_CACHE, 0, SIZE);
+	expect(fd, NBD_EIO, 0, NBD_CMD_READ, 13 * BLOCK, BLOCK);
 	/* The data of a write that is refused is skipped. */
 	assert_true(ask(fd, 0, NBD_CMD_WRITE, SIZE, sizeof(data)));
 	assert_true(put(fd, data, sizeof(data)));
 	assert_int_equal(answer(fd, &cookie), NBD_ENOSPC);
-	assert_true(ask(fd, 0, 99, 5, 0));
-	assert_int_equal(answer(fd, &cookie), NBD_EINVAL);
+	expect(fd, NBD_EINVAL, 0, 99, 5, 0);
 	assert_true(ask(fd, 0, NBD_CMD_READ, 0, BLOCK));
 	assert_true(read_and_compare(fd, BLOCK));
 	assert_int_equal(s.toy.ndiscards, 1);
@@ -365,10 +369,8 @@ static void test_slow(void **state)
 	s.t->ops->stop(s.t);
 	finish(&s);
 	close(fd);
-	for (unsigned i = 0; i < 2; i++)
-		close(lazy[i]);
-	for (unsigned i = 0; i < 300; i++)
-		close(idle[i]);
+	for (unsigned i = 0; i < 302; i++)
+		close(i < 300 ? idle[i] : lazy[i - 300]);
 }
 
 static void test_detach(void **state)
@@ -432,7 +434,6 @@ static void test_adopt(void **state)
 {
 	struct server s;
 	int one[2], two[2];
-	uint64_t cookie;
 
 	(void)state;
 	start(&s, NULL);
@@ -442,8 +443,7 @@ static void test_adopt(void **state)
 	ovbd_nbd_adopt(s.t, two[0]);
 	for (unsigned i = 0; i < 12; i++) {
 		assert_true(ask(one[1], 0, NBD_CMD_READ, i * BLOCK, 2 * BLOCK));
-		assert_true(ask(two[1], 0, NBD_CMD_FLUSH, 0, 0));
-		assert_int_equal(answer(two[1], &cookie), 0);
+		expect(two[1], 0, 0, NBD_CMD_FLUSH, 0, 0);
 	}
 	assert_int_equal(s.toy.nflushes, 12);
 	assert_true(ask(two[1], 0, NBD_CMD_DISC, 0, 0));
