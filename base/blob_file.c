@@ -152,7 +152,7 @@ int ovbd_blob_open_fd(int take_fd, const char *name, struct ovbd_blob **ret, str
 	if (!f)
 		return ovbd_fail(err, -ENOMEM, "%s: out of memory", name);
 	f->blob = (struct ovbd_blob){.ops = &file_ops, .size = size};
-	f->no_holes = size == 0 || (lseek(fd, 0, SEEK_HOLE) < 0 && errno != ENXIO);
+	f->no_holes = size == 0 || lseek(fd, (off_t)size - 1, SEEK_HOLE) < 0;
 	memcpy(f->name, name, name_size);
 	f->fd = fd;
 	fd = -1;

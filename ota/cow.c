@@ -47,6 +47,21 @@ static int parse(struct ovbd_cow *c, const struct ovbd_cow_params *p, struct ovb
 	}
 }
 
+/* A list that has grown has room for half as many again. */
+static int shrink(struct ovbd_cow *c, struct ovbd_error *err)
+{
+	struct ovbd_cow_op *ops;
+
+	if (c->n == c->capacity || c->n == 0)
+		return 0;
+	ops = realloc(c->ops, c->n * sizeof(*ops));
+	if (!ops)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	c->ops = ops;
+	c->capacity = c->n;
+	return 0;
+}
+
 static void count(struct ovbd_cow *c)
 {
 	struct ovbd_cow_info *i = &c->info;
@@ -77,6 +92,8 @@ int ovbd_cow_open(struct ovbd_blob *take_b, const struct ovbd_cow_params *p, str
 	r = read_header(c, err);
 	if (r == 0)
 		r = parse(c, p ? p : &finished, err);
+	if (r == 0)
+		r = shrink(c, err);
 	if (r == 0)
 		r = cow_order(c, err);
 	if (r < 0)

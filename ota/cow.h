@@ -81,7 +81,8 @@ struct ovbd_cow;
 /* 1 if b begins like a COW, 0 if not, -errno if that cannot be read. */
 int ovbd_cow_probe(struct ovbd_blob *b, struct ovbd_error *err);
 
-/* -EBADMSG, -ENOTSUP, -ENOENT: no such label. p may be NULL. Memory: 44 bytes an operation. */
+/* -EBADMSG, -ENOTSUP, -ENOENT: no such label. p may be NULL. Memory: 44 bytes an operation, 48
+ * while it is opened. */
 int ovbd_cow_open(struct ovbd_blob *take_b, const struct ovbd_cow_params *p, struct ovbd_cow **ret,
                   struct ovbd_error *err);
 const struct ovbd_cow_info *ovbd_cow_info(const struct ovbd_cow *c);

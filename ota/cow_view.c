@@ -21,7 +21,7 @@
 #include "base/bytes.h"
 
 #define BLOCK    OVBD_COW_BLOCK_SIZE
-#define IDLE_MAX 16u
+#define IDLE_MAX 16u /* also how many operations are remembered */
 #define NOTHING  UINT32_MAX
 
 struct scratch {
@@ -41,7 +41,7 @@ struct view {
 	struct cow_phase still; /* if so */
 	pthread_mutex_t lock;   /* guards what follows */
 	struct scratch *idle;   /* last used first */
-	unsigned nidle;
+	unsigned nidle, nscratches;
 };
 
 static struct view *view_of(struct ovbd_blob *b)
@@ -57,34 +57,63 @@ static void scratch_free(struct scratch *s)
 	free(s);
 }
 
-/* One that holds operation number, or else any. */
-static int take_scratch(struct view *v, uint32_t number, struct scratch **ret,
-                        struct ovbd_error *err)
+static int scratch_create(struct view *v, struct scratch **ret, struct ovbd_error *err)
 {
-	struct scratch **at, *s;
+	struct scratch *s = malloc(sizeof(*s));
 	int r;
 
-	pthread_mutex_lock(&v->lock);
-	for (at = &v->idle; *at && (*at)->holds != number;)
-		at = &(*at)->next;
-	if (!*at)
+	if (!s)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	r = cow_codec_create(v->cow->info.algorithm, &s->codec, err);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	s->holds = NOTHING;
+	*ret = s;
+	return 0;
+}
+
+/* An idle one, taken out: that which holds operation number; or else, to remember it in, that which
+ * has not been used for longest, if there are not to be more; or, to remember nothing, any. NULL:
+ * none. With the lock held. */
+static struct scratch *choose_scratch(struct view *v, uint32_t number, bool remember)
+{
+	struct scratch **at = &v->idle, **last = &v->idle, *s;
+
+	for (; *at && (*at)->holds != number; at = &(*at)->next)
+		last = at;
+	if (!*at && !remember)
 		at = &v->idle;
+	else if (!*at && v->nscratches >= IDLE_MAX)
+		at = last;
 	s = *at;
 	if (s) {
 		*at = s->next;
 		v->nidle--;
+	} else {
+		v->nscratches++;
 	}
+	return s;
+}
+
+/* For operation number, which is going to be remembered or not. */
+static int take_scratch(struct view *v, uint32_t number, bool remember, struct scratch **ret,
+                        struct ovbd_error *err)
+{
+	struct scratch *s;
+	int r = 0;
+
+	pthread_mutex_lock(&v->lock);
+	s = choose_scratch(v, number, remember);
 	pthread_mutex_unlock(&v->lock);
-	if (!s) {
-		s = malloc(sizeof(*s));
-		if (!s)
-			return ovbd_fail(err, -ENOMEM, "out of memory");
-		r = cow_codec_create(v->cow->info.algorithm, &s->codec, err);
-		if (r < 0) {
-			free(s);
-			return r;
-		}
-		s->holds = NOTHING;
+	if (!s)
+		r = scratch_create(v, &s, err);
+	if (r < 0) {
+		pthread_mutex_lock(&v->lock);
+		v->nscratches--;
+		pthread_mutex_unlock(&v->lock);
+		return r;
 	}
 	*ret = s;
 	return 0;
@@ -100,6 +129,8 @@ static void give_scratch(struct view *v, struct scratch *s)
 		s->next = v->idle;
 		v->idle = s;
 		v->nidle++;
+	} else {
+		v->nscratches--;
 	}
 	pthread_mutex_unlock(&v->lock);
 	if (!kept)
@@ -150,17 +181,18 @@ static int read_data(struct view *v, uint32_t number, uint8_t *buf, size_t len, 
                      struct ovbd_error *err)
 {
 	const struct ovbd_cow_op *op = &v->cow->ops[number];
+	const bool whole = len == (size_t)BLOCK << op->shift;
 	struct scratch *s = NULL;
 	int r;
 
 	if (op->type == OVBD_COW_REPLACE && op->raw)
 		return ovbd_blob_pread(v->cow->blob, buf, len, op->data_off + at, err);
-	r = take_scratch(v, number, &s, err);
+	r = take_scratch(v, number, !whole, &s, err);
 	if (r < 0)
 		return r;
 	if (s->holds == number) {
 		memcpy(buf, s->out + at, len);
-	} else if (len == (size_t)BLOCK << op->shift) {
+	} else if (whole) {
 		r = decode_xored(v, s, op, buf, err);
 	} else {
 		s->holds = NOTHING;

@@ -158,6 +158,15 @@ static int make_safe(struct ovbd_merge *m, struct ovbd_error *err)
 
 /* ---- the base ---- */
 
+enum what { DATA, ZEROS, THE_SAME };
+
+static enum what what_is(const struct ovbd_cow_op *op)
+{
+	if (op->type == OVBD_COW_ZERO)
+		return ZEROS;
+	return op->type == OVBD_COW_COPY && op->source == op->block ? THE_SAME : DATA;
+}
+
 static int write_base(struct ovbd_merge *m, struct ovbd_error *err)
 {
 	const struct cow_load *l = m->load;
@@ -166,21 +175,16 @@ static int write_base(struct ovbd_merge *m, struct ovbd_error *err)
 
 	while (r == 0 && i < l->group.n) {
 		const uint32_t first = i;
-		const bool zero = m->cow->ops[l->writes[i].number].type == OVBD_COW_ZERO;
+		const enum what what = what_is(&m->cow->ops[l->writes[i].number]);
 		uint64_t end = l->writes[i].block;
-		uint64_t off = end * BLOCK;
+		const uint64_t off = end * BLOCK;
 
-		while (i < l->group.n && l->writes[i].block == end) {
-			const struct ovbd_cow_op *op = &m->cow->ops[l->writes[i].number];
-
-			if ((op->type == OVBD_COW_ZERO) != zero)
-				break;
-			end = cow_op_end(op);
-			i++;
-		}
-		if (zero)
+		while (i < l->group.n && l->writes[i].block == end &&
+		       what_is(&m->cow->ops[l->writes[i].number]) == what)
+			end = cow_op_end(&m->cow->ops[l->writes[i++].number]);
+		if (what == ZEROS)
 			r = ovbd_device_write_zeroes(m->base, off, end * BLOCK - off, 0, err);
-		else
+		else if (what == DATA)
 			r = ovbd_device_pwrite(m->base,
 			                       l->data + (size_t)l->writes[first].at * BLOCK,
 			                       (size_t)(end * BLOCK - off), off, 0, err);
@@ -264,14 +268,14 @@ int ovbd_merge_step(struct ovbd_merge *m, struct ovbd_error *err)
 	if (m->nmerged == m->cow->n)
 		return 0;
 	r = load(m, err);
-	if (r == 0)
-		r = make_safe(m, err);
 	if (r < 0)
 		return r;
 	end = m->load->group.first + m->load->group.n;
 	if (end < m->cow->n)
 		ahead = begin_load(m, m->ahead, end, NULL) == 0;
-	r = write_group(m, err);
+	r = make_safe(m, err);
+	if (r == 0)
+		r = write_group(m, err);
 	/* if it could not be loaded, the next step tries again, and says why */
 	ahead = cow_loader_wait(m->loader, NULL) == 0 && ahead;
 	if (r < 0)
@@ -287,7 +291,6 @@ int ovbd_merge_step(struct ovbd_merge *m, struct ovbd_error *err)
 
 static int open_cow(struct ovbd_merge *m, const struct ovbd_merge_params *p, struct ovbd_error *err)
 {
-	struct ovbd_merge_plan plan;
 	struct ovbd_blob *b = NULL;
 	int r;
 
@@ -296,8 +299,8 @@ static int open_cow(struct ovbd_merge *m, const struct ovbd_merge_params *p, str
 		return r;
 	r = ovbd_cow_open(b, NULL, &m->cow, err);
 	if (r == 0)
-		r = ovbd_merge_plan(m->cow, m->base->blob->size, p, &plan, err);
-	if (r == 0 && plan.nops > 0 &&
+		r = cow_merge_check(m->cow, m->base->blob->size, p, err);
+	if (r == 0 && m->cow->info.nmerged < m->cow->n &&
 	    (!ovbd_device_is_writable(m->base) || !ovbd_device_is_writable(m->cow_device)))
 		r = ovbd_fail(err, -EROFS, "cow: cannot be merged: %s is read-only",
 		              ovbd_device_is_writable(m->base) ? "it" : "its base");

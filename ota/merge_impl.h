@@ -30,6 +30,10 @@ struct cow_group {
 	bool in_scratch; /* it is safe since before */
 };
 
+/* Whether c can be merged, as ovbd_merge_plan() says. */
+int cow_merge_check(const struct ovbd_cow *c, uint64_t base_size, const struct ovbd_merge_params *p,
+                    struct ovbd_error *err);
+
 /* The group that begins at place first < c->n, of nblocks at most. For what a plan does not
  * refuse. */
 struct cow_group cow_group_next(const struct ovbd_cow *c, unsigned nblocks, uint32_t first);

@@ -93,21 +93,46 @@ static int read_data(const struct work *w, uint32_t i, struct ovbd_error *err)
 	return 0;
 }
 
-static int decode(const struct work *w, uint32_t i, struct ovbd_error *err)
+/* Its data, as they are in t->in. */
+static const uint8_t *stored(const struct work *w, uint32_t i)
 {
-	const struct ovbd_cow_op *op = op_of(w, i);
-	const int r = read_data(w, i, err);
-
-	if (r < 0)
-		return r;
-	return cow_data_decode(w->l->cow, w->t->codec, op, w->t->in + (op->data_off - w->t->in_off),
-	                       data_of(w, i), err);
+	return w->t->in + (op_of(w, i)->data_off - w->t->in_off);
 }
 
-static void xor_block(uint8_t *restrict out, const uint8_t *restrict in)
+static int decode(const struct work *w, uint32_t i, struct ovbd_error *err)
 {
-	for (size_t i = 0; i < BLOCK; i++)
-		out[i] ^= in[i];
+	return cow_data_decode(w->l->cow, w->t->codec, op_of(w, i), stored(w, i), data_of(w, i),
+	                       err);
+}
+
+static void xor_block(uint8_t *restrict out, const uint8_t *restrict a, const uint8_t *restrict b)
+{
+	for (size_t i = 0; i < BLOCK; i += sizeof(uint64_t)) {
+		uint64_t x, y;
+
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		x ^= y;
+		memcpy(out + i, &x, sizeof(x));
+	}
+}
+
+/* With what the base has. */
+static int decode_xored(const struct work *w, uint32_t i, const uint8_t *base,
+                        struct ovbd_error *err)
+{
+	uint8_t *out = data_of(w, i);
+	int r = read_data(w, i, err);
+
+	if (r == 0 && op_of(w, i)->raw) {
+		xor_block(out, stored(w, i), base);
+		return 0;
+	}
+	if (r == 0)
+		r = decode(w, i, err);
+	for (size_t j = 0; r == 0 && j < BLOCK; j++)
+		out[j] ^= base[j];
+	return r;
 }
 
 /* How many writes from i on are of op i's type, and read step after step of the source. */
@@ -127,11 +152,8 @@ static int load_xors(const struct work *w, uint32_t i, uint32_t n, struct ovbd_e
 	int r = ovbd_blob_pread(w->l->base, w->t->base, (size_t)n * BLOCK, op_of(w, i)->source,
 	                        err);
 
-	for (uint32_t j = 0; r == 0 && j < n; j++) {
-		r = decode(w, i + j, err);
-		if (r == 0)
-			xor_block(data_of(w, i + j), w->t->base + (size_t)j * BLOCK);
-	}
+	for (uint32_t j = 0; r == 0 && j < n; j++)
+		r = decode_xored(w, i + j, w->t->base + (size_t)j * BLOCK, err);
 	return r;
 }
 
@@ -153,7 +175,9 @@ static int load_piece(const struct work *w, struct ovbd_error *err)
 			n = run_of(w, i, BLOCK);
 			r = load_xors(w, i, n, err);
 		} else if (op->type == OVBD_COW_REPLACE) {
-			r = decode(w, i, err);
+			r = read_data(w, i, err);
+			if (r == 0)
+				r = decode(w, i, err);
 		}
 	}
 	return r;

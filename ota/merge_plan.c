@@ -26,11 +26,20 @@
 #define BLOCK OVBD_COW_BLOCK_SIZE
 #define NONE  UINT32_MAX
 
-/* The place of the operation that writes block; NONE. */
-static uint32_t writer_of(const struct ovbd_cow *c, uint64_t block)
+/* The place of the operation that writes block; NONE. *near: where by block the one before was
+ * found, which often is next to it. */
+static uint32_t writer_of(const struct ovbd_cow *c, uint64_t block, uint32_t *near)
 {
-	const struct ovbd_cow_op *op = cow_at(c, cow_seek(c, block));
+	const struct ovbd_cow_op *op;
+	uint32_t i = *near;
 
+	i -= i > 0 && cow_op_end(cow_at(c, i - 1)) > block;
+	i += i < c->n && cow_op_end(cow_at(c, i)) <= block;
+	op = cow_at(c, i);
+	if ((op && cow_op_end(op) <= block) || (i > 0 && cow_op_end(cow_at(c, i - 1)) > block))
+		i = cow_seek(c, block);
+	*near = i;
+	op = cow_at(c, i);
 	return op && op->block <= block ? op->place : NONE;
 }
 
@@ -48,7 +57,7 @@ static unsigned reads(const struct ovbd_cow_op *op, uint64_t *ret)
 /* The first place, from op's own on, that overwrites what op reads; NONE. What op reads and no
  * place from its own on overwrites is overwritten before: *ret_block, else UINT64_MAX. */
 static uint32_t overwritten_at(const struct ovbd_cow *c, const struct ovbd_cow_op *op,
-                               uint64_t *ret_block)
+                               uint32_t *near, uint64_t *ret_block)
 {
 	uint64_t from = 0;
 	const unsigned n = reads(op, &from);
@@ -56,7 +65,7 @@ static uint32_t overwritten_at(const struct ovbd_cow *c, const struct ovbd_cow_o
 
 	*ret_block = UINT64_MAX;
 	for (unsigned i = 0; i < n; i++) {
-		const uint32_t place = writer_of(c, from + i);
+		const uint32_t place = writer_of(c, from + i, near);
 
 		if (place == NONE)
 			continue;
@@ -76,14 +85,14 @@ static uint32_t scratch_max(const struct ovbd_cow *c)
 /* How many operations from place first on need no scratch area. */
 static uint32_t plain_ops(const struct ovbd_cow *c, unsigned max, uint32_t first)
 {
-	uint32_t limit = c->n, place = first;
+	uint32_t limit = c->n, place = first, near = 0;
 	uint64_t nblocks = 0, block;
 
 	if (limit - first > COW_GROUP_OPS)
 		limit = first + COW_GROUP_OPS;
 	while (place < limit) {
 		const struct ovbd_cow_op *op = &c->ops[c->order[place]];
-		const uint32_t end = overwritten_at(c, op, &block);
+		const uint32_t end = overwritten_at(c, op, &near, &block);
 
 		nblocks += op->type == OVBD_COW_ZERO ? 0 : UINT64_C(1) << op->shift;
 		if (nblocks > max || end == place)
@@ -132,12 +141,12 @@ struct cow_group cow_group_next(const struct ovbd_cow *c, unsigned nblocks, uint
 
 /* ---- what is refused ---- */
 
-static int check_order(const struct ovbd_cow *c, const struct ovbd_cow_op *op,
+static int check_order(const struct ovbd_cow *c, const struct ovbd_cow_op *op, uint32_t *near,
                        struct ovbd_error *err)
 {
 	uint64_t block;
 
-	overwritten_at(c, op, &block);
+	overwritten_at(c, op, near, &block);
 	if (block == UINT64_MAX)
 		return 0;
 	return ovbd_fail(err, -ENOTSUP,
@@ -149,10 +158,11 @@ static int check_order(const struct ovbd_cow *c, const struct ovbd_cow_op *op,
 }
 
 static int check_without_scratch(const struct ovbd_cow *c, const struct ovbd_cow_op *op,
-                                 const struct ovbd_merge_params *p, struct ovbd_error *err)
+                                 uint32_t *near, const struct ovbd_merge_params *p,
+                                 struct ovbd_error *err)
 {
 	uint64_t block;
-	const uint32_t end = overwritten_at(c, op, &block);
+	const uint32_t end = overwritten_at(c, op, near, &block);
 
 	if (end == NONE)
 		return 0;
@@ -179,10 +189,12 @@ static int check_without_scratch(const struct ovbd_cow *c, const struct ovbd_cow
 
 /* An operation that overlaps with itself needs a place in the scratch area, and may only follow
  * others there: nothing to check beyond that there is one. */
-static int check(const struct ovbd_cow *c, uint64_t base_size, const struct ovbd_merge_params *p,
-                 struct ovbd_error *err)
+int cow_merge_check(const struct ovbd_cow *c, uint64_t base_size, const struct ovbd_merge_params *p,
+                    struct ovbd_error *err)
 {
+	static const struct ovbd_merge_params plain;
 	const bool has_scratch = scratch_max(c) > 0;
+	uint32_t near = 0;
 	int r = 0;
 
 	if (base_size != UINT64_MAX && base_size % BLOCK != 0)
@@ -202,18 +214,17 @@ static int check(const struct ovbd_cow *c, uint64_t base_size, const struct ovbd
 		              "cow: %" PRIu32 " blocks in its scratch area, more than %u",
 		              c->info.nscratch, cow_group_blocks(p));
 	for (uint32_t i = (uint32_t)c->info.nmerged; r == 0 && i < c->n; i++)
-		r = check_order(c, &c->ops[c->order[i]], err);
+		r = check_order(c, &c->ops[c->order[i]], &near, err);
 	for (uint32_t i = (uint32_t)c->info.nmerged; r == 0 && !has_scratch && i < c->n; i++)
-		r = check_without_scratch(c, &c->ops[c->order[i]], p, err);
+		r = check_without_scratch(c, &c->ops[c->order[i]], &near, p ? p : &plain, err);
 	return r;
 }
 
 int ovbd_merge_plan(const struct ovbd_cow *c, uint64_t base_size, const struct ovbd_merge_params *p,
                     struct ovbd_merge_plan *ret, struct ovbd_error *err)
 {
-	static const struct ovbd_merge_params plain;
 	struct ovbd_merge_plan plan = {0};
-	const int r = check(c, base_size, p ? p : &plain, err);
+	const int r = cow_merge_check(c, base_size, p, err);
 
 	if (r < 0)
 		return r;
