@@ -13,7 +13,7 @@
  *        can.
  *
  * Without a scratch area no order is good enough: a merge that is cut short begins again with
- * blocks of which some have been written. Then what reads a block that is written by another goes.
+ * blocks of which some have been written. Then only blocks that do not change are read.
  */
 #include "ota/cow_plan.h"
 
@@ -101,7 +101,7 @@ static int break_cycles(struct cow_plan *plan, struct ovbd_error *err)
 	return 0;
 }
 
-/* ---- no block that is read is written ---- */
+/* ---- no block is read that is written ---- */
 
 static void separate(struct cow_plan *plan)
 {
@@ -110,8 +110,8 @@ static void separate(struct cow_plan *plan)
 		bool clash = false;
 
 		for (unsigned i = 0; cow_what_ordered(plan->what[b]) && i < 2; i++)
-			clash |= next_of(plan, b, i, &read) ||
-			         (cow_plan_reads(plan, b, i, &read) && read == b);
+			clash |= cow_plan_reads(plan, b, i, &read) && read < plan->nblocks &&
+			         plan->what[read] != 0;
 		if (clash)
 			store_instead(plan, b);
 	}

@@ -55,6 +55,11 @@ for options in "" "-c zstd --max-block 4K" "-c zstd:9 --max-block 256K --sequenc
 	python3 "$rules" $n.cow old.img new.img >found || fail "$options"
 	exits 0 "$ovbd" check -q $n.cow
 	same old.img $n.cow new.img
+	# and it can be merged in place, without a scratch area too
+	cp old.img base.img
+	cp $n.cow merge.cow
+	exits 0 "$ovbd" merge-ota -q base.img merge.cow >/dev/null
+	cmp base.img new.img || fail "merged: $options"
 	ok "$options: $(cat found)"
 done
 # what there was to find has been found: copies in either direction, and differences by bytes

@@ -252,7 +252,7 @@ def in_order(cow):
 
 def check_order(order, scratch):
     seen, unordered = set(), False
-    dests = {o.block for o in order if o.ordered()}
+    dests = {b for o in order for b in range(o.block, o.block + o.n)}
     for o in order:
         rule(not (o.ordered() and unordered), o, "comes behind one that needs no base")
         unordered |= not o.ordered()
