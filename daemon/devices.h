@@ -139,6 +139,15 @@ size_t ovbd_devices_show(struct ovbd_devices *ds, const char *id,
  * slowest read is looked for anew from now on. */
 void ovbd_devices_totals(struct ovbd_devices *ds, bool anew, struct ovbd_serve_stats *ret);
 
+struct ovbd_merger;
+typedef int (*ovbd_with_merger_fn)(void *arg, struct ovbd_merger *m, struct ovbd_error *err);
+
+/* What with() returns of the merger (daemon/merger.h) of a device whose update is to be merged; the
+ * device stays open until it returns. -ENOENT: no such device, -EINVAL: it is no such update,
+ * -EAGAIN: it is not served now. */
+int ovbd_devices_with_merger(struct ovbd_devices *ds, const char *id, ovbd_with_merger_fn with,
+                             void *arg, struct ovbd_error *err);
+
 /* Ends service in order: attach() returns -ESHUTDOWN, the devices are closed but not forgotten;
  * those the kernel keeps for the next server are left as they are. Returns how many are still at
  * it after timeout_ms: if any, the process must end without ovbd_devices_close(). */

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "daemon/devices.h"
+#include "daemon/merger.h"
 #include "daemon/stand_in.h"
 #include "image/image.h"
 #include "image/shared.h"
@@ -33,6 +34,7 @@ struct served {
 	struct ovbd_transport *t;       /* while it is served */
 	struct ovbd_stand_in *stand_in; /* the same; NULL if it needs none */
 	struct ovbd_image *img;         /* the same; NULL of a writable file */
+	struct ovbd_merger *merger;     /* the same; NULL: it cannot be merged */
 	char *path;                     /* the same */
 	uint64_t size;
 	time_t told;                               /* when a failed request was, last */
@@ -115,6 +117,7 @@ void devices_report(struct served *s, int status, const char *why);
 struct line {
 	struct ovbd_image *img;
 	struct ovbd_device *writable; /* or an update; NULL: img */
+	struct ovbd_merger *merger;   /* of an update; NULL: img */
 	struct ovbd_device read_only; /* its blob is the image's */
 	struct ovbd_stand_in *stand_in;
 	struct ovbd_transport *t;

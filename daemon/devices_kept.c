@@ -45,6 +45,7 @@ static void put_image(struct served *s, struct line *l, struct line *bytes)
 	pthread_mutex_lock(&s->all->lock);
 	s->img = l->img = OVBD_MOVE(bytes->img);
 	l->writable = OVBD_MOVE(bytes->writable);
+	s->merger = l->merger = OVBD_MOVE(bytes->merger);
 	l->read_only = bytes->read_only;
 	pthread_mutex_unlock(&s->all->lock);
 	ovbd_stand_in_fill(l->stand_in, devices_line_device(l));

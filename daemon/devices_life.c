@@ -50,6 +50,7 @@ void devices_close_line(struct line *l)
 	ovbd_stand_in_close(l->stand_in);
 	ovbd_device_close(l->writable);
 	ovbd_image_close(l->img);
+	ovbd_merger_close(l->merger);
 	free(l->path);
 	*l = (struct line){0};
 }
@@ -76,8 +77,7 @@ static void tell_ignored(struct served *s, unsigned ignored)
 	}
 }
 
-static int open_update(const struct ovbd_spec *spec, struct ovbd_device **ret,
-                       struct ovbd_error *err)
+static int open_update(const struct ovbd_spec *spec, struct line *l, struct ovbd_error *err)
 {
 	const struct ovbd_update_params p = {
 		.kind = spec->update,
@@ -86,7 +86,14 @@ static int open_update(const struct ovbd_spec *spec, struct ovbd_device **ret,
 		.writable = spec->writable,
 	};
 
-	return ovbd_update_open(&p, ret, err);
+	int r;
+
+	if (spec->update != OVBD_UPDATE_MERGE)
+		return ovbd_update_open(&p, &l->writable, err);
+	r = ovbd_merger_open(p.base, p.cow, &l->merger, err);
+	if (r == 0)
+		l->read_only.blob = ovbd_merger_view(l->merger);
+	return r;
 }
 
 int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
@@ -101,7 +108,7 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 	int r;
 
 	if (spec->update != OVBD_UPDATE_NONE)
-		return open_update(spec, &l->writable, err);
+		return open_update(spec, l, err);
 	if (spec->writable)
 		return ovbd_device_open_file(spec->images[0], &l->writable, err);
 	r = ovbd_image_open((const char *const *)spec->images, spec->nimages, &image, &l->img, err);
@@ -114,7 +121,7 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 
 bool devices_is_quick(const struct line *l)
 {
-	return l->writable || !ovbd_image_is_remote(l->img);
+	return l->writable || l->merger || !ovbd_image_is_remote(l->img);
 }
 
 /* What the kernel has named is written down with its name, so that the next daemon finds it. */
@@ -210,6 +217,7 @@ bool devices_publish(struct served *s, struct line *l)
 	if (wanted) {
 		s->t = l->t;
 		s->img = l->img;
+		s->merger = l->merger;
 		s->stand_in = l->stand_in;
 		if (l->path)
 			s->path = OVBD_MOVE(l->path);
@@ -228,6 +236,7 @@ void devices_withdraw(struct served *s, struct line *l)
 		devices_wait(s->all, NULL);
 	s->t = NULL;
 	s->img = NULL;
+	s->merger = NULL;
 	s->stand_in = NULL;
 	l->path = OVBD_MOVE(s->path);
 	s->size = 0;

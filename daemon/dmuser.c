@@ -15,8 +15,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -294,10 +298,33 @@ static void add_channel(struct dmuser *d, int take_fd)
 	pthread_mutex_init(&c->writing, NULL);
 }
 
+static bool is_socket(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static int open_channel(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (!is_socket(path))
+		return open(path, O_RDWR | O_CLOEXEC);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 static int open_channels(struct dmuser *d, unsigned n, struct ovbd_error *err)
 {
 	while (d->nchannels < n) {
-		const int fd = open(d->path, O_RDWR | O_CLOEXEC);
+		const int fd = open_channel(d->path);
 
 		if (fd < 0 && errno == ENOENT)
 			return ovbd_fail(
@@ -329,7 +356,7 @@ int ovbd_dmuser_open(const struct ovbd_dmuser_params *p, struct ovbd_transport *
                      struct ovbd_error *err)
 {
 	struct dmuser *d = calloc(1, sizeof(*d));
-	const unsigned nchannels = p->path ? p->nworkers : 1;
+	const unsigned nchannels = p->path && !is_socket(p->path) ? p->nworkers : 1;
 	int r;
 
 	if (d)

@@ -13,7 +13,9 @@
 #include "daemon/transport.h"
 
 struct ovbd_dmuser_params {
-	const char *path;                 /* /dev/dm-user/NAME: a channel for each worker */
+	/* /dev/dm-user/NAME: a channel for each worker. A unix socket there is one that somebody
+	 * else than a kernel listens on, and gives one channel. */
+	const char *path;
 	int take_fd;                      /* if path is NULL: the only channel, of all workers */
 	const struct ovbd_device *device; /* outlives the transport */
 	unsigned nworkers;                /* as for ovbd_serve() */
@@ -24,5 +26,9 @@ struct ovbd_dmuser_params {
  * for which a handler that does nothing is set. A single request of more than 16 MiB is refused. */
 int ovbd_dmuser_open(const struct ovbd_dmuser_params *p, struct ovbd_transport **ret,
                      struct ovbd_error *err);
+
+/* Where the daemon looks for channels, of at most 63 bytes; "": in /dev/dm-user. Before there are
+ * threads. */
+void ovbd_dmuser_set_dir(const char *path);
 
 #endif

@@ -9,16 +9,23 @@
 #include "daemon/dmuser.h"
 #include "daemon/transports.h"
 
-#define DIR "/dev/dm-user"
+static char dir[64] = "/dev/dm-user";
+
+void ovbd_dmuser_set_dir(const char *path)
+{
+	if (path[0])
+		snprintf(dir, sizeof(dir), "%s", path);
+}
 
 static int available(struct ovbd_error *err)
 {
 	struct stat st;
 
-	if (stat(DIR, &st) < 0)
+	if (stat(dir, &st) < 0)
 		return ovbd_fail(err, -ENOTSUP,
 		                 "the kernel has no dm-user target, which only Android's have, or "
-		                 "none has been made: there is no " DIR);
+		                 "none has been made: there is no %s",
+		                 dir);
 	return 0;
 }
 
@@ -33,7 +40,7 @@ static int open_protocol(const struct ovbd_transport_open *p, bool old, struct o
 	};
 	int r;
 
-	if (asprintf(&path, DIR "/%s", p->id) < 0) {
+	if (asprintf(&path, "%s/%s", dir, p->id) < 0) {
 		path = NULL;
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	}

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,10 +26,12 @@
 #include "daemon/confine.h"
 #include "daemon/control_socket.h"
 #include "daemon/devices.h"
+#include "daemon/dmuser.h"
 #include "daemon/exporter.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/snapuserd.h"
 #include "daemon/tcmu_watch.h"
 #include "daemon/transports.h"
 
@@ -50,6 +53,8 @@ struct ovbdd {
 	struct ovbd_tcmu_watch *tcmu; /* NULL: TCMU disks of others are not served */
 	struct ovbd_api *api;
 	struct ovbd_exporter *exporter;
+	struct ovbd_snapuserd *snapuserd; /* NULL: not wanted */
+	char *snapuserd_socket;           /* NULL: nobody listens there */
 	char *socket;
 	bool listens; /* on socket, which is ours to take away */
 };
@@ -223,6 +228,44 @@ static void start_tcmu(struct ovbdd *d)
 		         "TCMU disks made by others are not served: %s", err.msg);
 }
 
+/* Of an option, which has been looked at when it was read. */
+static mode_t snapuserd_mode(const struct ovbd_options *o)
+{
+	return (mode_t)strtoul(o->snapuserd_mode, NULL, 8);
+}
+
+static int listen_snapuserd(struct ovbdd *d, int *ret_fd, struct ovbd_error *err)
+{
+	const struct ovbd_options *o = &d->options;
+	char *path;
+	int r;
+
+	if (!o->snapuserd[0])
+		return 0;
+	path = strdup(o->snapuserd);
+	if (!path)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	r = ovbd_control_socket_listen(path, ret_fd, err);
+	if (r < 0)
+		free(path);
+	else
+		d->snapuserd_socket = path;
+	if (r == 0 && o->snapuserd_mode[0] && chmod(path, snapuserd_mode(o)) < 0)
+		r = ovbd_fail_errno(err, -errno, "%s: its mode", path);
+	return r;
+}
+
+static int start_snapuserd(struct ovbdd *d, int take_fd, struct ovbd_error *err)
+{
+	const struct ovbd_snapuserd_params p = {
+		.devices = d->devices,
+		.take_fd = take_fd,
+		.told = told,
+	};
+
+	return take_fd < 0 ? 0 : ovbd_snapuserd_start(&p, &d->snapuserd, err);
+}
+
 static int start(struct ovbdd *d, struct ovbd_error *err)
 {
 	const struct ovbd_devices_params p = {
@@ -237,12 +280,15 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 	                              .reload = ask_reload,
 	                              .arg = d,
 	                              .asked = asked};
-	int metrics_fd = -1, r;
+	int metrics_fd = -1, snapuserd_fd = -1, r;
 
 	raise_limits();
+	ovbd_dmuser_set_dir(d->options.dm_user_dir);
 	r = ovbd_devices_open(&p, &d->devices, err);
 	if (r == 0)
 		r = listen_control(d, &api.take_fd, err);
+	if (r == 0)
+		r = listen_snapuserd(d, &snapuserd_fd, err);
 	if (r == 0)
 		r = listen_metrics(&d->options, &metrics_fd, err);
 	if (r == 0)
@@ -255,6 +301,8 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 		r = ovbd_devices_recover(d->devices, err);
 	if (r == 0)
 		r = start_metrics(d, metrics_fd, err);
+	if (r == 0)
+		r = start_snapuserd(d, snapuserd_fd, err);
 	api.devices = d->devices;
 	api.metrics = d->metrics;
 	if (r == 0)
@@ -341,18 +389,22 @@ static void finish(struct ovbdd *d)
 		ovbd_log(OVBD_LOG_WARNING, "draining: %s", err.msg);
 	if (d->listens)
 		unlink(d->socket); /* before the lock of the state directory is given up */
+	if (d->snapuserd_socket)
+		unlink(d->snapuserd_socket);
 	ovbd_tcmu_watch_stop(d->tcmu);
 	left = d->devices ? ovbd_devices_stop(d->devices, STOP_MS) : 0;
 	if (left > 0) {
 		ovbd_log(OVBD_LOG_INFO, "leaves %zu devices to the next ovbdd", left);
 		_exit(EXIT_SUCCESS);
 	}
+	ovbd_snapuserd_stop(d->snapuserd);
 	ovbd_api_stop(d->api);
 	ovbd_exporter_stop(d->exporter);
 	ovbd_metrics_close(d->metrics);
 	ovbd_tcmu_watch_close(d->tcmu);
 	ovbd_devices_close(d->devices);
 	free(d->socket);
+	free(d->snapuserd_socket);
 }
 
 /* Says what was asked for, and ends; -1: it was to serve. */

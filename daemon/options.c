@@ -10,9 +10,10 @@
 #include "base/auto.h"
 #include "daemon/overlaybd_json.h"
 
-#define WORKERS_MAX    1024
-#define IMAGE_WAIT_MAX 86400
-#define DROP_IN        "overlaybd-tcmu"
+#define WORKERS_MAX     1024
+#define IMAGE_WAIT_MAX  86400
+#define DM_USER_DIR_MAX 63
+#define DROP_IN         "overlaybd-tcmu"
 
 enum {
 	SOCKET = 256,
@@ -26,6 +27,9 @@ enum {
 	FOREGROUND,
 	NO_SECCOMP,
 	TRANSPORTS,
+	SNAPUSERD,
+	SNAPUSERD_MODE,
+	DM_USER_DIR,
 };
 
 static const struct option longs[] = {
@@ -39,6 +43,9 @@ static const struct option longs[] = {
 	{"metrics-original", no_argument, NULL, ORIGINAL},
 	{"foreground", no_argument, NULL, FOREGROUND},
 	{"transports", required_argument, NULL, TRANSPORTS},
+	{"snapuserd-socket", required_argument, NULL, SNAPUSERD},
+	{"snapuserd-mode", required_argument, NULL, SNAPUSERD_MODE},
+	{"dm-user-dir", required_argument, NULL, DM_USER_DIR},
 	{"no-seccomp", no_argument, NULL, NO_SECCOMP},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -59,6 +66,11 @@ const char ovbd_options_help[] =
 	"      --metrics-original  Also by the names that overlaybd has for them.\n"
 	"      --foreground        Stay in the foreground (the default, and the only way).\n"
 	"      --transports LIST   Only these, and only the privileges that they need.\n"
+	"      --snapuserd-socket PATH\n"
+	"                          Take the orders of Android's libsnapshot there.\n"
+	"      --snapuserd-mode MODE\n"
+	"                          Its mode, in octal (default: as the other socket's).\n"
+	"      --dm-user-dir DIR   Where the channels of dm-user are (default: /dev/dm-user).\n"
 	"      --no-seccomp        Do not filter system calls.\n"
 	"  -h, --help              Show this help.\n"
 	"  -V, --version           Show the version.\n\n"
@@ -116,6 +128,15 @@ static int parse_option(int id, struct ovbd_options *o, struct ovbd_error *err)
 	case SOCKET:
 		o->socket = optarg;
 		return 0;
+	case SNAPUSERD:
+		o->snapuserd = optarg;
+		return 0;
+	case SNAPUSERD_MODE:
+		o->snapuserd_mode = optarg;
+		return 0;
+	case DM_USER_DIR:
+		o->dm_user_dir = optarg;
+		return 0;
 	case TRANSPORTS:
 		o->transports = optarg;
 		return 0;
@@ -140,6 +161,19 @@ static bool is_drop_in(const char *name)
 	const char *slash = strrchr(name, '/');
 
 	return strcmp(slash ? slash + 1 : name, DROP_IN) == 0;
+}
+
+/* A mode, and a path that a socket's address has room for. */
+static int check_snapuserd(const struct ovbd_options *o, struct ovbd_error *err)
+{
+	const char *mode = o->snapuserd_mode;
+
+	if (mode[strspn(mode, "01234567")] || strlen(mode) > 4)
+		return ovbd_fail(err, -EINVAL, "snapuserd-mode '%.40s': must be octal", mode);
+	if (strlen(o->dm_user_dir) > DM_USER_DIR_MAX)
+		return ovbd_fail(err, -EINVAL, "dm-user-dir '%.80s': must have at most %d bytes",
+		                 o->dm_user_dir, DM_USER_DIR_MAX);
+	return 0;
 }
 
 /* The words that are left, and what follows from all of them. */
@@ -168,6 +202,9 @@ int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct o
 		.drop_in = argc > 0 && is_drop_in(argv[0]),
 		.state_dir = "/run/ovbd",
 		.level = OVBD_LOG_INFO,
+		.snapuserd = "",
+		.snapuserd_mode = "",
+		.dm_user_dir = "",
 		.transports = "",
 		.log_file = "",
 		.log_file_size = 10u << 20,
@@ -208,6 +245,9 @@ static const struct ovbd_setting own_table[] = {
 	{"log-level", OVBD_SETTING_TEXT, AT(level)},
 	{"drain-on-exit", OVBD_SETTING_BOOL, AT(o.drain_on_exit)},
 	{"transports", OVBD_SETTING_TEXT, AT(o.transports)},
+	{"snapuserd-socket", OVBD_SETTING_TEXT, AT(o.snapuserd)},
+	{"snapuserd-mode", OVBD_SETTING_TEXT, AT(o.snapuserd_mode)},
+	{"dm-user-dir", OVBD_SETTING_TEXT, AT(o.dm_user_dir)},
 	{"log-file", OVBD_SETTING_TEXT, AT(o.log_file)},
 	{"log-file-size", OVBD_SETTING_NUMBER, AT(o.log_file_size), 4096, INT64_MAX},
 	{"log-files", OVBD_SETTING_NUMBER, AT(o.nlog_files), 0, 1000},
@@ -287,6 +327,8 @@ int ovbd_options_load(const struct ovbd_options *said, struct ovbd_options *o,
 		r = load_drop_in(&new, err);
 	else if (new.config)
 		r = load_own(&new, err);
+	if (r == 0)
+		r = check_snapuserd(&new, err);
 	if (r < 0)
 		return r;
 	json_decref(o->file);

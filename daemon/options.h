@@ -21,7 +21,10 @@ struct ovbd_options {
 	const char *config; /* NULL: none */
 	bool drain_on_exit;
 	bool no_seccomp;
-	const char *transports; /* "": all that there are */
+	const char *snapuserd;      /* a socket; "": none */
+	const char *snapuserd_mode; /* octal; "": as the other socket */
+	const char *dm_user_dir;    /* "": the kernel's */
+	const char *transports;     /* "": all that there are */
 	bool check, help, version;
 	enum ovbd_log_level level;
 	uint64_t nworkers;     /* of a device; 0: default */

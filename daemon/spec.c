@@ -119,6 +119,9 @@ static int get_update(const json_t *object, struct ovbd_spec *s, struct ovbd_err
 		return ovbd_fail(err, -EINVAL,
 		                 "\"update\": needs two images, files or block devices: the base, "
 		                 "and the COW");
+	if (s->update == OVBD_UPDATE_MERGE && s->writable)
+		return ovbd_fail(err, -ENOTSUP,
+		                 "\"update\": what is merged into its base takes no writes");
 	return 0;
 }
 

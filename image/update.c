@@ -9,6 +9,7 @@
 static const char *const names[] = {
 	[OVBD_UPDATE_DM_SNAPSHOT] = "dm-snapshot",
 	[OVBD_UPDATE_DM_SNAPSHOT_1] = "dm-snapshot-1",
+	[OVBD_UPDATE_MERGE] = "merge",
 };
 
 #define NNAMES (sizeof(names) / sizeof(names[0]))

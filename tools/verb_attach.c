@@ -26,7 +26,8 @@ static const struct ovbd_option options[] = {
          "them "
          "together. dm-snapshot: the exception store of a snapshot of the base; with --rw it can "
          "be "
-         "merged. dm-snapshot-1: the same, in the order of the file."},
+         "merged. dm-snapshot-1: the same, in the order of the file. merge: the two put together, "
+         "to be merged by ovbdd."},
 	OVBD_OPTION_FORMAT_ENTRY,
 	OVBD_OPTION_SOCKET_ENTRY,
 	OVBD_OPTION_OUTPUT_ENTRY,

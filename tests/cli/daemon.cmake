@@ -10,6 +10,7 @@ foreach(
   nbd
   notify
   restart
+  snapuserd
   storm
   update)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)

@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 PREFIXES = {"zfile": ("zfile_",), "lsmt": ("lsmt_",), "image": ("tar_",), "remote": ("cache_", "http_"),
-            "daemon": ("confine_", "devices_", "dmuser_", "fuse_", "genl_", "metrics_", "nbd_", "serve_", "ublk_"),
+            "daemon": ("confine_", "devices_", "dmuser_", "fuse_", "genl_", "metrics_", "nbd_", "serve_",
+                       "snapuserd_", "ublk_"),
             "ota": ("cow_", "exceptions_"), "oci": (), "base": ()}
 
 build = os.environ["OVBD_BUILD"]
