@@ -9,9 +9,8 @@
 static const char usage[] =
 	"usage: ovbd-bench [--json FILE] [GROUP...]\n"
 	"Prints what ovbd does a second, what the stated limit does in the same process, and the\n"
-	"ratio. Groups: zfile lookup merge convert cow cow-merge. Exit 0 also where a wanted ratio "
-	"is "
-	"missed.\n";
+	"ratio. Groups: zfile lookup merge convert cow cow-create cow-merge.\n"
+	"Exit 0 also where a wanted ratio is missed.\n";
 
 void bench_groups(struct bench *b)
 {
@@ -19,9 +18,13 @@ void bench_groups(struct bench *b)
 		const char *name;
 		void (*run)(struct bench *b);
 	} groups[] = {
-		{"zfile", bench_zfile}, {"lookup", bench_lookup},
-		{"merge", bench_merge}, {"convert", bench_convert},
-		{"cow", bench_cow},     {"cow-merge", bench_cow_merge},
+		{"zfile", bench_zfile},
+		{"lookup", bench_lookup},
+		{"merge", bench_merge},
+		{"convert", bench_convert},
+		{"cow", bench_cow},
+		{"cow-create", bench_cow_create},
+		{"cow-merge", bench_cow_merge},
 	};
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)

@@ -12,6 +12,13 @@ static int null_append(struct ovbd_sink *s, const void *buf, size_t len, struct 
 	return 0;
 }
 
+static int null_patch(struct ovbd_sink *s, const void *buf, size_t len, uint64_t off,
+                      struct ovbd_error *err)
+{
+	(void)off;
+	return null_append(s, buf, len, err);
+}
+
 static int null_finish(struct ovbd_sink *s, struct ovbd_error *err)
 {
 	(void)s;
@@ -29,6 +36,7 @@ struct ovbd_sink *bench_null_sink(void)
 	static const struct ovbd_sink_ops ops = {
 		.name = "null",
 		.append = null_append,
+		.patch = null_patch,
 		.finish = null_finish,
 		.close = null_close,
 	};
