@@ -45,8 +45,8 @@ void bench_zfile(struct bench *b);
 void bench_lookup(struct bench *b);
 void bench_merge(struct bench *b);
 void bench_convert(struct bench *b);
-void bench_cow(struct bench *b);
 void bench_convert_process(struct bench *b);
+void bench_cow(struct bench *b);
 void bench_cow_create(struct bench *b);
 void bench_cow_merge(struct bench *b);
 

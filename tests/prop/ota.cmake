@@ -13,7 +13,8 @@ ovbd_unit(
   prop_ota_cow_create
   SOURCES ota_cow_create.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/kept.c
   DEPS ovbd_ota
-  LABELS prop threads)
+  LABELS prop threads
+  TIMEOUT 900)
 ovbd_script(prop_ota_cow_rules ota-cow-rules.sh LABELS prop)
 ovbd_unit(
   prop_ota_exceptions

@@ -18,7 +18,7 @@
 #include "ota/cow_create.h"
 #include "tests/lib/kept.h"
 
-#define NROUNDS    300u
+#define NROUNDS    200u
 #define BLOCK      4096u
 #define NBLOCKS    700u
 #define GROUP_MAX  510u
