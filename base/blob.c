@@ -41,6 +41,7 @@ int ovbd_blob_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovb
 		*ret = (struct ovbd_run){.len = len, .kind = OVBD_RUN_DATA};
 		return 0;
 	}
+	*ret = (struct ovbd_run){.len = 0};
 	r = b->ops->run_at(b, off, len, ret, err);
 	assert(r < 0 || (r == 0 && ret->len > 0 && ret->len <= len));
 	return r;

@@ -28,7 +28,7 @@ enum ovbd_run_kind {
 struct ovbd_run {
 	uint64_t len; /* bytes, > 0 */
 	enum ovbd_run_kind kind;
-	/* It is what ovbd_blob_open_below() has from src on: DATA elsewhere, HOLE where it was. */
+	/* DATA: it is what ovbd_blob_open_below() has from src on. */
 	bool below;
 	uint64_t src;
 };
@@ -91,8 +91,8 @@ int ovbd_blob_open_fd(int take_fd, const char *name, struct ovbd_blob **ret,
 /* len bytes at buf, which the caller keeps alive and unchanged until close. */
 int ovbd_blob_open_mem(const void *buf, size_t len, struct ovbd_blob **ret, struct ovbd_error *err);
 
-/* What lies beneath a range of a stack, when that range is looked at for itself: a hole, to which
- * runs that come from it can be traced back. It reads as known, which stays the caller's and must
+/* What lies beneath a range of a stack, when that range is looked at for itself: runs that come
+ * from it can be traced back to it. It reads as known, which stays the caller's and must
  * outlive it. Without one (NULL) its size is OVBD_BLOB_SIZE_UNKNOWN, and reading it is -EINVAL; the
  * sentence goes on with hint. */
 int ovbd_blob_open_below(struct ovbd_blob *known, const char *hint, struct ovbd_blob **ret,

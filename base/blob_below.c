@@ -38,7 +38,7 @@ static int below_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct 
 {
 	(void)b;
 	(void)err;
-	*ret = (struct ovbd_run){.len = len, .kind = OVBD_RUN_HOLE, .below = true, .src = off};
+	*ret = (struct ovbd_run){.len = len, .kind = OVBD_RUN_DATA, .below = true, .src = off};
 	return 0;
 }
 

@@ -12,6 +12,7 @@ static const char *const names[] = {
 	[OVBD_FORMAT_OVBD] = "ovbd",
 	[OVBD_FORMAT_IMAGE] = "image",
 	[OVBD_FORMAT_ANDROID_COW] = "android-cow",
+	[OVBD_FORMAT_DM_UPDATE] = "dm-update",
 };
 
 #define NNAMES (sizeof(names) / sizeof(names[0]))

@@ -23,7 +23,7 @@ struct opening {
 	const struct ovbd_refs *refs;
 	struct ovbd_image_params params;
 	struct ovbd_image *img;
-	struct ovbd_blob **blobs; /* of those that are neither layers nor COWs */
+	struct ovbd_blob **blobs; /* of those that are neither layers nor updates */
 	size_t ntaken;            /* so many, from the bottom, are the device's, or gone */
 	int *results;
 	struct ovbd_error *errors;
@@ -99,15 +99,18 @@ static int put_over(struct opening *o, size_t i, struct ovbd_blob *take_below,
 	const struct ovbd_image_layer *l = &o->img->layers[i];
 	int r;
 
-	if (!l->cow && i > 0)
+	if (!l->cow && !l->update && i > 0)
 		return ovbd_fail(err, -EBADMSG, "%s: is no layer, but %s", l->shown,
 		                 ovbd_format_name(l->format));
 	o->ntaken = i + 1;
-	if (!l->cow) {
+	if (!l->cow && !l->update) {
 		*ret = OVBD_MOVE(o->blobs[i]);
 		return o->img->nlayers > 1 ? ovbd_suspect(*ret, l->shown, err) : 0;
 	}
-	r = ovbd_cow_view_open(l->cow, OVBD_MOVE(below), ret, err);
+	if (l->cow)
+		r = ovbd_cow_view_open(l->cow, OVBD_MOVE(below), ret, err);
+	else
+		r = ovbd_dm_update_view_open(l->update, OVBD_MOVE(below), ret, err);
 	return r < 0 ? ovbd_fail_named(err, r, l->shown) : 0;
 }
 
@@ -137,9 +140,9 @@ static bool is_part(const struct opening *o)
 	case OVBD_BENEATH_UNSAID:
 		return refers;
 	case OVBD_BENEATH_UPDATE:
-		return refers || l->cow;
+		return refers || l->cow || l->update;
 	case OVBD_BENEATH_STACK:
-		return l->layer || l->cow;
+		return l->layer || l->cow || l->update;
 	}
 	return false;
 }
@@ -189,6 +192,7 @@ static void drop_unused(struct opening *o)
 		ovbd_blob_close(o->blobs[i]);
 		ovbd_layer_close(o->img->layers[i].layer);
 		ovbd_cow_close(o->img->layers[i].cow);
+		ovbd_dm_update_close(o->img->layers[i].update);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "base/blob.h"
 #include "lsmt/lsmt.h"
 #include "ota/cow.h"
+#include "ota/dm_update.h"
 #include "remote/http.h"
 #include "zfile/zfile.h"
 
@@ -25,6 +26,7 @@ enum ovbd_format {
 	OVBD_FORMAT_OVBD,        /* a layer in a ZFile */
 	OVBD_FORMAT_IMAGE,       /* a configuration that names a stack of layers */
 	OVBD_FORMAT_ANDROID_COW, /* an update of what lies beneath: ota/cow.h */
+	OVBD_FORMAT_DM_UPDATE,   /* another: ota/dm_update.h */
 };
 
 /* "raw", "lsmt", ...; and back: -EINVAL if unknown. */
@@ -43,6 +45,7 @@ struct ovbd_image_layer {
 	struct ovbd_blob *zfile;  /* where it is compressed: for ovbd_zfile_info() and _check() */
 	struct ovbd_layer *layer; /* where it is a layer: for ovbd_layer_info() and _index() */
 	struct ovbd_cow *cow;     /* where it is a COW: for ovbd_cow_info() and _check() */
+	struct ovbd_dm_update *update; /* where it is a dm-update: for ovbd_dm_update_info(), ... */
 };
 
 struct ovbd_image {
@@ -87,9 +90,9 @@ struct ovbd_image_params {
 	const char *hint;
 };
 
-/* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, a COW, or
- * a configuration whose layers are meant; the first may also be any device, as it is (unless it
- * ends like a layer, whose header must be damaged then). p may be NULL. */
+/* Opens names[0 .. n - 1], bottom first. n = 1: any format. n > 1: every name is a layer, an
+ * update, or a configuration whose layers are meant; the first may also be any device, as it is
+ * (unless it ends like a layer, whose header must be damaged then). p may be NULL. */
 int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
                     struct ovbd_image **ret, struct ovbd_error *err);
 

@@ -80,7 +80,7 @@ static int run_below(const struct stack_blob *st, const struct ovbd_segment *s,
 	if (s->src < size)
 		r = ovbd_blob_run_at(st->base, s->src, ovbd_min(s->len, size - s->src), ret, err);
 	if (ret->kind == OVBD_RUN_HOLE)
-		ret->kind = ret->below ? OVBD_RUN_DATA : OVBD_RUN_ZERO;
+		ret->kind = OVBD_RUN_ZERO;
 	return r;
 }
 

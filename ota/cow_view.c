@@ -323,7 +323,7 @@ static int run_of_copy(const struct view *v, const struct cow_phase *ph, uint32_
 	                               copied_run(v, ph, i, off, len), ret, err);
 
 	if (r == 0 && ret->kind == OVBD_RUN_HOLE)
-		ret->kind = ret->below ? OVBD_RUN_DATA : OVBD_RUN_ZERO;
+		ret->kind = OVBD_RUN_ZERO;
 	return r;
 }
 

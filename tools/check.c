@@ -90,6 +90,9 @@ static void check_layer(const struct ovbd_image_layer *l, struct total *t,
 	} else if (l->cow) {
 		ret->raw_size = l->stored_size;
 		ret->code = ovbd_cow_check(l->cow, advance, t, &ret->err);
+	} else if (l->update) {
+		ret->raw_size = l->stored_size;
+		ret->code = ovbd_dm_update_check(l->update, advance, t, &ret->err);
 	} else if (l->layer) {
 		ret->raw_size = l->stored_size;
 		ret->code = ovbd_layer_check(l->layer, advance, t, &ret->err);

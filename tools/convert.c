@@ -6,6 +6,7 @@
  *     zfile    scan ──────────────────► zfile ──► [tar] ──► file
  *     lsmt     scan ──► layer writer ───────────► [tar] ──► file
  *     ovbd     scan ──► layer writer ─► zfile ──► [tar] ──► file
+ *     update   scan ──► dm-update writer ─────────────────► file
  *
  * A layer made of layers keeps what they say: zeroed segments stay zeroed segments and holes stay
  * holes, so that it can take their place in a stack; and what they show of what lies below them,
@@ -101,6 +102,8 @@ static int run_chain(struct ovbd_convert_work *w, struct ovbd_sink *take_chain,
 		w->out = take_chain;
 		return scan_bytes(w, err);
 	}
+	if (w->c->format == OVBD_FORMAT_DM_UPDATE)
+		return ovbd_convert_update(w, take_chain, err);
 	return ovbd_convert_layer(w, take_chain, err);
 }
 
@@ -120,10 +123,12 @@ int ovbd_convert_run(const struct ovbd_convert *c, struct ovbd_converted *ret, b
 			.stored_size = w.file->written,
 			.data_size = w.data_size,
 			.nsegments = w.writer ? ovbd_layer_writer_nsegments(w.writer) : 0,
+			.nblocks = w.update ? ovbd_dm_update_nblocks(w.update) - 1 : 0,
 			.ref_size = w.ref_size,
 			.nlarge = w.zfile ? ovbd_zfile_sink_nlarge(w.zfile) : 0,
 		};
 	ovbd_layer_writer_close(w.writer);
+	ovbd_dm_update_writer_close(w.update);
 	ovbd_sink_close(w.out);
 	*ret_local = w.local;
 	return r;

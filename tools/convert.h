@@ -12,10 +12,12 @@ struct ovbd_convert {
 	const struct ovbd_image
 		*base;           /* what src lies on (img->part), or is compared with; or NULL */
 	const char *dst;         /* a path, or "-" */
-	enum ovbd_format format; /* of dst: RAW, LSMT, ZFILE or OVBD */
+	enum ovbd_format format; /* of dst: any that can be written */
 	bool references;         /* a layer may refer to what lies beneath it */
 	bool tar, force;
-	struct ovbd_zfile_params zfile; /* for ZFILE and OVBD */
+	struct ovbd_zfile_params zfile; /* for ZFILE and OVBD; its level also for DM_UPDATE */
+	enum ovbd_dm_update_codec update_codec; /* for DM_UPDATE */
+	uint32_t update_chunk;                  /* bytes compressed at once */
 	const char *uuid, *parent_uuid, *tag;
 	unsigned nreaders;         /* that read ahead */
 	ovbd_progress_fn progress; /* may be NULL */
@@ -32,6 +34,7 @@ struct ovbd_converted {
 	uint64_t stored_size; /* bytes of dst */
 	uint64_t data_size;   /* bytes of dst that are no hole; raw output */
 	uint64_t nsegments;   /* of a layer */
+	uint64_t nblocks;     /* of a dm-update */
 	uint64_t ref_size;    /* bytes of the device that it refers to what is below for */
 	uint64_t nlarge;      /* blocks the original cannot read */
 };

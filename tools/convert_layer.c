@@ -29,17 +29,21 @@ static int to_layer(void *ctx, uint64_t off, uint64_t len, enum ovbd_run_kind ki
 	return 0;
 }
 
-/* What is shown of below cannot be read, so it must be stored as that. */
+int ovbd_convert_refuse_below(void *ctx, uint64_t off, uint64_t len, uint64_t src,
+                              struct ovbd_error *err)
+{
+	(void)ctx;
+	return ovbd_fail(err, -EINVAL,
+	                 "%" PRIu64 " bytes at %" PRIu64
+	                 " are a copy of what lies below, at %" PRIu64
+	                 ", which is needed: " OVBD_CONVERT_HINT,
+	                 len, off, src);
+}
+
 static int to_reference(void *ctx, uint64_t off, uint64_t len, uint64_t src, struct ovbd_error *err)
 {
 	struct ovbd_convert_work *w = ctx;
 
-	if (!w->c->references)
-		return ovbd_fail(err, -EINVAL,
-		                 "%" PRIu64 " bytes at %" PRIu64
-		                 " are a copy of what lies below, at %" PRIu64
-		                 ", which is needed: " OVBD_CONVERT_HINT,
-		                 len, off, src);
 	w->ref_size += len;
 	return ovbd_convert_output(w, ovbd_layer_refer(w->writer, off, len, src, err));
 }
@@ -139,8 +143,7 @@ static int cover_hidden(struct ovbd_convert_work *w, const struct ovbd_image *be
 	return ovbd_convert_output(w, ovbd_layer_zero(w->writer, start, end - start, err));
 }
 
-/* Whether the layer is compared with its base, rather than a part of a stack for itself. */
-static bool is_delta(const struct ovbd_convert *c)
+bool ovbd_convert_is_delta(const struct ovbd_convert *c)
 {
 	return c->base && !(c->img && c->img->part);
 }
@@ -163,7 +166,7 @@ static int create_layer(struct ovbd_convert_work *w, struct ovbd_sink *take_chai
 
 	if (p.virtual_size >= OVBD_BLOB_SIZE_UNKNOWN)
 		p.virtual_size = 0; /* that of what lies below */
-	if (!is_delta(c)) {
+	if (!ovbd_convert_is_delta(c)) {
 		r = ovbd_scan_data_size(c->src, c->src->size, &size, &below, err);
 		if (r < 0)
 			return r;
@@ -181,13 +184,19 @@ int ovbd_convert_layer(struct ovbd_convert_work *w, struct ovbd_sink *take_chain
 		.nthreads = c->nreaders,
 		.progress = c->progress,
 		.arg = c->arg,
-		.below = is_delta(c) || (c->base && !c->references) ? NULL : to_reference,
+		.part = c->img && c->img->part,
+		/* what cannot be read must be referred to, or is refused */
+		.below = ovbd_convert_is_delta(c) ? NULL
+	                 : c->references          ? to_reference
+	                 : c->base                ? NULL
+	                                          : ovbd_convert_refuse_below,
 	};
 	int r = create_layer(w, take_chain, err);
 
 	if (r == 0 && beneath)
 		r = cover_hidden(w, beneath, err);
 	if (r == 0)
-		r = is_delta(c) ? scan_delta(w, &p, err) : ovbd_scan(c->src, &p, to_layer, w, err);
+		r = ovbd_convert_is_delta(c) ? scan_delta(w, &p, err)
+		                             : ovbd_scan(c->src, &p, to_layer, w, err);
 	return r < 0 ? r : ovbd_convert_output(w, ovbd_layer_finish(w->writer, err));
 }

@@ -27,8 +27,8 @@ const struct ovbd_option ovbd_convert_options[] = {
 	OVBD_CACHE_OPTIONS,
 	{'O', "output-format", "FMT",
          "What DST becomes: ovbd (default: a compressed layer), lsmt (a layer, not "
-         "compressed), raw (the whole device), zfile (SRC's bytes, compressed) or android-cow (an "
-         "update that makes SRC of BASE)."},
+         "compressed), raw (the whole device), zfile (SRC's bytes, compressed), android-cow (an "
+         "update that makes SRC of BASE) or dm-update (another)."},
 	{'B', "base", "BASE",
          "Make a delta: a layer of only the 4 KiB blocks in which SRC differs from BASE. Repeated, "
          "bottom first, the bases are a stack."},
@@ -42,9 +42,11 @@ const struct ovbd_option ovbd_convert_options[] = {
 	{OPT_NO_REFERENCES, "no-references", NULL,
          "Store what an update has copied from below it, instead of referring to it."},
 	{'c', "compress", "CODEC",
-         "lz4 (default), zstd, zstd:LEVEL (1 to 22, default 3), or none."},
+         "lz4 (default), zstd, zstd:LEVEL (1 to 22, default 3), deflate (dm-update only), or "
+         "none."},
 	{OPT_BLOCK_SIZE, "block-size", "SIZE",
-         "Bytes that are compressed together: 4K (default), 8K, 16K, 32K or 64K."},
+         "Bytes that are compressed together: 4K (default), 8K, 16K, 32K or 64K (default for "
+         "dm-update)."},
 	{'j', "jobs", "N",
          "Threads; default: one per processor. The output is the same for any N."},
 	{'p', "progress", NULL,
@@ -67,11 +69,14 @@ static int parse_codec(struct ovbd_cli *c, struct ovbd_convert_request *q)
 
 	q->codec = c->value;
 	q->compress = true;
+	q->deflate = false;
 	q->level = 0;
 	if (strcmp(c->value, "none") == 0) {
 		q->compress = false;
 	} else if (strcmp(c->value, "lz4") == 0) {
 		q->codec_id = OVBD_CODEC_LZ4;
+	} else if (strcmp(c->value, "deflate") == 0) {
+		q->deflate = true;
 	} else if (len == 4 && strncmp(c->value, "zstd", 4) == 0) {
 		q->codec_id = OVBD_CODEC_ZSTD;
 		if (!level)
@@ -84,7 +89,8 @@ static int parse_codec(struct ovbd_cli *c, struct ovbd_convert_request *q)
 	} else if (len == 3 && strncmp(c->value, "lz4", 3) == 0) {
 		return ovbd_cli_usage(c, "-c %s: lz4 has no levels", c->value);
 	} else {
-		return ovbd_cli_usage(c, "-c %s: the codecs are lz4, zstd and none", c->value);
+		return ovbd_cli_usage(c, "-c %s: the codecs are lz4, zstd, deflate and none",
+		                      c->value);
 	}
 	return 0;
 }
@@ -201,6 +207,13 @@ static bool makes_layer(const struct ovbd_convert_request *q)
 	return q->out == OVBD_FORMAT_OVBD || q->out == OVBD_FORMAT_LSMT;
 }
 
+static int check_update(struct ovbd_cli *c, const struct ovbd_convert_request *q)
+{
+	if (q->references || q->uuid || q->parent_uuid || q->tag || q->tar)
+		return ovbd_cli_usage(c, "a dm-update has no references, UUIDs, message or tar");
+	return 0;
+}
+
 /* Options that contradict each other. */
 static int check_options(struct ovbd_cli *c, struct ovbd_convert_request *q)
 {
@@ -208,8 +221,11 @@ static int check_options(struct ovbd_cli *c, struct ovbd_convert_request *q)
 
 	if (q->out == OVBD_FORMAT_IMAGE || q->out == OVBD_FORMAT_AUTO)
 		return ovbd_cli_usage(c,
-		                      "-O %s: the output is ovbd, lsmt, raw, zfile or android-cow",
+		                      "-O %s: the output is ovbd, lsmt, raw, zfile, android-cow or "
+		                      "dm-update",
 		                      out);
+	if (q->deflate && q->out != OVBD_FORMAT_DM_UPDATE)
+		return ovbd_cli_usage(c, "-c deflate is for -O dm-update");
 	if (q->out == OVBD_FORMAT_OVBD && q->codec && !q->compress)
 		q->out = OVBD_FORMAT_LSMT; /* a layer that is not compressed is just that */
 	else if (q->out == OVBD_FORMAT_ZFILE && q->codec && !q->compress)
@@ -228,6 +244,8 @@ static int check_options(struct ovbd_cli *c, struct ovbd_convert_request *q)
 		return ovbd_cli_usage(c, "--references: -B names what they refer to");
 	if (makes_layer(q))
 		return 0;
+	if (q->out == OVBD_FORMAT_DM_UPDATE)
+		return check_update(c, q);
 	if (q->whole || q->references || q->materialised)
 		return ovbd_cli_usage(c, "--whole and references are for a layer, not for %s", out);
 	if (q->nbases > 0 && q->out != OVBD_FORMAT_ANDROID_COW)
@@ -268,6 +286,9 @@ static int check_operands(struct ovbd_cli *c, const struct ovbd_convert_request 
 	if (strcmp(dst, "-") == 0 && q->tar)
 		return ovbd_cli_usage(c, "a tar cannot go to standard output: its size, known at "
 		                         "last, stands first");
+	if (strcmp(dst, "-") == 0 && q->out == OVBD_FORMAT_DM_UPDATE)
+		return ovbd_cli_usage(c, "a dm-update cannot go to standard output: what is known "
+		                         "at last stands first");
 	if (strcmp(dst, "-") == 0 && isatty(STDOUT_FILENO))
 		return ovbd_cli_usage(c, "standard output is a terminal");
 	return 0;

@@ -15,6 +15,7 @@ struct ovbd_convert_request {
 	size_t nbases;
 	const char *codec; /* NULL: not given */
 	enum ovbd_codec_id codec_id;
+	bool deflate; /* instead of codec_id; for dm-update */
 	int level;
 	uint64_t block_size; /* 0: not given */
 	unsigned njobs;

@@ -79,6 +79,21 @@ static void add_cow(json_t *obj, const struct ovbd_cow *cow)
 	ovbd_json_set(obj, "android-cow", c);
 }
 
+static void add_update(json_t *obj, const struct ovbd_dm_update_info *i)
+{
+	json_t *u = json_object();
+
+	ovbd_json_set_text(u, "compression", ovbd_dm_update_codec_name(i->codec));
+	ovbd_json_set_size(u, "block-size", i->block_size);
+	ovbd_json_set_size(u, "chunk-blocks", i->chunk_blocks);
+	ovbd_json_set_size(u, "blocks", i->nblocks);
+	ovbd_json_set_size(u, "chunks", i->nchunks);
+	ovbd_json_set_size(u, "end", i->end);
+	ovbd_json_set_size(u, "data-size", i->data_size);
+	ovbd_json_set_size(u, "directory-size", i->dir_size);
+	ovbd_json_set(obj, "dm-update", u);
+}
+
 static json_t *layer_json(const struct ovbd_image *img, size_t number)
 {
 	const struct ovbd_image_layer *l = &img->layers[number];
@@ -97,6 +112,8 @@ static json_t *layer_json(const struct ovbd_image *img, size_t number)
 		add_layer_info(obj, ovbd_layer_info(l->layer));
 	if (l->cow)
 		add_cow(obj, l->cow);
+	if (l->update)
+		add_update(obj, ovbd_dm_update_info(l->update));
 	for (size_t i = 0; i < nwarnings; i++)
 		ovbd_json_append(list, json_string(warnings[i]));
 	ovbd_json_set(obj, "warnings", list);

@@ -110,6 +110,20 @@ static void print_cow(const struct ovbd_cow *c, bool verbose)
 		       LABEL_WIDTH, "layout:", i->cluster_ops, i->scratch_size, i->nsequence);
 }
 
+static void print_update(const struct ovbd_dm_update_info *i)
+{
+	char size[OVBD_SIZE_TEXT], data[OVBD_SIZE_TEXT], dir[OVBD_SIZE_TEXT];
+	char count[OVBD_COUNT_TEXT];
+
+	printf("%-*s%s, up to %" PRIu32 " blocks of %s at once\n", LABEL_WIDTH,
+	       "compression:", ovbd_dm_update_codec_name(i->codec), i->chunk_blocks,
+	       ovbd_size_text(size, i->block_size));
+	printf("%-*s%s in %s, of %s of data, directory of %s\n", LABEL_WIDTH,
+	       "writes:", ovbd_size_text(size, i->nblocks * i->block_size),
+	       ovbd_count_text(count, i->nblocks, "block"), ovbd_size_text(data, i->data_size),
+	       ovbd_size_text(dir, i->dir_size));
+}
+
 static void print_layer(const struct ovbd_image *img, size_t number, bool verbose)
 {
 	const struct ovbd_image_layer *l = &img->layers[number];
@@ -132,6 +146,8 @@ static void print_layer(const struct ovbd_image *img, size_t number, bool verbos
 		print_layer_info(ovbd_layer_info(l->layer), verbose);
 	else if (l->cow)
 		print_cow(l->cow, verbose);
+	else if (l->update)
+		print_update(ovbd_dm_update_info(l->update));
 	else if (img->nlayers == 1)
 		print_size("size:", img->blob->size);
 	if (l->http && verbose) {

@@ -89,29 +89,35 @@ static void add_zeros(struct view *v, uint64_t off, uint64_t len, enum ovbd_run_
 	add_run(v, hi, end - hi, OVBD_RUN_DATA);
 }
 
-/* What is of below, but at its own place, is a hole. */
-static void add_below(struct view *v, uint64_t off, const struct ovbd_run *run, uint64_t place)
+/* The run of b at off, as the scan takes it: what is of below counts as that if somebody asks for
+ * it, and is a hole where a part of a stack has it at its own place. */
+static int scan_run(const struct ovbd_scan_params *p, struct ovbd_blob *b, uint64_t off,
+                    uint64_t len, struct ovbd_run *ret, struct ovbd_error *err)
 {
-	if (run->src == place)
-		add_run(v, off, run->len, OVBD_RUN_HOLE);
-	else
-		v->runs[v->nruns++] = (struct run){(uint32_t)off, (uint32_t)run->len, OVBD_RUN_DATA,
-		                                   true, run->src};
+	const int r = ovbd_blob_run_at(b, off, len, ret, err);
+
+	if (r < 0)
+		return r;
+	if (p->part && ret->below && ret->src == off)
+		*ret = (struct ovbd_run){.len = ret->len, .kind = OVBD_RUN_HOLE};
+	ret->below = ret->below && p->below;
+	return 0;
 }
 
-static int find_runs(struct ovbd_blob *b, uint64_t off, uint64_t len, bool below, struct view *v,
-                     struct ovbd_error *err)
+static int find_runs(const struct ovbd_scan_params *p, struct ovbd_blob *b, uint64_t off,
+                     uint64_t len, struct view *v, struct ovbd_error *err)
 {
 	struct ovbd_run run;
 
 	v->nruns = 0;
 	for (uint64_t at = 0; at < len; at += run.len) {
-		const int r = ovbd_blob_run_at(b, off + at, len - at, &run, err);
+		const int r = scan_run(p, b, off + at, len - at, &run, err);
 
 		if (r < 0)
 			return r;
-		if (run.kind == OVBD_RUN_DATA && run.below && below)
-			add_below(v, at, &run, off + at);
+		if (run.below)
+			v->runs[v->nruns++] = (struct run){(uint32_t)at, (uint32_t)run.len,
+			                                   OVBD_RUN_DATA, true, run.src};
 		else if (run.kind == OVBD_RUN_DATA)
 			add_run(v, at, run.len, OVBD_RUN_DATA);
 		else
@@ -120,10 +126,11 @@ static int find_runs(struct ovbd_blob *b, uint64_t off, uint64_t len, bool below
 	return 0;
 }
 
-static int read_view(struct job *j, struct ovbd_blob *b, bool below, struct view *v)
+static int read_view(const struct ovbd_scan_params *p, struct job *j, struct ovbd_blob *b,
+                     struct view *v)
 {
 	const uint64_t len = j->off < b->size ? ovbd_min(j->len, b->size - j->off) : 0;
-	int r = find_runs(b, j->off, len, below, v, &j->err);
+	int r = find_runs(p, b, j->off, len, v, &j->err);
 
 	for (size_t i = 0; r == 0 && i < v->nruns; i++) {
 		const struct run *run = &v->runs[i];
@@ -150,7 +157,7 @@ static void work(void *ctx, unsigned job, unsigned thread)
 	j->ndata = 0;
 	j->result = 0;
 	for (unsigned i = 0; !j->gap && j->result == 0 && i < s->nblobs; i++)
-		j->result = read_view(j, s->blobs[i], s->params->below, &j->views[i]);
+		j->result = read_view(s->params, j, s->blobs[i], &j->views[i]);
 }
 
 static int hand_out(struct scan *s, const struct job *j, struct ovbd_error *err)
@@ -194,14 +201,15 @@ static int done(void *ctx, unsigned job, struct ovbd_error *err)
 }
 
 /* The zeros of b at off, at most len: *ret_kind and their length, 0 if there is data. */
-static int zeros_at(struct ovbd_blob *b, uint64_t off, uint64_t len, uint64_t *ret_len,
-                    enum ovbd_run_kind *ret_kind, struct ovbd_error *err)
+static int zeros_at(const struct ovbd_scan_params *p, struct ovbd_blob *b, uint64_t off,
+                    uint64_t len, uint64_t *ret_len, enum ovbd_run_kind *ret_kind,
+                    struct ovbd_error *err)
 {
 	struct ovbd_run run = {.len = len, .kind = OVBD_RUN_HOLE};
 	int r = 0;
 
 	if (off < b->size)
-		r = ovbd_blob_run_at(b, off, ovbd_min(len, b->size - off), &run, err);
+		r = scan_run(p, b, off, ovbd_min(len, b->size - off), &run, err);
 	if (r < 0)
 		return r;
 	*ret_len = run.kind == OVBD_RUN_DATA ? 0 : run.len;
@@ -216,7 +224,7 @@ static int cut(const struct scan *s, uint64_t off, struct job *j, struct ovbd_er
 	int r = 0;
 
 	for (unsigned i = 0; i < s->nblobs && gap > 0; i++) {
-		r = zeros_at(s->blobs[i], off, gap, &len, &j->kind, err);
+		r = zeros_at(s->params, s->blobs[i], off, gap, &len, &j->kind, err);
 		if (r < 0)
 			return r;
 		gap = ovbd_min(gap, len);
@@ -328,10 +336,10 @@ int ovbd_scan_data_size(struct ovbd_blob *b, uint64_t size, uint64_t *ret, uint6
 
 		if (r < 0)
 			return r;
-		if (run.kind == OVBD_RUN_DATA)
-			sum += run.len;
-		if (run.kind == OVBD_RUN_DATA && run.below && run.src != off)
-			below += run.len;
+		if (run.below && run.src == off)
+			continue;
+		sum += run.kind == OVBD_RUN_DATA ? run.len : 0;
+		below += run.below ? run.len : 0;
 	}
 	*ret = sum;
 	*ret_below = below;

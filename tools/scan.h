@@ -6,6 +6,7 @@
 #ifndef OVBD_TOOLS_SCAN_H
 #define OVBD_TOOLS_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,8 +19,9 @@ struct ovbd_scan_params {
 	unsigned nthreads;         /* that read, the calling one included */
 	ovbd_progress_fn progress; /* may be NULL; in bytes of the device's data */
 	void *arg;
-	/* Called instead for what is that of what lies below at src, elsewhere than there; it is
-	 * not read. NULL: it is data. */
+	bool part; /* of a stack: what it shows of below at its own place is a hole */
+	/* Called for what it shows of below from elsewhere, at src there; it is not read then.
+	 * NULL: it is data. */
 	int (*below)(void *ctx, uint64_t off, uint64_t len, uint64_t src, struct ovbd_error *err);
 };
 
@@ -43,8 +45,8 @@ int ovbd_scan_pair(struct ovbd_blob *a, struct ovbd_blob *b, uint64_t size,
                    const struct ovbd_scan_params *p, ovbd_scan_pair_fn pair, void *ctx,
                    struct ovbd_error *err);
 
-/* The bytes of b within [0, size) that would have to be read, and those that are of what lies below
- * it at another place, which are among them. */
+/* The bytes of b within [0, size) that would have to be read, and those among them that are what
+ * lies below it has at another place. */
 int ovbd_scan_data_size(struct ovbd_blob *b, uint64_t size, uint64_t *ret, uint64_t *ret_below,
                         struct ovbd_error *err);
 

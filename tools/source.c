@@ -120,8 +120,8 @@ int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *
 	if (ovbd_format_parse(value, ret) == 0)
 		return 0;
 	ovbd_cli_usage(c,
-	               "unknown format '%s': there are auto, raw, lsmt, zfile, ovbd, image and "
-	               "android-cow",
+	               "unknown format '%s': there are auto, raw, lsmt, zfile, ovbd, image, "
+	               "android-cow and dm-update",
 	               value);
 	return -1;
 }

@@ -38,8 +38,8 @@ int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *
 #define OVBD_OPTION_FORMAT_ENTRY                                                                   \
 	{                                                                                          \
 		'f', "format", "FMT",                                                              \
-			"What SRC is: auto (default), raw, lsmt, zfile, ovbd, image or "           \
-			"android-cow."                                                             \
+			"What SRC is: auto (default), raw, lsmt, zfile, ovbd, image, "             \
+			"android-cow or dm-update."                                                \
 	}
 
 #define OVBD_OPTION_LABEL (OVBD_OPTION_LONG + 101)

@@ -20,6 +20,7 @@
 #include "tools/spool.h"
 #include "tools/verbs.h"
 
+#define UPDATE_CHUNK   (64u << 10)
 #define READERS_REMOTE 8u /* round trips overlap, whatever the number of processors */
 
 static const struct ovbd_example examples[] = {
@@ -233,10 +234,14 @@ static void summarize(const struct ovbd_cli *c, const struct ovbd_convert *v,
 		              seconds);
 		return;
 	}
-	if (v->format != OVBD_FORMAT_LSMT && done->raw_size > 0)
+	if (v->format != OVBD_FORMAT_LSMT && v->format != OVBD_FORMAT_DM_UPDATE &&
+	    done->raw_size > 0)
 		snprintf(ratio, sizeof(ratio), ", %.1f %% of %s",
 		         (double)done->stored_size * 100.0 / (double)done->raw_size, raw);
-	if (v->format != OVBD_FORMAT_ZFILE)
+	if (v->format == OVBD_FORMAT_DM_UPDATE)
+		snprintf(segments, sizeof(segments), ", %s",
+		         ovbd_count_text(count, done->nblocks, "block"));
+	else if (v->format != OVBD_FORMAT_ZFILE)
 		snprintf(segments, sizeof(segments), ", %s",
 		         ovbd_count_text(count, done->nsegments, "segment"));
 	if (done->ref_size > 0)
@@ -266,6 +271,15 @@ static const char *default_parent(const struct opened *o)
 	return ovbd_convert_uuid(uuid, checked) && strcmp(uuid, null_uuid) != 0 ? uuid : NULL;
 }
 
+static enum ovbd_dm_update_codec update_codec(const struct ovbd_convert_request *q)
+{
+	if (!q->compress)
+		return OVBD_DM_UPDATE_NONE;
+	if (q->deflate)
+		return OVBD_DM_UPDATE_DEFLATE;
+	return q->codec_id == OVBD_CODEC_ZSTD ? OVBD_DM_UPDATE_ZSTD : OVBD_DM_UPDATE_LZ4;
+}
+
 static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
                    const struct opened *o)
 {
@@ -289,6 +303,8 @@ static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *
 	                          q->block_size ? (uint32_t)q->block_size : OVBD_ZFILE_BLOCK_MIN,
 	                  .checksum = true,
 	                  .nthreads = njobs},
+		.update_codec = update_codec(q),
+		.update_chunk = q->block_size ? (uint32_t)q->block_size : UPDATE_CHUNK,
 		.uuid = q->uuid,
 		.parent_uuid = q->parent_uuid ? q->parent_uuid : default_parent(o),
 		.tag = q->tag,

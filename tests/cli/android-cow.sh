@@ -65,7 +65,7 @@ expect 1 "up to 49152, which ends at 45056: it was made over another" \
 	"$ovbd" convert -O raw short range.ovbd no
 "$ovbd" convert -q -f zfile -O raw range.ovbd range.lsmt
 python3 "$OVBD_SOURCE/tests/lib/lsmt_facts.py" --refused range.lsmt || fail "others may read it"
-for cow in v1-e-gz v2-gz v3; do
+for cow in v2-gz v3; do
 	python3 "$make" --want base.img $cow >want
 	exits 0 "$ovbd" convert -q --force -B base.img "cows/$cow" refs.ovbd
 	same base.img refs.ovbd want
@@ -123,6 +123,15 @@ exits 1 "$ovbd" compare base.img cows/v3 base.img >said 2>err
 ! grep -q merged err || fail "a warning: $(cat err)"
 ok "merged ones"
 
+# an update, or a layer that refers to its base, with -B as the source of another update
+exits 0 "$ovbd" convert -q --force -O android-cow -B base.img cows/v3 again.cow
+python3 "$make" --want base.img v3 >want
+same base.img again.cow want
+exits 0 "$ovbd" convert -q --force -B base.img cows/v3 refs.ovbd
+exits 0 "$ovbd" convert -q --force -O android-cow -B base.img refs.ovbd again.cow
+same base.img again.cow want
+ok "updates of updates"
+
 # labels
 exits 0 "$ovbd" info -q --label last cows/v2-unfinished >/dev/null
 exits 0 "$ovbd" convert -q --force --label 1 -B base.img cows/v2-gz early.ovbd
@@ -154,7 +163,7 @@ head -c 40960 base.img >short
 expect 1 "block 3 is made of the base at 40960, beyond its 40960 bytes" "$ovbd" info short cows/v2-gz
 expect 1 "is no layer, but raw" "$ovbd" info cows/v2-gz base.img
 expect 1 "is not of the format android-cow, but raw" "$ovbd" info -f android-cow base.img
-expect 2 "the output is ovbd, lsmt, raw, zfile or android-cow" "$ovbd" convert -O image base.img no
+expect 2 "the output is ovbd, lsmt, raw, zfile, android-cow or dm-update" "$ovbd" convert -O image base.img no
 layer base.img damaged.ovbd
 printf XXXX | dd of=damaged.ovbd bs=1 conv=notrunc status=none
 expect 1 "ends like a ZFile, but its header is damaged" "$ovbd" info damaged.ovbd cows/v2-gz

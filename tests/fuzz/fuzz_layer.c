@@ -34,6 +34,33 @@ static void walk(const struct ovbd_layer *l, uint64_t blob_size)
 		abort();
 }
 
+/* The layer on itself, over a base: what its references lead to can be read, or is refused. */
+static void stack_twice(const uint8_t *data, size_t size)
+{
+	static const uint8_t bytes[8192];
+	struct ovbd_layer *layers[2];
+	struct ovbd_blob *b, *base, *stack;
+	uint8_t buf[4096];
+
+	for (size_t i = 0; i < 2; i++)
+		if (ovbd_blob_open_mem(data, size, &b, NULL) < 0 ||
+		    ovbd_layer_open(b, size, &layers[i], NULL) < 0)
+			abort();
+	if (ovbd_blob_open_mem(bytes, sizeof(bytes), &base, NULL) < 0)
+		abort();
+	if (ovbd_stack_open_over(base, layers, 2, &stack, NULL) < 0)
+		return;
+	for (uint64_t off = 0; off < ovbd_min(stack->size, 1u << 20); off += sizeof(buf)) {
+		struct ovbd_run run;
+		const size_t n = (size_t)ovbd_min(sizeof(buf), stack->size - off);
+
+		if (ovbd_blob_pread(stack, buf, n, off, NULL) < 0 ||
+		    ovbd_blob_run_at(stack, off, n, &run, NULL) < 0)
+			abort();
+	}
+	ovbd_blob_close(stack);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	OVBD_AUTO(ovbd_layer_closep) struct ovbd_layer *l = NULL;
@@ -48,5 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	walk(l, size);
 	ovbd_layer_check(l, NULL, NULL, &err);
+	stack_twice(data, size);
 	return 0;
 }

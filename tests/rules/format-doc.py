@@ -66,7 +66,8 @@ def check_table(doc, rows, known):
 # the documents whose constants are not those of a folder of the same name
 HEADERS = {"android-cow": ("ota/cow_format.h", "COW_OFF_"),
            "cache": ("remote/cache_format.h", "CACHE_OFF_"),
-           "dm-snapshot": ("ota/dm_snapshot_format.h", "SNAPSHOT_OFF_")}
+           "dm-snapshot": ("ota/dm_snapshot_format.h", "SNAPSHOT_OFF_"),
+           "dm-update": ("ota/dm_update_format.h", "DM_UPDATE_OFF_")}
 
 for doc in sorted(glob.glob(os.path.join(root, "docs/format-*.md"))):
     name = os.path.basename(doc)[len("format-"):-len(".md")]

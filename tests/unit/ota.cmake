@@ -15,3 +15,4 @@ ovbd_unit(
   DEPS ovbd_ota ovbd_test_malloc
   LABELS unit threads)
 ovbd_unit(unit_ota_dm_snapshot SOURCES ota_dm_snapshot.c DEPS ovbd_ota ovbd_test_malloc LABELS unit)
+ovbd_unit(unit_ota_dm_update SOURCES ota_dm_update.c DEPS ovbd_ota ovbd_test_malloc LABELS unit)
