@@ -68,4 +68,5 @@ cat >files/etc/overlaybd/overlaybd.json <<'JSON'
     "registryFsVersion": "v2"
 }
 JSON
-guest drop-in.sh -m "$tcmu_modules" -b "$OVBD_BUILD/daemon/ovbdd" -t 300 -r 512
+# shellcheck disable=SC2086 # several words
+guest drop-in.sh $with_snapshotter -m "$tcmu_modules" -b "$OVBD_BUILD/daemon/ovbdd" -t 300 -r 512

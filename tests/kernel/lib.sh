@@ -6,6 +6,7 @@
 #   tree_image                   makes image, an ext4 file system of some files with their SHA256SUMS
 #   tree_erofs                   makes files/erofs and files/erofs.ovbd of the same files
 #   $with_fio                    run-vm's options for guest/fio-verify.sh
+#   $with_snapshotter            the same for guest/snapshotter.sh
 #   guest SCRIPT OPTION...       runs tests/kernel/guest/SCRIPT there, with $ovbd, and with what is
 #                                in ./files in the guest's /; the options are run-vm's
 #   daemon_kill TRANSPORT OPTION...   ovbdd killed under fio: guest/daemon-kill.sh, for $KILL_SECONDS
@@ -19,6 +20,8 @@ done
 mkdir files
 # shellcheck disable=SC2034 # for the scripts
 with_fio="-b $(command -v fio || :) -r 1024" # its libraries are many
+# shellcheck disable=SC2034 # for guest/snapshotter.sh
+with_snapshotter="-b $OVBD_BUILD/tests/kernel/snapshotter"
 # shellcheck disable=SC2034
 tcmu_modules="target_core_user tcm_loop sd_mod ext4"
 

@@ -18,7 +18,7 @@ for program in ovbdd ../bin/ovbd; do
 		[ -e "root$library" ] || install -D "$library" "root$library"
 	done
 done
-install "$(command -v busybox)" root/usr/local/bin/usleep
+install "$OVBD_BUILD/tests/kernel/snapshotter" root/usr/local/bin/
 cp image image.ovbd "$OVBD_SOURCE/tests/kernel/guest/snapshotter.sh" root/
 install "$OVBD_SOURCE/tests/kernel/guest/systemd-check.sh" root/usr/local/sbin/systemd-check
 mkdir -p root/etc/systemd/system/multi-user.target.wants root/etc/overlaybd

@@ -7,4 +7,5 @@ stock_kernel
 tree_image
 "$ovbd" convert -q image files/image.ovbd
 cp image files/image
-guest tcmu-daemon.sh -m "$tcmu_modules loop" -b "$OVBD_BUILD/daemon/ovbdd"
+# shellcheck disable=SC2086 # several words
+guest tcmu-daemon.sh $with_snapshotter -m "$tcmu_modules loop" -b "$OVBD_BUILD/daemon/ovbdd"

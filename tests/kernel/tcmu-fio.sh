@@ -13,5 +13,5 @@ truncate -s 16M image
 fio_write image >fio.said || { cat fio.said && fail "no image"; }
 "$ovbd" convert -q image files/image.ovbd
 # shellcheck disable=SC2086 # several words
-guest tcmu-fio.sh $with_fio -m "$tcmu_modules" -t $((seconds * 3 + 250)) \
+guest tcmu-fio.sh $with_fio $with_snapshotter -m "$tcmu_modules" -t $((seconds * 3 + 250)) \
 	-b "$OVBD_BUILD/daemon/ovbdd"
