@@ -16,7 +16,8 @@
 #include "base/auto.h"
 #include "daemon/api_json.h"
 
-#define DEVICES "/v1/devices"
+#define DEVICES  "/v1/devices"
+#define DRAIN_MS 30000
 
 struct ovbd_api {
 	struct MHD_Daemon *mhd;
@@ -54,13 +55,6 @@ static void fail(struct answer *a, int code, const char *message)
 
 /* --- handlers --- */
 
-static void keep_device(void *arg, const struct ovbd_device_view *v)
-{
-	json_t **ret = arg;
-
-	*ret = ovbd_api_json_device(v);
-}
-
 static void append_device(void *arg, const struct ovbd_device_view *v)
 {
 	json_array_append_new(arg, ovbd_api_json_device(v));
@@ -68,9 +62,12 @@ static void append_device(void *arg, const struct ovbd_device_view *v)
 
 static void answer_device(const struct call *c, const char *id, unsigned status, struct answer *a)
 {
+	json_auto_t *one = json_array();
 	struct ovbd_error err;
 
-	if (ovbd_devices_show(c->api->devices, id, keep_device, &a->json) > 0) {
+	if (ovbd_devices_show(c->api->devices, id, append_device, one) > 0) {
+		ovbd_api_json_put_places(one);
+		a->json = json_incref(json_array_get(one, 0));
 		a->status = status;
 		return;
 	}
@@ -128,6 +125,7 @@ static void list(struct call *c, struct answer *a)
 	json_t *devices = json_array();
 
 	ovbd_devices_show(c->api->devices, NULL, append_device, devices);
+	ovbd_api_json_put_places(devices);
 	a->json = json_pack("{ss, so}", "schema", "ovbd.devices.v1", "devices", devices);
 }
 
@@ -163,18 +161,31 @@ static void detach(struct call *c, struct answer *a)
 	a->json = json_pack("{ss, ss}", "id", c->id, "state", r == 0 ? "gone" : "leaving");
 }
 
+static void put_left(void *arg, const char *id, const char *why)
+{
+	json_object_set_new(arg, id, json_string(why));
+}
+
 static void drain(struct call *c, struct answer *a)
 {
+	json_auto_t *why = json_object();
+	const struct ovbd_drain_params p = {
+		.how = detach_how(c),
+		.timeout_ms = DRAIN_MS,
+		.left = put_left,
+		.arg = why,
+	};
 	struct ovbd_error err = {0};
-	const int left = ovbd_devices_drain(c->api->devices, detach_how(c), &err);
+	const int left = ovbd_devices_drain(c->api->devices, &p, &err);
 
-	if (left > 0 && detach_how(c) == OVBD_DETACH_UNUSED) {
-		fail(a, -EBUSY, err.msg);
-		json_object_set_new(a->json, "left", json_integer(left));
+	if (left < 0 || (left > 0 && p.how == OVBD_DETACH_UNUSED)) {
+		fail(a, left < 0 ? left : -EBUSY, err.msg);
 	} else {
 		a->status = left > 0 ? MHD_HTTP_ACCEPTED : MHD_HTTP_OK;
-		a->json = json_pack("{si}", "left", left);
+		a->json = json_object();
 	}
+	json_object_set_new(a->json, "left", json_integer(left > 0 ? left : 0));
+	json_object_set(a->json, "devices", why);
 }
 
 static void reload(struct call *c, struct answer *a)

@@ -75,12 +75,39 @@ json_t *ovbd_api_json_device(const struct ovbd_device_view *v)
 		json_object_set_new(d, "size", json_integer(as_int(v->size)));
 		json_object_set_new(d, "layers", json_integer(as_int(v->nlayers)));
 	}
+	if (v->path && v->adopted)
+		json_object_set_new(d, "uio", json_string(v->path));
 	if (v->error)
 		json_object_set_new(d, "error", json_string(v->error));
 	if (v->considered)
 		json_object_set_new(d, "considered", considered_of(v->considered));
 	json_object_set_new(d, "stats", stats_of(v));
 	return d;
+}
+
+static void put_place(void *arg, const char *id, const char *path)
+{
+	json_t *device;
+	size_t i;
+
+	json_array_foreach(arg, i, device)
+	{
+		const char *has = json_string_value(json_object_get(device, "id"));
+
+		if (json_object_get(device, "uio") && has && strcmp(has, id) == 0)
+			json_object_set_new(device, "path", json_string(path));
+	}
+}
+
+void ovbd_api_json_put_places(json_t *devices)
+{
+	bool any = false;
+	json_t *device;
+	size_t i;
+
+	json_array_foreach(devices, i, device) any |= json_object_get(device, "uio") != NULL;
+	if (any)
+		ovbd_transport_kind_tcmu_adopted.places(put_place, devices);
 }
 
 /* What to do about what runs out, whoever noticed it; "" for all else. */

@@ -6,6 +6,10 @@
 #include "daemon/devices.h"
 
 json_t *ovbd_api_json_device(const struct ovbd_device_view *v);
+
+/* Of those of the array (of the above) that others have made: where their users have them. Looks at
+ * the host. */
+void ovbd_api_json_put_places(json_t *devices);
 json_t *ovbd_api_json_error(int code, const char *message);
 json_t *ovbd_api_json_transports(void);
 

@@ -13,8 +13,9 @@
 #include <sys/stat.h>
 
 #include "base/auto.h"
-#include "daemon/devices_impl.h"
 #include "base/lock.h"
+#include "daemon/devices_impl.h"
+#include "daemon/fault_point.h"
 #include "daemon/state_file.h"
 
 #define NWORKERS_DEFAULT 16
@@ -283,7 +284,7 @@ static int choose_id(struct ovbd_devices *ds, struct ovbd_spec *s, struct ovbd_e
 /* The device there is already, which asked may mean. Lock held. */
 static int join(struct served *s, const struct ovbd_spec *asked, struct ovbd_error *err)
 {
-	if (s->state == OVBD_DEVICE_LEAVING || s->leave)
+	if (s->state == OVBD_DEVICE_LEAVING || s->leave || s->spec->leaving)
 		return ovbd_fail(err, -EBUSY, "device %s: is being detached", s->spec->id);
 	if (!ovbd_spec_fits(s->spec, asked))
 		return ovbd_fail(
@@ -311,6 +312,7 @@ static int find_or_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec, 
 
 	if (r < 0)
 		return r;
+	ovbd_fault_point("list-locked");
 	if (ds->stopping)
 		return ovbd_fail(err, -ESHUTDOWN, "device %s: the daemon is ending", spec->id);
 	s = devices_find(ds, spec->id);
@@ -367,6 +369,8 @@ int ovbd_devices_attach_while(struct ovbd_devices *ds, struct ovbd_spec *take_s,
 	bool wanted;
 	int r = devices_resolve_path(take_s, err);
 
+	if (r == 0 && take_s->leaving)
+		r = ovbd_fail(err, -EINVAL, "\"leaving\" is no wish: detach the device");
 	if (r < 0) {
 		ovbd_spec_free(take_s);
 		return r;

@@ -36,6 +36,7 @@ struct ovbd_device_view {
 	const struct ovbd_spec *spec; /* the transport is its name; "auto" until it is chosen */
 	const struct ovbd_transport_verdict *considered; /* NULL: it was not chosen by "auto" */
 	enum ovbd_device_state state;
+	bool adopted;
 	const char *path;  /* NULL until it is served */
 	const char *error; /* the sentence of what went wrong last, or NULL */
 	uint64_t size;     /* bytes, while it is served */
@@ -100,8 +101,18 @@ int ovbd_devices_attach_while(struct ovbd_devices *ds, struct ovbd_spec *take_s,
 int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,
                         struct ovbd_error *err);
 
-/* Detaches all. The count of those that are still there, or -errno; err says why of one of them. */
-int ovbd_devices_drain(struct ovbd_devices *ds, enum ovbd_detach how, struct ovbd_error *err);
+struct ovbd_drain_params {
+	enum ovbd_detach how;
+	unsigned timeout_ms;
+	/* Optional: called for each that is still there, with the reason. Not to call back. */
+	void (*left)(void *arg, const char *id, const char *why);
+	void *arg;
+};
+
+/* Detaches all, several at a time. The count of those that are still there, or -errno; err says of
+ * as many as it holds why. After the deadline what has been begun goes on by itself. */
+int ovbd_devices_drain(struct ovbd_devices *ds, const struct ovbd_drain_params *p,
+                       struct ovbd_error *err);
 
 /*
  * A device that somebody else has made in the kernel and takes away there, so nothing of it is kept

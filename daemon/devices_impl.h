@@ -31,6 +31,7 @@ struct served {
 	bool orphan;                    /* unlisted before its end; its thread is on its own */
 	bool retry;                     /* now, not later */
 	unsigned npins;                 /* callers within t */
+	bool there;                     /* a late device that was kept: its users can reach it */
 	struct ovbd_transport *t;       /* while it is served */
 	struct ovbd_stand_in *stand_in; /* the same; NULL if it needs none */
 	struct ovbd_image *img;         /* the same; NULL of a writable file */
@@ -165,6 +166,11 @@ int devices_start(struct served *s);
 /* Detaches a device that is opening, without waiting for its image, which may take long: its id is
  * free at the return. False if that is too late. The lock is held, and given up meanwhile. */
 bool devices_leave_opening(struct served *s);
+
+/* As ovbd_devices_detach(). -ETIMEDOUT: it is ending, but is not gone by the deadline (NULL:
+ * none). */
+int devices_detach_by(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,
+                      const struct timespec *deadline, struct ovbd_error *err);
 
 /* What a dead server of this device may have left on the host, and this daemon did not get to open,
  * is not for the next one either. */

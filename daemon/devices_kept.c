@@ -33,10 +33,33 @@ static void *serve_main(void *arg)
 	return NULL;
 }
 
+/* If it was detached while an earlier daemon served it, that goes on, whether there is an image or
+ * not; but not before it is there, and served. */
+static void go_on_leaving(struct served *s, bool there)
+{
+	struct ovbd_devices *ds = s->all;
+	struct ovbd_transport *t;
+	struct ovbd_error err;
+
+	pthread_mutex_lock(&ds->lock);
+	s->there |= there;
+	t = s->there && s->spec->leaving ? s->t : NULL;
+	s->npins += t != NULL;
+	pthread_mutex_unlock(&ds->lock);
+	if (!t)
+		return;
+	if (t->ops->detach && t->ops->detach(t, &err) < 0)
+		devices_tell(ds, true, s->spec->id, err.msg);
+	pthread_mutex_lock(&ds->lock);
+	s->npins--;
+	pthread_cond_broadcast(&ds->changed);
+	pthread_mutex_unlock(&ds->lock);
+}
+
 /* It is the image that decides when the device is ready. */
 static void transport_ready(void *arg)
 {
-	(void)arg;
+	go_on_leaving(arg, true);
 }
 
 /* The line's image is there from now on, also for those who look. */
@@ -96,6 +119,7 @@ static int open_kept(struct served *s, uint64_t size, struct line *l, struct ovb
 	int r = 0;
 
 	atomic_store(&s->quick, false);
+	s->there = false;
 	if (!devices_enter(s))
 		r = ovbd_fail(err, -ECANCELED, "was detached before it was opened");
 	if (r == 0)
@@ -122,6 +146,7 @@ int devices_serve_kept(struct served *s, uint64_t size, struct ovbd_error *err)
 	}
 	r = -pthread_create(&thread, NULL, serve_main, &v);
 	if (r == 0) {
+		go_on_leaving(s, !s->kind->late);
 		open_image(s, &l);
 		pthread_join(thread, NULL);
 		r = v.status;

@@ -40,6 +40,25 @@ static void forget_state(const struct served *s)
 		devices_tell(s->all, true, s->spec->id, err.msg);
 }
 
+/* Its users are served to the end, but not so that another daemon brings it back: if the kernel
+ * keeps it for that one, the file says how it stands. */
+static void remember_leaving(struct served *s)
+{
+	struct ovbd_error err;
+	int r;
+
+	if (!s->kind->survives) {
+		forget_state(s);
+		return;
+	}
+	pthread_mutex_lock(&s->all->lock);
+	s->spec->leaving = true;
+	r = ovbd_state_file_write(s->all->state_dir, s->spec, &err);
+	pthread_mutex_unlock(&s->all->lock);
+	if (r < 0)
+		devices_tell(s->all, true, s->spec->id, err.msg);
+}
+
 /* Takes the name of a served device away, or ends its service. The lock is held, and given up while
  * the transport is called: that may take its time. 1: it has users still. */
 static int take_away(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
@@ -59,9 +78,8 @@ static int take_away(struct served *s, enum ovbd_detach how, struct ovbd_error *
 		t->ops->stop(t);
 		r = 0;
 	}
-	/* Its users are served to the end, but not by another daemon: that would bring it back. */
-	if (r > 0 && !s->kind->survives)
-		forget_state(s);
+	if (r > 0)
+		remember_leaving(s);
 	pthread_mutex_lock(&ds->lock);
 	s->npins--;
 	if (r < 0)
@@ -109,7 +127,8 @@ static int wait_for_last(struct served *s)
 }
 
 /* Lock held. */
-static int leave(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
+static int leave(struct served *s, enum ovbd_detach how, const struct timespec *deadline,
+                 struct ovbd_error *err)
 {
 	const char *place = how == OVBD_DETACH_UNUSED ? place_of(s) : NULL;
 	AUTO_FREE char *path = place ? strdup(place) : NULL;
@@ -138,13 +157,16 @@ static int leave(struct served *s, enum ovbd_detach how, struct ovbd_error *err)
 		r = wait_for_last(s);
 	if (r != 0)
 		return r;
-	while (s->state != OVBD_DEVICE_GONE && !s->all->stopping)
-		devices_wait(s->all, NULL);
+	while (s->state != OVBD_DEVICE_GONE && !s->all->stopping && devices_wait(s->all, deadline))
+		;
+	if (s->state != OVBD_DEVICE_GONE && !s->all->stopping)
+		return ovbd_fail(err, -ETIMEDOUT, "device %s: is ending, but has not in time",
+		                 s->spec->id);
 	return 0;
 }
 
-int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,
-                        struct ovbd_error *err)
+int devices_detach_by(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,
+                      const struct timespec *deadline, struct ovbd_error *err)
 {
 	struct served *s;
 	int r;
@@ -154,46 +176,17 @@ int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detac
 	if (!s) {
 		r = ovbd_fail(err, -ENOENT, "device %.80s: there is none of this id", id);
 	} else {
-		r = leave(s, how, err);
+		r = leave(s, how, deadline, err);
 		devices_unref(s);
 	}
 	pthread_mutex_unlock(&ds->lock);
 	return r;
 }
 
-/* The id after after, "" for the first; false if there is none. */
-static bool next_id(struct ovbd_devices *ds, const char *after, char ret[OVBD_SPEC_ID_MAX + 1])
+int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,
+                        struct ovbd_error *err)
 {
-	const struct served *s;
-
-	pthread_mutex_lock(&ds->lock);
-	s = ds->list;
-	while (s && strcmp(s->spec->id, after) <= 0)
-		s = s->next;
-	if (s)
-		snprintf(ret, OVBD_SPEC_ID_MAX + 1, "%s", s->spec->id);
-	pthread_mutex_unlock(&ds->lock);
-	return s != NULL;
-}
-
-int ovbd_devices_drain(struct ovbd_devices *ds, enum ovbd_detach how, struct ovbd_error *err)
-{
-	char id[OVBD_SPEC_ID_MAX + 1] = "";
-	int left = 0;
-
-	while (next_id(ds, id, id)) {
-		struct ovbd_error why;
-		const int r = ovbd_devices_detach(ds, id, how, &why);
-
-		if (r == 0 || r == -ENOENT)
-			continue;
-		left++;
-		if (r < 0)
-			ovbd_fail(err, r, "%s", why.msg);
-		else
-			ovbd_fail(err, r, "device %s: its users are served to the end", id);
-	}
-	return left;
+	return devices_detach_by(ds, id, how, NULL, err);
 }
 
 static void show_one(const struct served *s, void (*show)(void *, const struct ovbd_device_view *),
@@ -201,6 +194,7 @@ static void show_one(const struct served *s, void (*show)(void *, const struct o
 {
 	struct ovbd_device_view v = {
 		.spec = s->spec,
+		.adopted = s->adopted,
 		.considered = s->considered,
 		.state = s->state,
 		.path = s->path,

@@ -15,6 +15,7 @@
 
 #include "base/auto.h"
 #include "daemon/devices_impl.h"
+#include "daemon/fault_point.h"
 #include "daemon/state_file.h"
 #include "image/config.h"
 
@@ -30,7 +31,7 @@ void devices_became_ready(void *arg)
 	pthread_mutex_lock(&s->all->lock);
 	serving = s->state == OVBD_DEVICE_OPENING;
 	if (serving) {
-		s->state = OVBD_DEVICE_SERVING;
+		s->state = s->spec->leaving ? OVBD_DEVICE_LEAVING : OVBD_DEVICE_SERVING;
 		s->kept = true;
 		s->code = 0;
 		s->why.msg[0] = '\0';
@@ -162,6 +163,7 @@ static void was_named(void *arg, const char *path)
 
 	if (keep_path(s, path, &err) < 0)
 		devices_tell(s->all, true, s->spec->id, err.msg);
+	ovbd_fault_point("link-named");
 	pthread_mutex_lock(&s->all->lock);
 	free(s->path);
 	s->path = copy;
@@ -176,8 +178,10 @@ static int open_kind(struct served *s, struct line *l, struct ovbd_transport_ope
 	p->path = s->spec->path;
 	if (!s->kept && !s->adopted) /* what only failed to open is not to come back */
 		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
+	ovbd_fault_point("make-noted");
 	if (r == 0)
 		r = s->kind->open(p, &l->t, &l->path, err);
+	ovbd_fault_point("make-opened");
 	if (r == 0 && !s->kind->suffix && l->path && !s->adopted)
 		r = keep_path(s, l->path, err);
 	return r;
@@ -355,6 +359,7 @@ static void bury(struct served *s)
 	forget = !s->adopted && !s->orphan && (s->leave || !ds->stopping || !s->kept);
 	if (forget && ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
 		devices_tell(ds, true, s->spec->id, err.msg);
+	ovbd_fault_point("unmake-forgotten");
 	devices_retire(s);
 	gone = s->gone;
 	gone_arg = s->gone_arg;
@@ -409,6 +414,15 @@ static void end(struct served *s)
 	devices_tell(s->all, false, s->spec->id, "ended");
 }
 
+/* It was to go with its last user, and nobody has it open any more. */
+static int has_left(struct served *s)
+{
+	pthread_mutex_lock(&s->all->lock);
+	s->leave = true;
+	pthread_mutex_unlock(&s->all->lock);
+	return 0;
+}
+
 /* One turn, of a device that may have outlived an earlier daemon, or an earlier turn. */
 static int serve_turn(struct served *s, struct ovbd_error *err)
 {
@@ -422,6 +436,8 @@ static int serve_turn(struct served *s, struct ovbd_error *err)
 
 	if (s->kept && s->kind && s->kind->size)
 		r = s->kind->size(&p, &size, err);
+	if (r == -ENOENT && s->spec->leaving)
+		return has_left(s);
 	if (r == -ENOENT)
 		return serve_once(s, err);
 	return r < 0 ? r : devices_serve_kept(s, size, err);

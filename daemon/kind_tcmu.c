@@ -97,8 +97,8 @@ static void *keeper_main(void *arg)
 
 	d->code = ovbd_tcmu_disk_link(d->id, d->path, &d->why);
 	if (d->code == 0) {
-		atomic_store(&d->placed, true);
 		d->named(d->arg, d->path);
+		atomic_store(&d->placed, true);
 		d->ready(d->arg);
 		claim = wait_for_end(d);
 	}
@@ -387,5 +387,6 @@ const struct ovbd_transport_kind ovbd_transport_kind_tcmu_adopted = {
 	.survives = true,
 	.available = ovbd_tcmu_disk_available,
 	.size = size_adopted,
+	.places = ovbd_tcmu_disk_places,
 	.open = open_adopted,
 };

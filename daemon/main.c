@@ -37,6 +37,7 @@
 
 #define SETTLE_MS  10000 /* old devices may delay the start so long */
 #define STOP_MS    1000
+#define DRAIN_MS   10000
 #define PING_MS    5000
 #define AGAIN_MS   1000 /* to look again whether all is well, if it is not */
 #define EXIT_USAGE 2
@@ -380,12 +381,13 @@ static void run(struct ovbdd *d, const sigset_t *signals)
 
 static void finish(struct ovbdd *d)
 {
+	const struct ovbd_drain_params drain = {.how = OVBD_DETACH_LAZY, .timeout_ms = DRAIN_MS};
 	struct ovbd_error err = {0};
 	size_t left;
 
 	ovbd_notify("STOPPING=1");
 	if (d->devices && d->options.drain_on_exit &&
-	    ovbd_devices_drain(d->devices, OVBD_DETACH_LAZY, &err) != 0)
+	    ovbd_devices_drain(d->devices, &drain, &err) != 0)
 		ovbd_log(OVBD_LOG_WARNING, "draining: %s", err.msg);
 	if (d->listens)
 		unlink(d->socket); /* before the lock of the state directory is given up */

@@ -9,7 +9,7 @@
 #include "remote/http.h"
 
 static const char *const keys[] = {
-	"schema", "id", "images", "format", "transport", "path", "writable", "update",
+	"schema", "id", "images", "format", "transport", "path", "writable", "update", "leaving",
 };
 
 int ovbd_spec_check_id(const char *id, struct ovbd_error *err)
@@ -57,6 +57,16 @@ static int get_string(const json_t *object, const char *key, const char *fallbac
 		text = json_string_value(v);
 	if (text && !(*ret = strdup(text)))
 		return ovbd_fail(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
+static int get_bool(const json_t *object, const char *key, bool *ret, struct ovbd_error *err)
+{
+	const json_t *v = json_object_get(object, key);
+
+	if (v && !json_is_boolean(v))
+		return ovbd_fail(err, -EINVAL, "\"%s\" must be true or false", key);
+	*ret = json_is_true(v);
 	return 0;
 }
 
@@ -128,17 +138,17 @@ static int get_update(const json_t *object, struct ovbd_spec *s, struct ovbd_err
 int ovbd_spec_decode(const json_t *object, struct ovbd_spec **ret, struct ovbd_error *err)
 {
 	OVBD_AUTO(ovbd_spec_freep) struct ovbd_spec *s = calloc(1, sizeof(*s));
-	const json_t *writable = json_object_get(object, "writable");
 	int r;
 
 	if (!s)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	if (!json_is_object(object))
 		return ovbd_fail(err, -EINVAL, "not a JSON object");
-	if (writable && !json_is_boolean(writable))
-		return ovbd_fail(err, -EINVAL, "\"writable\" must be true or false");
-	s->writable = json_is_true(writable);
 	r = check_keys(object, err);
+	if (r == 0)
+		r = get_bool(object, "writable", &s->writable, err);
+	if (r == 0)
+		r = get_bool(object, "leaving", &s->leaving, err);
 	if (r == 0)
 		r = get_strings(object, s, err);
 	if (r == 0)
@@ -162,10 +172,11 @@ json_t *ovbd_spec_encode(const struct ovbd_spec *s)
 			json_decref(images);
 			return NULL;
 		}
-	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb, s:s*}", "schema",
+	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb, s:s*, sb}", "schema",
 	                   "ovbd.device-state.v1", "id", s->id, "images", images, "format",
 	                   ovbd_format_name(s->format), "transport", s->transport, "path", s->path,
-	                   "writable", s->writable, "update", ovbd_update_name(s->update));
+	                   "writable", s->writable, "update", ovbd_update_name(s->update),
+	                   "leaving", s->leaving);
 	return object;
 }
 

@@ -11,6 +11,7 @@
  *   writable   default false
  *   update     how images, a base and a COW, shall appear, as ovbd_update_parse(); default: as one
  *              image
+ *   leaving    default false; only in a file: it has been detached, and goes with its last user
  */
 #ifndef OVBD_DAEMON_SPEC_H
 #define OVBD_DAEMON_SPEC_H
@@ -35,6 +36,7 @@ struct ovbd_spec {
 	char *path; /* NULL: not given */
 	bool writable;
 	enum ovbd_update_kind update;
+	bool leaving;
 };
 
 /* -EINVAL with what is wrong: a key that is unknown, missing, or of a wrong type. Without an id

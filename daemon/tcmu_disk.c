@@ -36,6 +36,7 @@
 #define OPTIONS      "hw_max_sectors=2048,max_data_area_mb=32,nl_reply_supported=-1"
 #define PATH_MAX_    1024
 #define NAME_SIZE    32
+#define SERIAL_SIZE  257
 #define CONFIG_MAX   240   /* the kernel's own limit, without the subtype */
 #define FOUND_MS     20000 /* for sd to make the block device */
 #define FOUND_POLL   10
@@ -348,33 +349,93 @@ int ovbd_tcmu_disk_size(const char *device, uint64_t *ret, struct ovbd_error *er
 	return size_of(scsi, ret, err);
 }
 
-/* Whether the SCSI device has told the kernel this serial number, when it was found. */
-static bool has_serial(const char *scsi, const char *serial)
+/* The serial number that the SCSI device has told the kernel when it was found; "": none. */
+static void read_serial(const char *scsi, char ret[SERIAL_SIZE])
 {
-	const size_t n = strlen(serial);
-	char path[PATH_MAX_], page[4 + 256];
+	char path[PATH_MAX_], page[4 + SERIAL_SIZE - 1];
 	AUTO_FD fd = -1;
 	ssize_t len;
 
 	snprintf(path, sizeof(path), "%.900s/vpd_pg80", scsi);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	len = fd < 0 ? -1 : read(fd, page, sizeof(page));
-	return len >= 4 && (size_t)len - 4 == n && memcmp(page + 4, serial, n) == 0;
+	ret[0] = '\0';
+	if (len >= 4)
+		snprintf(ret, SERIAL_SIZE, "%.*s", (int)(len - 4), page + 4);
+}
+
+/* Calls found() with each SCSI device of the host until it returns something else than 0. */
+static int each_scsi(int (*found)(void *arg, const char *scsi, const char *serial), void *arg)
+{
+	char scsi[PATH_MAX_], serial[SERIAL_SIZE];
+	const struct dirent *e;
+	DIR *dir = opendir(SCSI);
+	int r = 0;
+
+	while (dir && r == 0 && (e = readdir(dir))) {
+		snprintf(scsi, sizeof(scsi), SCSI "/%.64s/device", e->d_name);
+		read_serial(scsi, serial);
+		if (serial[0])
+			r = found(arg, scsi, serial);
+	}
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
+struct search {
+	const char *serial;
+	uint64_t size;
+	struct ovbd_error *err;
+};
+
+static int take_size(void *arg, const char *scsi, const char *serial)
+{
+	struct search *s = arg;
+	int r;
+
+	if (strcmp(serial, s->serial) != 0)
+		return 0;
+	r = size_of(scsi, &s->size, s->err);
+	if (r == -ENOENT)
+		return 0;
+	return r < 0 ? r : 1;
 }
 
 int ovbd_tcmu_disk_size_by_serial(const char *serial, uint64_t *ret, struct ovbd_error *err)
 {
-	char scsi[PATH_MAX_];
-	const struct dirent *e;
-	DIR *dir = opendir(SCSI);
-	int r = -ENOENT;
+	struct search s = {.serial = serial, .err = err};
+	const int r = each_scsi(take_size, &s);
 
-	while (dir && r == -ENOENT && (e = readdir(dir))) {
-		snprintf(scsi, sizeof(scsi), SCSI "/%.64s/device", e->d_name);
-		if (has_serial(scsi, serial))
-			r = size_of(scsi, ret, err);
+	if (r == 0)
+		return ovbd_fail(err, -ENOENT, "%s: has no block device", serial);
+	if (r < 0)
+		return r;
+	*ret = s.size;
+	return 0;
+}
+
+struct places {
+	void (*found)(void *arg, const char *serial, const char *path);
+	void *arg;
+};
+
+static int tell_place(void *arg, const char *scsi, const char *serial)
+{
+	const struct places *p = arg;
+	char name[NAME_SIZE], path[OVBD_TCMU_PATH_SIZE];
+
+	if (find_entry(scsi, name)) {
+		snprintf(path, sizeof(path), "/dev/%s", name);
+		p->found(p->arg, serial, path);
 	}
-	if (dir)
-		closedir(dir);
-	return r == -ENOENT ? ovbd_fail(err, r, "%s: has no block device", serial) : r;
+	return 0;
+}
+
+void ovbd_tcmu_disk_places(void (*found)(void *arg, const char *serial, const char *path),
+                           void *arg)
+{
+	struct places p = {found, arg};
+
+	each_scsi(tell_place, &p);
 }

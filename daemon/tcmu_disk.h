@@ -38,6 +38,11 @@ int ovbd_tcmu_disk_remove(const char *device, struct ovbd_error *err);
 int ovbd_tcmu_disk_size(const char *device, uint64_t *ret, struct ovbd_error *err);
 int ovbd_tcmu_disk_size_by_serial(const char *serial, uint64_t *ret, struct ovbd_error *err);
 
+/* Tells of each SCSI disk of the host its serial number, which of ours is the id, and its block
+ * device. */
+void ovbd_tcmu_disk_places(void (*found)(void *arg, const char *serial, const char *path),
+                           void *arg);
+
 /* How large its blocks are. */
 int ovbd_tcmu_disk_block_size(unsigned hba, const char *device, uint32_t *ret,
                               struct ovbd_error *err);

@@ -57,6 +57,9 @@ struct ovbd_transport_kind {
 	 * device is. -ENODEV: an adopted device is not there any more. */
 	int (*open)(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
 	            char **ret_path, struct ovbd_error *err);
+	/* Optional, of what others have made: which block device there is of each of the host, by
+	 * its id. */
+	void (*places)(void (*found)(void *arg, const char *id, const char *path), void *arg);
 	/* Optional, for what survives: takes away what a dead server of this id has left and nobody
 	 * is to open again; its users get errors. p is without a device. 0 also if there is
 	 * nothing. */

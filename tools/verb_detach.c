@@ -43,7 +43,8 @@ static int ask(struct ovbd_cli *c, const struct arguments *a, const char *method
                const char *id)
 {
 	AUTO_FREE char *whole = ovbd_control_path(path, id, a->lazy, a->force);
-	json_t *answer;
+	json_t *answer, *why;
+	const char *key;
 	int status;
 
 	if (!whole) {
@@ -55,6 +56,8 @@ static int ask(struct ovbd_cli *c, const struct arguments *a, const char *method
 	if (json_is_string(json_object_get(answer, "state")) &&
 	    strcmp(json_string_value(json_object_get(answer, "state")), "leaving") == 0)
 		ovbd_cli_note(c, "%s: still in use: its users are served to the end", id);
+	json_object_foreach(json_object_get(answer, "devices"), key, why)
+		ovbd_cli_note(c, "%s", json_string_value(why));
 	json_decref(answer);
 	return OVBD_EXIT_OK;
 }
@@ -106,7 +109,8 @@ const struct ovbd_verb ovbd_verb_drain = {
 	.name = "drain",
 	.summary = "Have ovbdd take all devices away",
 	.usage = "",
-	.text = "As 'ovbd detach' with each. Fails, and names one, if some are in use.",
+	.text = "As 'ovbd detach' with each. Several at a time, and for 30 seconds at most. Fails, "
+		"and names them, if some are left.",
 	.options = options,
 	.run = run_drain,
 };

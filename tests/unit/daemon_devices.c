@@ -22,6 +22,7 @@
 
 static char dir[64];
 static char state[80];
+static const struct ovbd_drain_params drain_unused = {.timeout_ms = 30000};
 
 static int make_dir(void **arg)
 {
@@ -272,7 +273,7 @@ static void test_attach_failure(void **arg)
 	                            &err),
 		-EINVAL);
 	assert_non_null(strstr(err.msg, "unknown transport 'tape': there are auto"));
-	assert_int_equal(ovbd_devices_drain(ds, OVBD_DETACH_UNUSED, &err), 0);
+	assert_int_equal(ovbd_devices_drain(ds, &drain_unused, &err), 0);
 	assert_int_equal(ovbd_devices_stop(ds, 5000), 0);
 	ovbd_devices_close(ds);
 }
@@ -471,7 +472,7 @@ static void test_cancel(void **arg)
 	pthread_join(b.thread, NULL);
 	assert_int_equal(b.r, -ECANCELED);
 	assert_int_equal(ovbd_devices_show(ds, "b", keep_state, &is), 1);
-	assert_int_equal(ovbd_devices_drain(ds, OVBD_DETACH_UNUSED, &err), 0);
+	assert_int_equal(ovbd_devices_drain(ds, &drain_unused, &err), 0);
 	pthread_join(a.thread, NULL);
 	pthread_join(c.thread, NULL);
 	assert_int_equal(c.r, -ECANCELED);

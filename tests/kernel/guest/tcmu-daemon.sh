@@ -54,11 +54,48 @@ seq 1000 | cmp - /mnt/new || fail "a write is lost"
 umount /mnt
 ok "a writable disk across a restart"
 
+# Detached, but for its last user: that is so across the daemon's death, with an image or without.
+path=$(ovbd attach --id last -t tcmu /image.ovbd)
+mount -t ext4 -o ro "$path" /mnt
+ovbd detach --lazy last
+is_in_state last leaving || fail "$(ovbd list)"
+mv /image.ovbd /hidden
+kill_daemon KILL
+start_daemon
+[ ! -e /run/ovbd/devices/last.json ] || grep -q '"leaving": true' /run/ovbd/devices/last.json ||
+	fail "$(cat /run/ovbd/devices/last.json)"
+ovbd attach --id last -t tcmu /image.ovbd 2>/tmp/why && fail "attached while it leaves"
+grep -q 'is being detached' /tmp/why || fail "$(cat /tmp/why)"
+mv /hidden /image.ovbd
+kill_daemon KILL
+start_daemon
+is_in_state last leaving || fail "$(ovbd list)"
+check_tree /mnt
+umount /mnt
+is_gone() {
+	! ovbd status last 2>/dev/null
+}
+wait_for is_gone
+[ ! -e /run/ovbd/devices/last.json ] || fail "its state is kept"
+path=$(ovbd attach --id last -t tcmu /image.ovbd)
+mount -t ext4 -o ro "$path" /mnt
+ovbd detach --lazy last
+kill_daemon KILL
+umount /mnt
+start_daemon
+wait_for is_gone
+set -- "$target"/loopback/naa.* "$target"/core/user_*/last
+for left; do
+	[ ! -e "$left" ] || fail "left: $left"
+done
+ok "a disk that leaves goes on leaving"
+
 snapshotter_prepare 12 /image.ovbd
 snapshotter_attach 12 "$config" || fail "attach: $(cat /tmp/snapshotter.12)"
 [ "$(cat "$snapshot/block/init-debug.log")" = success ] || fail "no success in the result file"
 cmp "/dev/$disk" /image || fail "the disk differs"
 is_in_state user_999999999.dev_12 serving || fail "$(ovbd list)"
+[ "$(said_of user_999999999.dev_12 path)" = "/dev/$disk" ] || fail "$(ovbd list)"
 ovbd detach user_999999999.dev_12 2>/tmp/why && fail "detached what is the snapshotter's"
 grep -q 'by configfs' /tmp/why || fail "$(cat /tmp/why)"
 mount -t ext4 -o ro,discard "/dev/$disk" /mnt
