@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/auto.h"
+#include "daemon/fault_point.h"
 
 #define SUFFIX     ".json"
 #define NEW        ".new"
@@ -62,6 +63,7 @@ int ovbd_state_file_write(const char *dir, const struct ovbd_spec *s, struct ovb
 	    asprintf(&new, "%s" NEW, name) < 0)
 		return ovbd_fail(err, -ENOMEM, "device %s: out of memory", s->id);
 	r = write_file(new, text);
+	ovbd_fault_point("make-written");
 	if (r == 0 && rename(new, name) < 0)
 		r = -errno;
 	if (r < 0) {

@@ -38,6 +38,46 @@ wait_for told STOPPING=1 1
 ! grep -q 'nobody answers' "$log" || fail "$(cat "$log")"
 ok "ready, alive, reloaded, ended"
 
+# Without answers it is not said that it lives: nobody answers at its socket, for a time;
+start_daemon
+wait_for told READY=1 3
+mv "$OVBD_SOCKET" hidden
+python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(100)
+time.sleep(60)' "$OVBD_SOCKET" &
+mute=$!
+pids="$pids $mute"
+wait_for grep -q 'nobody answers at' "$log"
+n=$(grep -c WATCHDOG=1 told)
+sleep 2
+[ "$(grep -c WATCHDOG=1 told)" = "$n" ] || fail "alive without an answer"
+kill $mute
+mv -f hidden "$OVBD_SOCKET"
+wait_for told WATCHDOG=1 $((n + 2))
+stop_daemon TERM
+wait_for told STOPPING=1 2
+# or whoever has the list of devices keeps it.
+if [ -x "$OVBD_BUILD/tests/kernel/ovbdd_faults" ]; then
+	whole=$ovbdd
+	ovbdd=$OVBD_BUILD/tests/kernel/ovbdd_faults
+	export OVBD_FAULT_HANG=list-locked
+	start_daemon
+	unset OVBD_FAULT_HANG
+	wait_for told READY=1 4
+	: >image
+	"$ovbd" attach image >/dev/null 2>&1 &
+	pids="$pids $!"
+	sleep 1
+	n=$(grep -c WATCHDOG=1 told)
+	sleep 2
+	[ "$(grep -c WATCHDOG=1 told)" = "$n" ] || fail "alive with a lock that nobody gives up"
+	stop_daemon KILL
+	ovbdd=$whole
+	ok "who cannot answer is not alive"
+fi
+
 WATCHDOG_PID=1
 export WATCHDOG_PID
 : >told

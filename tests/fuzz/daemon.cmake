@@ -1,3 +1,5 @@
 ovbd_fuzz(scsi SOURCES fuzz_scsi.c DEPS ovbd_daemon)
 ovbd_fuzz(nbd SOURCES fuzz_nbd.c DEPS ovbd_daemon)
 ovbd_fuzz(tcmu_netlink SOURCES fuzz_tcmu_netlink.c DEPS ovbd_daemon)
+ovbd_fuzz(settings SOURCES fuzz_settings.c DEPS ovbd_daemon)
+ovbd_fuzz(spec SOURCES fuzz_spec.c DEPS ovbd_daemon)

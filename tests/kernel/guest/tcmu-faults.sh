@@ -117,7 +117,8 @@ for p in listen-joined listen-blocked listen-reset listen-scanned listen-ready r
 done
 snapshotter_detach 3
 
-for p in make-begun make-configured make-enabled ring-mapped link-begun link-done; do
+for p in make-written make-noted make-begun make-configured make-enabled ring-mapped make-opened link-begun \
+	link-done link-named; do
 	kill_daemon KILL
 	faulty $p
 	ovbd attach -t tcmu --id own /image.ovbd >/tmp/own 2>&1 && fail "$point: attached by a dead daemon"
@@ -128,7 +129,7 @@ for p in make-begun make-configured make-enabled ring-mapped link-begun link-don
 	ovbd detach own
 done
 
-for p in unlink-begun unlink-done unmake-done; do
+for p in unlink-begun unlink-done unmake-done unmake-forgotten; do
 	ovbd attach -t tcmu --id own /image.ovbd >/tmp/own
 	kill_daemon KILL
 	faulty $p
@@ -141,6 +142,21 @@ for p in unlink-begun unlink-done unmake-done; do
 		[ ! -e "$left" ] || fail "$point: left: $left"
 	done
 done
+
+# Who takes what the kernel says hangs: the watchdog is told, and the next daemon goes on.
+kill_daemon KILL
+export WATCHDOG_USEC=1000000 OVBD_FAULT_HANG=add-received
+ovbdd=ovbdd_faults
+start_daemon
+point="a listener that hangs"
+attach_in_background 5
+wait_for grep -q "questions about TCMU disks are not answered" $log
+unset WATCHDOG_USEC OVBD_FAULT_HANG
+kill_daemon KILL
+good
+goes_on $attacher "the attach"
+attached_well 5
+snapshotter_detach 5
 
 kill_daemon KILL
 while read -r point; do
