@@ -8,4 +8,4 @@ tree_image
 "$ovbd" convert -q image files/image.ovbd
 cp image files/image
 # shellcheck disable=SC2086 # several words
-guest tcmu-daemon.sh $with_snapshotter -m "$tcmu_modules loop" -b "$OVBD_BUILD/daemon/ovbdd"
+guest tcmu-daemon.sh $with_snapshotter -t 280 -m "$tcmu_modules loop" -b "$OVBD_BUILD/daemon/ovbdd"

@@ -20,8 +20,7 @@
 #include "daemon/transports.h"
 #include "test.h"
 
-static char dir[64];
-static char state[80];
+static char dir[64], state[80];
 static const struct ovbd_drain_params drain_unused = {.timeout_ms = 30000};
 
 static int make_dir(void **arg)
