@@ -49,3 +49,8 @@ expect 1 "cannot be merged" "$ovbd" attach -t nbd-socket --rw --update dm-snapsh
 expect 1 "beyond the base" "$ovbd" attach -t fuse --update dm-snapshot small cows/v2-gz
 expect 1 "base: " "$ovbd" attach -t fuse --update dm-snapshot base base
 ok "refused"
+
+for words in "" "map" "map a b" "merge a b" "fold a"; do
+	# shellcheck disable=SC2086 # words
+	expect 2 "map" "$ovbd" snapshot $words
+done

@@ -29,6 +29,10 @@ left() {
 	}
 }
 
+is_merging() {
+	dmsetup table new | grep -q snapshot-merge
+}
+
 merged() {
 	ovbd info /dev/vdc | awk '$1 == "merge:" { print $2 }'
 }
@@ -40,17 +44,19 @@ same "read-only" /dev/mapper/new
 dmsetup remove new
 ovbd detach store
 
-store=$(ovbd attach -t "$transport" --id store --update dm-snapshot --rw /dev/vda /dev/vdc)
-dmsetup create new --table "0 $sectors snapshot /dev/vda $store P 8"
+ovbd snapshot map new /dev/vda /dev/null 2>/tmp/why && fail "no COW, and mapped"
+[ -z "$(ovbd list -q)" ] || fail "left after a failure: $(ovbd list)"
+[ "$(ovbd snapshot map -t "$transport" new /dev/vda /dev/vdc)" = /dev/mapper/new ] || fail "map"
+ovbd snapshot map -t "$transport" new /dev/vda /dev/vdc 2>/tmp/why && fail "mapped twice"
+grep -q "there is a device new already" /tmp/why || fail "$(cat /tmp/why)"
 some_pieces /dev/mapper/new
-# As Android does: the table of the snapshot becomes that of its merge.
-dmsetup load new --table "0 $sectors snapshot-merge /dev/vda $store P 8"
-dmsetup suspend new
-dmsetup resume new
+ovbd snapshot merge new >/tmp/merge 2>&1 &
+merger=$!
+wait_for is_merging
 kills=0
 last=$(left)
-while [ "$(left)" -gt 0 ]; do
-	[ $kills -ge 3 ] || [ "$(left)" = "$last" ] || {
+while [ $kills -lt 3 ] && is_merging; do
+	[ "$(left)" = "$last" ] || {
 		last=$(left)
 		kill_daemon KILL
 		kills=$((kills + 1))
@@ -61,11 +67,12 @@ while [ "$(left)" -gt 0 ]; do
 	sleep 1
 done
 [ $kills -ge 3 ] || fail "killed $kills times: that is no test"
-dmsetup status new | grep -qv Invalid || fail "$(dmsetup status new)"
-some_pieces /dev/mapper/new
-dmsetup remove new
-same "merged" /dev/vda
-ovbd detach store
+wait $merger || fail "$(cat /tmp/merge)"
+dmsetup table new | grep -q linear || fail "$(dmsetup table new)"
+[ -z "$(ovbd list -q)" ] || fail "left after the merge: $(ovbd list)"
+same "merged" /dev/mapper/new
+ovbd snapshot unmap new
+[ ! -e /dev/mapper/new ] || fail "unmapped, and there"
 [ "$(merged)" = "$(cat /nops)" ] || fail "counted $(merged) of $(cat /nops): $(ovbd info /dev/vdc)"
 ! dmesg | grep -E 'I/O error|BUG:|WARNING:|Invalidating' || fail "the kernel noticed"
 kill_daemon TERM
