@@ -13,6 +13,7 @@ static const char *const names[] = {
 	[OVBD_FORMAT_IMAGE] = "image",
 	[OVBD_FORMAT_ANDROID_COW] = "android-cow",
 	[OVBD_FORMAT_DM_UPDATE] = "dm-update",
+	[OVBD_FORMAT_DM_SNAPSHOT] = "dm-snapshot",
 };
 
 #define NNAMES (sizeof(names) / sizeof(names[0]))

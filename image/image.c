@@ -99,18 +99,20 @@ static int put_over(struct opening *o, size_t i, struct ovbd_blob *take_below,
 	const struct ovbd_image_layer *l = &o->img->layers[i];
 	int r;
 
-	if (!l->cow && !l->update && i > 0)
+	if (!ovbd_layer_is_update(l) && i > 0)
 		return ovbd_fail(err, -EBADMSG, "%s: is no layer, but %s", l->shown,
 		                 ovbd_format_name(l->format));
 	o->ntaken = i + 1;
-	if (!l->cow && !l->update) {
+	if (!ovbd_layer_is_update(l)) {
 		*ret = OVBD_MOVE(o->blobs[i]);
 		return o->img->nlayers > 1 ? ovbd_suspect(*ret, l->shown, err) : 0;
 	}
 	if (l->cow)
 		r = ovbd_cow_view_open(l->cow, OVBD_MOVE(below), ret, err);
-	else
+	else if (l->update)
 		r = ovbd_dm_update_view_open(l->update, OVBD_MOVE(below), ret, err);
+	else
+		r = ovbd_dm_snapshot_view_open(l->snapshot, OVBD_MOVE(below), ret, err);
 	return r < 0 ? ovbd_fail_named(err, r, l->shown) : 0;
 }
 
@@ -140,9 +142,9 @@ static bool is_part(const struct opening *o)
 	case OVBD_BENEATH_UNSAID:
 		return refers;
 	case OVBD_BENEATH_UPDATE:
-		return refers || l->cow || l->update;
+		return refers || ovbd_layer_is_update(l);
 	case OVBD_BENEATH_STACK:
-		return l->layer || l->cow || l->update;
+		return l->layer || ovbd_layer_is_update(l);
 	}
 	return false;
 }
@@ -193,6 +195,7 @@ static void drop_unused(struct opening *o)
 		ovbd_layer_close(o->img->layers[i].layer);
 		ovbd_cow_close(o->img->layers[i].cow);
 		ovbd_dm_update_close(o->img->layers[i].update);
+		ovbd_dm_snapshot_close(o->img->layers[i].snapshot);
 	}
 }
 

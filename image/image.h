@@ -14,6 +14,7 @@
 #include "base/blob.h"
 #include "lsmt/lsmt.h"
 #include "ota/cow.h"
+#include "ota/dm_snapshot.h"
 #include "ota/dm_update.h"
 #include "remote/http.h"
 #include "zfile/zfile.h"
@@ -27,6 +28,7 @@ enum ovbd_format {
 	OVBD_FORMAT_IMAGE,       /* a configuration that names a stack of layers */
 	OVBD_FORMAT_ANDROID_COW, /* an update of what lies beneath: ota/cow.h */
 	OVBD_FORMAT_DM_UPDATE,   /* another: ota/dm_update.h */
+	OVBD_FORMAT_DM_SNAPSHOT, /* the store of a snapshot: ota/dm_snapshot.h */
 };
 
 /* "raw", "lsmt", ...; and back: -EINVAL if unknown. */
@@ -46,7 +48,14 @@ struct ovbd_image_layer {
 	struct ovbd_layer *layer; /* where it is a layer: for ovbd_layer_info() and _index() */
 	struct ovbd_cow *cow;     /* where it is a COW: for ovbd_cow_info() and _check() */
 	struct ovbd_dm_update *update; /* where it is a dm-update: for ovbd_dm_update_info(), ... */
+	struct ovbd_dm_snapshot *snapshot; /* where it is one: for ovbd_dm_snapshot_info() */
 };
+
+/* Whether it is read over what lies beneath. */
+static inline bool ovbd_layer_is_update(const struct ovbd_image_layer *l)
+{
+	return l->cow || l->update || l->snapshot;
+}
 
 struct ovbd_image {
 	struct ovbd_blob *blob; /* the device */

@@ -3,7 +3,7 @@
  * What can lie in what:
  *
  *     file or URL ──► [tar member] ──► [ZFile] ──► layer
- *                                         ├──────► Android COW, dm-update
+ *                                         ├──────► Android COW, dm-update, dm-snapshot
  *                                         └──────► any other bytes
  *
  * Each step is taken if the bytes begin like it and the caller has not asked to stop before.
@@ -97,6 +97,8 @@ static int settle(struct ovbd_image_layer *l, enum ovbd_format want, struct ovbd
 		l->format = OVBD_FORMAT_ANDROID_COW;
 	else if (l->update)
 		l->format = OVBD_FORMAT_DM_UPDATE;
+	else if (l->snapshot)
+		l->format = OVBD_FORMAT_DM_SNAPSHOT;
 	else if (l->layer)
 		l->format = l->zfile ? OVBD_FORMAT_OVBD : OVBD_FORMAT_LSMT;
 	else
@@ -120,6 +122,7 @@ static int open_layer(struct ovbd_image_layer *l, const struct ovbd_image_params
 	OVBD_AUTO(ovbd_layer_closep) struct ovbd_layer *layer = NULL;
 	OVBD_AUTO(ovbd_cow_closep) struct ovbd_cow *cow = NULL;
 	OVBD_AUTO(ovbd_dm_update_closep) struct ovbd_dm_update *update = NULL;
+	OVBD_AUTO(ovbd_dm_snapshot_closep) struct ovbd_dm_snapshot *snapshot = NULL;
 	int r = 0;
 
 	if (l->zfile)
@@ -136,17 +139,23 @@ static int open_layer(struct ovbd_image_layer *l, const struct ovbd_image_params
 		r = ovbd_dm_update_probe(b, err);
 	if (r == 1)
 		r = ovbd_dm_update_open(OVBD_MOVE(b), &update, err);
+	if (r == 0 && !layer && !cow && !update && want != OVBD_FORMAT_ZFILE)
+		r = ovbd_dm_snapshot_probe(b, err);
+	if (r == 1)
+		r = ovbd_dm_snapshot_open(OVBD_MOVE(b), &snapshot, err);
 	if (r < 0)
 		return r;
 	l->layer = layer;
 	l->cow = cow;
 	l->update = update;
+	l->snapshot = snapshot;
 	r = settle(l, want, err);
 	if (r < 0)
 		return r;
 	layer = NULL;
 	cow = NULL;
 	update = NULL;
+	snapshot = NULL;
 	*ret_blob = OVBD_MOVE(b);
 	return 0;
 }

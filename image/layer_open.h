@@ -7,7 +7,7 @@
 
 /* Opens ret->name (set already, as is ret->shown) as what p->format says, or as what it is. Fills
  * the rest of *ret. *ret_blob is what lies deepest and is no layer: the bytes, or the decompressed
- * bytes; NULL if ret->layer, ret->cow or ret->update is set. All are the caller's. */
+ * bytes; NULL if ret->layer is set or it is an update. All are the caller's. */
 int ovbd_layer_ref_open(struct ovbd_image_layer *ret, const struct ovbd_image_params *p,
                         struct ovbd_blob **ret_blob, struct ovbd_error *err);
 

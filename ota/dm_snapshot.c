@@ -188,7 +188,6 @@ static int load(struct ovbd_dm_snapshot *s, struct ovbd_error *err)
 		r = ovbd_snapshot_header_decode(buf, &h, err);
 	if (r < 0)
 		return r;
-	s->info.valid = h.valid;
 	s->info.chunk_size = h.chunk_size;
 	rd.per_area = h.chunk_size / SNAPSHOT_EXCEPTION_SIZE;
 	rd.nstored = s->blob->size / h.chunk_size;

@@ -9,13 +9,11 @@
 #ifndef OVBD_OTA_DM_SNAPSHOT_H
 #define OVBD_OTA_DM_SNAPSHOT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/blob.h"
 
 struct ovbd_dm_snapshot_info {
-	bool valid; /* false: the kernel gave it up, as it was full or could not be written */
 	uint32_t chunk_size; /* bytes */
 	uint64_t nchunks;    /* that differ */
 	uint64_t nareas;     /* metadata areas with an entry */
@@ -27,7 +25,8 @@ struct ovbd_dm_snapshot;
 /* 1 if b begins like one, 0 if not, -errno if that cannot be read. */
 int ovbd_dm_snapshot_probe(struct ovbd_blob *b, struct ovbd_error *err);
 
-/* -EBADMSG, -ENOTSUP. Memory: 16 bytes a chunk that differs. */
+/* -EBADMSG (also if the kernel has marked it as no longer valid), -ENOTSUP. Memory: 16 bytes for
+ * each chunk that differs. */
 int ovbd_dm_snapshot_open(struct ovbd_blob *take_b, struct ovbd_dm_snapshot **ret,
                           struct ovbd_error *err);
 const struct ovbd_dm_snapshot_info *ovbd_dm_snapshot_info(const struct ovbd_dm_snapshot *s);
@@ -41,7 +40,7 @@ static inline void ovbd_dm_snapshot_closep(struct ovbd_dm_snapshot **s)
 }
 
 /* The origin as the snapshot has it, a blob of the origin's size. -EBADMSG if the store has a chunk
- * beyond that, or is no longer valid. Without an origin (NULL) it is as long as its last chunk
+ * beyond that. Without an origin (NULL) it is as long as its last chunk
  * reaches, and the others are holes. Takes both, also on failure. */
 int ovbd_dm_snapshot_view_open(struct ovbd_dm_snapshot *take_s, struct ovbd_blob *take_origin,
                                struct ovbd_blob **ret, struct ovbd_error *err);

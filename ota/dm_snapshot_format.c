@@ -39,7 +39,12 @@ int ovbd_snapshot_header_decode(const uint8_t buf[SNAPSHOT_HEADER_SIZE],
 		return ovbd_fail(err, -ENOTSUP,
 		                 "store of dm-snapshot: chunks of %u sectors: at most %u", sectors,
 		                 SECTORS_MAX);
-	*ret = (struct snapshot_header){.valid = valid == 1, .chunk_size = sectors * SECTOR};
+	if (!valid)
+		return ovbd_fail(
+			err, -EBADMSG,
+			"store of dm-snapshot: it is marked as no longer valid: the kernel "
+			"ran out of room in it, or could not write it");
+	*ret = (struct snapshot_header){.chunk_size = sectors * SECTOR};
 	return 0;
 }
 

@@ -21,7 +21,6 @@ enum {
 };
 
 struct snapshot_header {
-	bool valid;
 	uint32_t chunk_size; /* bytes, a power of two */
 };
 

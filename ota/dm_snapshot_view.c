@@ -87,14 +87,12 @@ static int view_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct o
 {
 	const struct snapshot_view *v = view_of(b);
 	uint64_t at;
+	const bool data = run_of(v->s, off, &len, &at);
 
-	ret->len = len;
-	if (run_of(v->s, off, &ret->len, &at)) {
-		ret->kind = OVBD_RUN_DATA;
-		return 0;
-	}
-	ret->kind = OVBD_RUN_HOLE;
-	return v->origin ? ovbd_blob_run_at(v->origin, off, ret->len, ret, err) : 0;
+	if (!data && v->origin)
+		return ovbd_blob_run_at(v->origin, off, len, ret, err);
+	*ret = (struct ovbd_run){.len = len, .kind = data ? OVBD_RUN_DATA : OVBD_RUN_HOLE};
+	return 0;
 }
 
 static void view_close(struct ovbd_blob *b)
@@ -121,11 +119,6 @@ int ovbd_dm_snapshot_view_open(struct ovbd_dm_snapshot *take_s, struct ovbd_blob
 	const struct ovbd_dm_snapshot_info *info = &s->info;
 	struct snapshot_view *v;
 
-	if (!info->valid)
-		return ovbd_fail(
-			err, -EBADMSG,
-			"store of dm-snapshot: it is marked as no longer valid: the kernel "
-			"ran out of room in it, or could not write it");
 	/* the last chunk of an origin may be a part of one */
 	if (origin && info->nchunks > 0 && info->end - info->chunk_size >= origin->size)
 		return ovbd_fail(err, -EBADMSG,

@@ -11,7 +11,7 @@
 static const struct {
 	const char *arg, *words;
 } kinds[] = {
-	{"FMT", "auto raw lsmt zfile ovbd image android-cow dm-update"},
+	{"FMT", "auto raw lsmt zfile ovbd image android-cow dm-update dm-snapshot"},
 	{"CODEC", "lz4 zstd none"},
 	{"ALGORITHM", "lz4 zstd gz brotli none"},
 	{"SIZE", "4K 8K 16K 32K 64K"},

@@ -219,7 +219,8 @@ static int check_options(struct ovbd_cli *c, struct ovbd_convert_request *q)
 {
 	const char *out = ovbd_format_name(q->out);
 
-	if (q->out == OVBD_FORMAT_IMAGE || q->out == OVBD_FORMAT_AUTO)
+	if (q->out == OVBD_FORMAT_IMAGE || q->out == OVBD_FORMAT_AUTO ||
+	    q->out == OVBD_FORMAT_DM_SNAPSHOT)
 		return ovbd_cli_usage(c,
 		                      "-O %s: the output is ovbd, lsmt, raw, zfile, android-cow or "
 		                      "dm-update",

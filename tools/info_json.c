@@ -94,6 +94,17 @@ static void add_update(json_t *obj, const struct ovbd_dm_update_info *i)
 	ovbd_json_set(obj, "dm-update", u);
 }
 
+static void add_snapshot(json_t *obj, const struct ovbd_dm_snapshot_info *i)
+{
+	json_t *s = json_object();
+
+	ovbd_json_set_size(s, "chunk-size", i->chunk_size);
+	ovbd_json_set_size(s, "chunks", i->nchunks);
+	ovbd_json_set_size(s, "areas", i->nareas);
+	ovbd_json_set_size(s, "end", i->end);
+	ovbd_json_set(obj, "dm-snapshot", s);
+}
+
 static json_t *layer_json(const struct ovbd_image *img, size_t number)
 {
 	const struct ovbd_image_layer *l = &img->layers[number];
@@ -114,6 +125,8 @@ static json_t *layer_json(const struct ovbd_image *img, size_t number)
 		add_cow(obj, l->cow);
 	if (l->update)
 		add_update(obj, ovbd_dm_update_info(l->update));
+	if (l->snapshot)
+		add_snapshot(obj, ovbd_dm_snapshot_info(l->snapshot));
 	for (size_t i = 0; i < nwarnings; i++)
 		ovbd_json_append(list, json_string(warnings[i]));
 	ovbd_json_set(obj, "warnings", list);

@@ -124,6 +124,17 @@ static void print_update(const struct ovbd_dm_update_info *i)
 	       ovbd_size_text(dir, i->dir_size));
 }
 
+static void print_snapshot(const struct ovbd_dm_snapshot_info *i)
+{
+	char size[OVBD_SIZE_TEXT], all[OVBD_SIZE_TEXT];
+	char count[OVBD_COUNT_TEXT], areas[OVBD_COUNT_TEXT];
+
+	printf("%-*s%s in %s of %s, %s of metadata\n", LABEL_WIDTH,
+	       "has:", ovbd_size_text(all, i->nchunks * i->chunk_size),
+	       ovbd_count_text(count, i->nchunks, "chunk"), ovbd_size_text(size, i->chunk_size),
+	       ovbd_count_text(areas, i->nareas, "area"));
+}
+
 static void print_layer(const struct ovbd_image *img, size_t number, bool verbose)
 {
 	const struct ovbd_image_layer *l = &img->layers[number];
@@ -148,6 +159,8 @@ static void print_layer(const struct ovbd_image *img, size_t number, bool verbos
 		print_cow(l->cow, verbose);
 	else if (l->update)
 		print_update(ovbd_dm_update_info(l->update));
+	else if (l->snapshot)
+		print_snapshot(ovbd_dm_snapshot_info(l->snapshot));
 	else if (img->nlayers == 1)
 		print_size("size:", img->blob->size);
 	if (l->http && verbose) {

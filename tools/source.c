@@ -121,7 +121,7 @@ int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *
 		return 0;
 	ovbd_cli_usage(c,
 	               "unknown format '%s': there are auto, raw, lsmt, zfile, ovbd, image, "
-	               "android-cow and dm-update",
+	               "android-cow, dm-update and dm-snapshot",
 	               value);
 	return -1;
 }

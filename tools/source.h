@@ -39,7 +39,7 @@ int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *
 	{                                                                                          \
 		'f', "format", "FMT",                                                              \
 			"What SRC is: auto (default), raw, lsmt, zfile, ovbd, image, "             \
-			"android-cow or dm-update."                                                \
+			"android-cow, dm-update or dm-snapshot."                                   \
 	}
 
 #define OVBD_OPTION_LABEL (OVBD_OPTION_LONG + 101)

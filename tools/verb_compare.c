@@ -24,7 +24,7 @@ enum { OPT_STRICT = OVBD_OPTION_LONG };
 static const struct ovbd_option options[] = {
 	{'f', "format", "FMT",
          "What A is: auto (default), raw, lsmt, zfile, ovbd, image, "
-         "android-cow or dm-update."},
+         "android-cow, dm-update or dm-snapshot."},
 	{'F', "format-b", "FMT", "What B is."},
 	{OPT_STRICT, "strict", NULL,
          "Sizes must be equal; without it the longer one may end in zeros."},
