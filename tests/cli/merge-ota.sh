@@ -119,3 +119,26 @@ done
 "$ovbd" merge-ota -q base.img update.cow
 cmp base.img new/want.img || fail "wrong after an interrupt, at last"
 ok "interrupted"
+
+# ---- a block device ----
+[ "$(id -u)" = 0 ] && loop=$(losetup -f --show new/base.img 2>/dev/null) || loop=
+if [ -n "$loop" ]; then
+	loops=$loop
+	fresh
+	# as what is mounted has it
+	python3 -c 'import os, sys, time
+os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)
+open("locked", "w")
+time.sleep(60)' "$loop" &
+	pids=$!
+	wait_for test -e locked
+	expect 1 "$loop: is mounted, or part of another device" "$ovbd" merge-ota "$loop" update.cow
+	kill "$pids"
+	wait "$pids" || :
+	pids=
+	"$ovbd" merge-ota -q "$loop" update.cow
+	cmp "$loop" new/want.img || fail "a block device: wrong bytes"
+	ok "a block device"
+else
+	echo "no block device: not root, or no loop devices"
+fi
