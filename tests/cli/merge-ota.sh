@@ -120,6 +120,33 @@ done
 cmp base.img new/want.img || fail "wrong after an interrupt, at last"
 ok "interrupted"
 
+# ---- what we make ourselves ----
+# two images of which much has moved, some of it has changed a little, and some is new
+python3 - <<'PYTHON'
+import random
+rand = random.Random(5)
+old = bytearray(rand.randbytes(6 << 20))
+new = bytearray(old)
+new[4096 * 7:] = old[:-4096 * 7]                           # moved up
+new[3 << 20:4 << 20] = old[4 << 20:5 << 20]                # down
+new[1 << 20:2 << 20], new[5 << 20:6 << 20] = old[5 << 20:6 << 20], old[1 << 20:2 << 20]  # a cycle
+for _ in range(300):
+    new[rand.randrange(len(new))] ^= 1                     # a little
+new[2 << 20:(2 << 20) + 300000] = rand.randbytes(300000)   # new
+new[4096 * 900:4096 * 950] = bytes(4096 * 50)
+open("old", "wb").write(old)
+open("new.img", "wb").write(new)
+PYTHON
+for how in "-O v3" "-O v3 --sequence -c zstd" "-O v3 --no-scratch" "-O v2" "-O v2 -c gz --sequence" \
+	"-O v2 --no-scratch --no-xor"; do
+	cp old part
+	# shellcheck disable=SC2086 # words
+	"$ovbd" cow -q --force $how --from old create new.img made.cow
+	"$ovbd" merge-ota -q part made.cow
+	cmp part new.img || fail "an update of our own: $how"
+done
+ok "updates of our own"
+
 # ---- a block device ----
 [ "$(id -u)" = 0 ] && loop=$(losetup -f --show new/base.img 2>/dev/null) || loop=
 if [ -n "$loop" ]; then
