@@ -17,6 +17,7 @@
  */
 #include "ota/cow_plan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -168,9 +169,10 @@ static uint32_t choose(const struct cow_plan *plan, struct ready *q, uint64_t la
 		return (uint32_t)(last + 1);
 	if (may_come(plan, q, last - 1))
 		return (uint32_t)(last - 1);
-	do
+	do {
+		assert(q->n > 0); /* what has no circle has a beginning */
 		block = pop(q);
-	while (q->nreaders[block] == TAKEN);
+	} while (q->nreaders[block] == TAKEN);
 	return block;
 }
 

@@ -11,8 +11,11 @@ ovbd_unit(
   LABELS prop)
 ovbd_unit(
   prop_ota_cow_create
-  SOURCES ota_cow_create.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/kept.c
-  DEPS ovbd_ota
+  SOURCES ota_cow_create.c
+          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/cow_cuts.c
+          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/kept.c
+          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c
+  DEPS ovbd_ota ovbd_test
   LABELS prop threads
   TIMEOUT 900)
 ovbd_script(prop_ota_cow_rules ota-cow-rules.sh LABELS prop)

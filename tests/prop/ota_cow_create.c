@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "ota/cow_create.h"
+#include "tests/lib/cow_cuts.h"
 #include "tests/lib/kept.h"
 
 #define NROUNDS    200u
@@ -27,7 +28,7 @@
 static uint64_t seed;
 static uint8_t old[NBLOCKS * BLOCK], target[NBLOCKS * BLOCK], merged[NBLOCKS * BLOCK];
 static uint8_t got[NBLOCKS * BLOCK], group[2][GROUP_MAX * BLOCK];
-static uint64_t nold, nnew;
+static uint64_t nold, nnew, ncut;
 
 static void die(const char *what)
 {
@@ -329,6 +330,31 @@ static void check_merge(const struct bytes *b, bool scratch, uint64_t *state)
 	check_merged(c, n, "other bytes after a power cut without a scratch area");
 }
 
+/* Merged by our own merge, with power cuts in it; without small groups, as they are not to be
+ * needed. */
+static void check_cuts(const struct bytes *b, uint64_t *state)
+{
+	struct test_cuts t = {
+		.name = "created",
+		.cow = b->p,
+		.cow_size = b->len,
+		.base = old,
+		.want = merged,
+		.base_size = base_blocks() * BLOCK,
+		.how = {.nthreads = 1, .group_blocks = 64},
+		.seed = random_of(state),
+		.depth = 1,
+		.nested = 4,
+		.nrandom = 2,
+		.nplaces = 8,
+	};
+
+	memcpy(merged, old, sizeof(old));
+	memcpy(merged, target, nnew * BLOCK);
+	test_cuts(&t);
+	ncut += t.nstates;
+}
+
 /* ---- a round ---- */
 
 static struct ovbd_cow_create_params random_params(uint64_t *state)
@@ -389,6 +415,8 @@ static void round_of(const char *dir, struct ovbd_cow_created *total)
 	}
 	check_view(&a, old);
 	check_merge(&a, p.write.scratch_size > 0, &state);
+	if (seed % 4 == 0)
+		check_cuts(&a, &state);
 	if (!with_old) { /* of anything it makes the new image */
 		memset(merged, 0x5a, sizeof(merged));
 		check_view(&a, merged);
@@ -415,11 +443,11 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < 7; i++)
 		n += t.nops[i];
 	printf("%llu operations on %llu blocks: %llu copies, %llu replacements, %llu zeros, "
-	       "%llu xors; %llu broken\n",
+	       "%llu xors; %llu broken; %llu states after power cuts\n",
 	       (unsigned long long)n, (unsigned long long)t.nblocks,
 	       (unsigned long long)t.nops[OVBD_COW_COPY],
 	       (unsigned long long)t.nops[OVBD_COW_REPLACE],
 	       (unsigned long long)t.nops[OVBD_COW_ZERO], (unsigned long long)t.nops[OVBD_COW_XOR],
-	       (unsigned long long)t.nbroken);
+	       (unsigned long long)t.nbroken, (unsigned long long)ncut);
 	return 0;
 }
