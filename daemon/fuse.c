@@ -4,10 +4,14 @@
  * asks on one descriptor, which all workers share: a request is decoded in the thread that has read
  * it (fuse_requests.c), and what needs the device is left in the worker, for next() to return.
  *
- * To wait for a request and for stop() at once, each worker has an epoll set of two descriptors:
- * the kernel's (exclusively: one request wakes one worker), and an event that stop() raises and
- * nobody lowers. Who sends ahead has more requests there: a worker looks before it waits, but not
- * each time where it was in vain.
+ * To wait for a request and for stop() at once there are epoll sets of two descriptors: the
+ * kernel's (exclusively: one request wakes one worker), and an event that stop() raises and nobody
+ * lowers. Who asks has the kernel look at each set that its descriptor is in, wherever the workers
+ * are; so there are two such seats and no more, and who finds both taken rests elsewhere. Whoever
+ * leaves the last seat wakes one who rests.
+ *
+ * Who sends ahead has more requests there: a worker looks before it waits, but not each time where
+ * it was in vain.
  */
 #define FUSE_USE_VERSION 312
 #include "daemon/fuse_impl.h"
@@ -33,15 +37,63 @@ static struct fuse_transport *fuse_of(struct ovbd_transport *t)
 	return OVBD_CONTAINER_OF(t, struct fuse_transport, transport);
 }
 
-/* Until there may be a request. -ESHUTDOWN: stop() was called. */
-static int wait_for_request(const struct fuse_transport *f, const struct fuse_worker *w)
+/* Either who rests sees that nobody waits, or the last who waited sees that somebody rests. */
+static int rest(struct fuse_transport *f)
 {
 	struct epoll_event events[2];
+	uint64_t one;
+	int n = 0;
+
+	atomic_fetch_add(&f->nresting, 1);
+	if (atomic_load(&f->nwaiting) > 0)
+		n = epoll_wait(f->rest_epoll_fd, events, 2, -1);
+	atomic_fetch_sub(&f->nresting, 1);
+	if (n > 0 && read(f->rest_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		return -errno;
+	return n < 0 && errno != EINTR ? -errno : 0;
+}
+
+static void wake_one(struct fuse_transport *f)
+{
+	const uint64_t one = 1;
+
+	/* Fails only when the counter is full, and then many are woken. */
+	if (atomic_load(&f->nresting) > 0 && write(f->rest_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* There is one, as no more wait than there are. */
+static struct fuse_seat *take_seat(struct fuse_transport *f)
+{
+	unsigned i = 0;
+
+	while (atomic_exchange(&f->seats[i].taken, true))
+		i = (i + 1) % FUSE_SEATS;
+	return &f->seats[i];
+}
+
+/* Until there may be a request. -ESHUTDOWN: stop() was called. */
+static int wait_for_request(struct fuse_transport *f)
+{
+	struct epoll_event events[2];
+	struct fuse_seat *seat;
 	int n;
 
+	while (atomic_fetch_add(&f->nwaiting, 1) >= FUSE_SEATS) {
+		int r;
+
+		atomic_fetch_sub(&f->nwaiting, 1);
+		r = rest(f);
+		if (r < 0 || f->stopped)
+			return r < 0 ? r : -ESHUTDOWN;
+	}
+	seat = take_seat(f);
 	do
-		n = epoll_wait(w->epoll_fd, events, 2, -1);
+		n = epoll_wait(seat->epoll_fd, events, 2, -1);
 	while (n < 0 && errno == EINTR);
+	seat->taken = false;
+	if (atomic_fetch_sub(&f->nwaiting, 1) == 1)
+		wake_one(f);
 	if (n < 0)
 		return -errno;
 	for (int i = 0; i < n; i++)
@@ -77,7 +129,7 @@ static int fuse_next(struct ovbd_transport *t, unsigned worker, struct ovbd_requ
 		r = w->nskip > 0 ? -EAGAIN : receive(f, w);
 		if (r == -EAGAIN) {
 			w->nskip = w->nskip > 0 ? w->nskip - 1 : SKIP_AFTER_NONE;
-			r = wait_for_request(f, w);
+			r = wait_for_request(f);
 			if (r == 0)
 				r = receive(f, w);
 		}
@@ -148,13 +200,18 @@ static void fuse_close(struct ovbd_transport *t)
 	for (unsigned i = 0; i < f->nworkers; i++) {
 		struct fuse_worker *w = &f->workers[i];
 
-		if (w->epoll_fd >= 0)
-			close(w->epoll_fd);
 		free(w->in);
 		free(w->out);
 	}
 	if (f->session)
 		fuse_session_destroy(f->session);
+	for (unsigned i = 0; i < FUSE_SEATS; i++)
+		if (f->seats[i].epoll_fd >= 0)
+			close(f->seats[i].epoll_fd);
+	if (f->rest_epoll_fd >= 0)
+		close(f->rest_epoll_fd);
+	if (f->rest_fd >= 0)
+		close(f->rest_fd);
 	if (f->stop_fd >= 0)
 		close(f->stop_fd);
 	if (f->attached) /* it could not be unmounted, so the place stays as it is */
@@ -199,11 +256,13 @@ static int allocate(const struct ovbd_fuse_params *p, struct fuse_transport **re
 	f->place.fd = -1;
 	f->nworkers = p->nworkers;
 	f->writable = p->writable;
-	for (unsigned i = 0; i < p->nworkers; i++)
-		f->workers[i].epoll_fd = -1;
+	for (unsigned i = 0; i < FUSE_SEATS; i++)
+		f->seats[i].epoll_fd = -1;
 	f->name = strdup(p->path);
 	f->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!f->name || f->stop_fd < 0)
+	f->rest_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
+	f->rest_epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (!f->name || f->stop_fd < 0 || f->rest_fd < 0 || f->rest_epoll_fd < 0)
 		return -errno;
 	for (unsigned i = 0; i < p->nworkers; i++) {
 		f->workers[i].in = aligned_alloc(BUFFER_ALIGN, IN_SIZE);
@@ -252,13 +311,16 @@ static int start_workers(struct fuse_transport *f)
 	const int fd = fuse_session_fd(f->session);
 	struct epoll_event request = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.fd = fd};
 	struct epoll_event stop = {.events = EPOLLIN, .data.fd = f->stop_fd};
+	struct epoll_event woken = {.events = EPOLLIN, .data.fd = f->rest_fd};
 
-	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
+	    epoll_ctl(f->rest_epoll_fd, EPOLL_CTL_ADD, f->rest_fd, &woken) < 0 ||
+	    epoll_ctl(f->rest_epoll_fd, EPOLL_CTL_ADD, f->stop_fd, &stop) < 0)
 		return -errno;
-	for (unsigned i = 0; i < f->nworkers; i++) {
+	for (unsigned i = 0; i < FUSE_SEATS; i++) {
 		const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 
-		f->workers[i].epoll_fd = epoll_fd;
+		f->seats[i].epoll_fd = epoll_fd;
 		if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &request) < 0 ||
 		    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, f->stop_fd, &stop) < 0)
 			return -errno;

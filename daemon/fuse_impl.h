@@ -11,8 +11,14 @@
 #include "daemon/fuse_mount.h"
 #include "daemon/fuse_place.h"
 
-struct fuse_worker {
+enum { FUSE_SEATS = 2 };
+
+struct fuse_seat {
 	int epoll_fd;
+	atomic_bool taken;
+};
+
+struct fuse_worker {
 	unsigned nskip;     /* requests that are waited for before one is looked for at once */
 	void *in;           /* a request, as it came */
 	void *out;          /* OVBD_FUSE_MAX_READ bytes: an answer */
@@ -30,6 +36,9 @@ struct fuse_transport {
 	bool writable;
 	atomic_bool stopped;
 	int stop_fd;
+	struct fuse_seat seats[FUSE_SEATS]; /* where workers wait for requests */
+	int rest_fd, rest_epoll_fd;         /* where those rest for whom there is none */
+	_Atomic unsigned nwaiting, nresting;
 	char *name; /* for messages */
 	struct stat attr;
 	unsigned nworkers;

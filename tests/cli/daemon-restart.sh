@@ -77,15 +77,43 @@ echo '{"workers": 0}' >config
 [ "$(status_of "$ovbdd" --config config --check-config 2>err)" = 2 ] || fail "a bad one"
 grep -q 'config: "workers" must be' err || fail "$(cat err)"
 
-# A reload is for what is attached from then on: a FUSE device has a descriptor for each worker.
-nfds() {
-	find "/proc/$daemon/fd" -mindepth 1 | wc -l
+# A reload is for what is attached from then on: it works on so many reads at a time. A server that is slow
+# lets them be counted, by their threads.
+mkdir www
+cp image www/image
+mkfifo hold
+exec 7<>hold # the web server ends when nobody has it open
+python3 "$OVBD_SOURCE/tests/lib/range-server.py" www <hold >port 2>/dev/null &
+pids="$pids $!"
+wait_for test -s port
+
+nthreads() {
+	find "/proc/$daemon/task" -mindepth 1 -maxdepth 1 | wc -l
 }
+
+# read_slowly ID: begins ten reads of a new device, each of which takes a second; $readers
+read_slowly() {
+	slow=$("$ovbd" attach -f raw --id "$1" "http://127.0.0.1:$(cat port)/~slow=4000,tag=$1/image")
+	before=$(nthreads) readers=
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		dd if="$slow" of=/dev/null bs=4096 count=1 skip=$((i * 9)) iflag=direct 2>/dev/null &
+		readers="$readers $!"
+	done
+}
+
+has_ten() {
+	[ $(($(nthreads) - before)) -ge 9 ]
+}
+
 echo '{"workers": 2}' >config
 start_daemon --config config
-before=$(nfds)
 "$ovbd" attach --id two image >/dev/null
-[ $(($(nfds) - before)) -lt 50 ] || fail "two workers have $(($(nfds) - before)) descriptors"
+read_slowly slow-two
+sleep 1
+[ $(($(nthreads) - before)) -le 2 ] || fail "two workers have $(($(nthreads) - before)) threads"
+for reader in $readers; do
+	wait "$reader" || fail "a slow read"
+done
 echo '{"workers": 100}' >config
 "$ovbd" reload
 wait_for said "reloaded"
@@ -93,9 +121,13 @@ echo '{"workers": 100' >config
 expect 1 "config: line 2 column 0" "$ovbd" reload
 echo '{"workers": "many"}' >config
 expect 1 'config: "workers" must be' "$ovbd" reload
-before=$(nfds)
 "$ovbd" attach --id hundred image >/dev/null
-[ $(($(nfds) - before)) -ge 100 ] || fail "a hundred workers have $(($(nfds) - before)) descriptors"
+read_slowly slow-hundred
+wait_for has_ten
+for reader in $readers; do
+	wait "$reader" || fail "a slow read"
+done
+ok "so many workers as the configuration says"
 cmp state/two.raw image || fail "the old one"
 cmp state/hundred.raw image || fail "the new one"
 "$ovbd" drain
