@@ -116,17 +116,28 @@ static int put_over(struct opening *o, size_t i, struct ovbd_blob *take_below,
 	return r < 0 ? ovbd_fail_named(err, r, l->shown) : 0;
 }
 
+/* Where what it writes ends, as far as that may be beyond the device's own end. */
+static uint64_t end_of(const struct ovbd_image_layer *l)
+{
+	if (l->layer)
+		return ovbd_layer_info(l->layer)->end;
+	if (l->cow)
+		return ovbd_cow_info(l->cow)->end;
+	return l->update ? ovbd_dm_update_info(l->update)->end : 0;
+}
+
 /* What a larger stack on the device of img would show of the layers [from, to). */
 static uint64_t reach_of(const struct ovbd_image *img, size_t from, size_t to,
                          const struct ovbd_blob *device)
 {
-	uint64_t reach = device->size;
+	/* of what is not known nobody can say what it hides */
+	uint64_t reach = device->size < OVBD_BLOB_SIZE_UNKNOWN ? device->size : 0;
 
 	if (img->layers[from].layer && img->reach > reach)
 		reach = img->reach; /* others cut off what is below them */
 	for (size_t i = from; i < to; i++)
-		if (img->layers[i].layer && ovbd_layer_info(img->layers[i].layer)->end > reach)
-			reach = ovbd_layer_info(img->layers[i].layer)->end;
+		if (end_of(&img->layers[i]) > reach)
+			reach = end_of(&img->layers[i]);
 	return reach;
 }
 
@@ -142,7 +153,7 @@ static bool is_part(const struct opening *o)
 	case OVBD_BENEATH_UNSAID:
 		return refers;
 	case OVBD_BENEATH_UPDATE:
-		return refers || ovbd_layer_is_update(l);
+		return ovbd_layer_is_update(l);
 	case OVBD_BENEATH_STACK:
 		return l->layer || ovbd_layer_is_update(l);
 	}

@@ -78,8 +78,7 @@ enum ovbd_beneath {
 	OVBD_BENEATH_NOTHING, /* they are all of the device: what none of them has is zeros */
 	OVBD_BENEATH_UNSAID,  /* so, unless the lowest is a layer that refers to more: it may be
 	                       * looked at, but not read where it does */
-	OVBD_BENEATH_UPDATE,  /* so, unless the lowest is an update, or a layer that refers to more:
-	                       * then it lies over params.beneath */
+	OVBD_BENEATH_UPDATE,  /* so, unless the lowest is an update: it lies over params.beneath */
 	OVBD_BENEATH_STACK,   /* a layer or update is a part of a stack, over params.beneath */
 };
 

@@ -82,7 +82,7 @@ for cow in v2-gz v3; do
 		exits 0 "$ovbd" convert -q --force $by.ovbd range.ovbd two.ovbd
 		same base.img two.ovbd two
 	done
-	exits 0 "$ovbd" convert -q --force -B base.img --no-references refs.ovbd flat.ovbd
+	exits 0 "$ovbd" convert -q --force -B base.img base.img refs.ovbd flat.ovbd
 	same base.img flat.ovbd want
 done
 ok "references"
@@ -123,12 +123,17 @@ exits 1 "$ovbd" compare base.img cows/v3 base.img >said 2>err
 ! grep -q merged err || fail "a warning: $(cat err)"
 ok "merged ones"
 
-# an update, or a layer that refers to its base, with -B as the source of another update
+# a part of a stack that begins with an update, whose base is not known, and ends with a layer of a size
+exits 0 "$ovbd" convert -q --force -B one -B cows/v1-s one two.ovbd
+exits 0 "$ovbd" convert -q --force cows/v1-s two.ovbd range.ovbd
+same one range.ovbd one
+
+# an update, or a layer that refers to its base, as the source of another update
 exits 0 "$ovbd" convert -q --force -O android-cow -B base.img cows/v3 again.cow
 python3 "$make" --want base.img v3 >want
 same base.img again.cow want
 exits 0 "$ovbd" convert -q --force -B base.img cows/v3 refs.ovbd
-exits 0 "$ovbd" convert -q --force -O android-cow -B base.img refs.ovbd again.cow
+exits 0 "$ovbd" convert -q --force -O android-cow -B base.img base.img refs.ovbd again.cow
 same base.img again.cow want
 ok "updates of updates"
 

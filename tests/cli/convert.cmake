@@ -1,4 +1,4 @@
-foreach(story delta device full interrupt many references refuse round same sparse stdin)
+foreach(story delta device full interrupt many references refuse round same sparse stdin updates)
   ovbd_script(cli_convert_${story} convert-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 ovbd_script(cli_convert_memory convert-memory.sh LABELS cli slow TIMEOUT 300)
