@@ -54,39 +54,6 @@ struct ovbd_merge {
 	struct ovbd_merge_progress shown;
 };
 
-/* ---- a blob that another one owns ---- */
-
-struct lent {
-	struct ovbd_blob blob;
-	struct ovbd_blob *lender;
-};
-
-static int lent_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
-                      struct ovbd_error *err)
-{
-	return ovbd_blob_pread(OVBD_CONTAINER_OF(b, struct lent, blob)->lender, buf, len, off, err);
-}
-
-static void lent_close(struct ovbd_blob *b)
-{
-	free(OVBD_CONTAINER_OF(b, struct lent, blob));
-}
-
-static int lend(struct ovbd_blob *b, struct ovbd_blob **ret, struct ovbd_error *err)
-{
-	static const struct ovbd_blob_ops ops = {.name = "COW that is merged",
-	                                         .pread = lent_pread,
-	                                         .close = lent_close};
-	struct lent *l = calloc(1, sizeof(*l));
-
-	if (!l)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	l->blob = (struct ovbd_blob){.ops = &ops, .size = b->size};
-	l->lender = b;
-	*ret = &l->blob;
-	return 0;
-}
-
 /* ---- the scratch area ---- */
 
 /* The entries, and the data, as they are in the file. */
@@ -294,7 +261,7 @@ static int open_cow(struct ovbd_merge *m, const struct ovbd_merge_params *p, str
 	struct ovbd_blob *b = NULL;
 	int r;
 
-	r = lend(m->cow_device->blob, &b, err);
+	r = ovbd_blob_open_lent(m->cow_device->blob, &b, err);
 	if (r < 0)
 		return r;
 	r = ovbd_cow_open(b, NULL, &m->cow, err);

@@ -149,10 +149,25 @@ static void look_at_fuse(const struct ovbd_host *h, struct ovbd_report *r)
 		            "read-only files, to be loop-mounted: /dev/fuse can be opened");
 }
 
+/* Only who has phones' updates misses them, so they are no failures. */
+static void look_at_updates(const struct ovbd_host *h, struct ovbd_report *r)
+{
+	doctor_find(r, "dm-snapshot", OVBD_FINDING_OK, "", "%s",
+	            doctor_exists(h, "/sys/module/dm_snapshot")
+	                    ? "phones' updates by 'ovbd snapshot': the kernel has the target"
+	                    : "phones' updates by 'ovbd snapshot' would need modprobe dm_snapshot");
+	doctor_find(r, "dm-user", OVBD_FINDING_OK, "", "%s",
+	            doctor_exists(h, "/dev/dm-user") || doctor_exists(h, "/sys/module/dm_user")
+	                    ? "phones' updates as snapuserd serves them: the kernel has the target"
+	                    : "phones' updates as snapuserd serves them: only Android's kernels "
+	                      "have the target");
+}
+
 void doctor_transports(const struct ovbd_host *h, struct ovbd_report *r)
 {
 	look_at_tcmu(h, r);
 	look_at_ublk(h, r);
 	look_at_nbd(h, r);
 	look_at_fuse(h, r);
+	look_at_updates(h, r);
 }

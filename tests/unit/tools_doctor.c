@@ -127,6 +127,8 @@ static void test_nothing_there(void **arg)
 	expect(&r, "ublk", FAIL, "ublk_drv is not loaded", "modprobe ublk_drv");
 	expect(&r, "nbd", FAIL, "module nbd is not loaded", "modprobe nbd");
 	expect(&r, "fuse", FAIL, "/dev/fuse is not there", "modprobe fuse");
+	expect(&r, "dm-snapshot", OK, "would need modprobe dm_snapshot", "");
+	expect(&r, "dm-user", OK, "only Android's kernels", "");
 	expect(&r, "daemon", WARN, "ovbdd does not run", "systemctl start ovbdd");
 	expect(&r, "privileges", OK, "may mount", "");
 	expect(&r, "files", OK, "1048576", "");
