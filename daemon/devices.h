@@ -138,6 +138,13 @@ int ovbd_devices_adopt(struct ovbd_devices *ds, const struct ovbd_adoption *a,
 int ovbd_devices_disown(struct ovbd_devices *ds, const char *id, const char *path,
                         void (*gone)(void *arg), void *arg);
 
+/* Has a device that was adopted serve a raw file that has grown, with this size; its users wait
+ * meanwhile. resized() is called once, from whatever thread. -ENOTSUP: it cannot, or not to this
+ * size; -EAGAIN: not now; -ENOENT: there is none; then resized() is not called. */
+int ovbd_devices_resize(struct ovbd_devices *ds, const char *id, uint64_t size,
+                        void (*resized)(void *arg, int status, const char *why), void *arg,
+                        struct ovbd_error *err);
+
 /* Tries the failed ones now. */
 void ovbd_devices_retry(struct ovbd_devices *ds);
 

@@ -48,6 +48,13 @@ struct served {
 	void *opened_arg;
 	void (*gone)(void *arg);
 	void *gone_arg;
+	/* While it is being resized: from, to, and who wants to know, or NULL. */
+	bool resizing;
+	uint64_t size_before, size_wanted;
+	void (*resized)(void *arg, int status, const char *why);
+	void *resized_arg;
+
+	bool changed; /* its size, since its users were told; its thread's */
 };
 
 struct ovbd_devices {
@@ -159,6 +166,17 @@ bool devices_try_again(struct served *s, int code, const struct ovbd_error *why,
 /* One turn of a device that the kernel has kept, with this size: as serve_once() in
  * devices_life.c. */
 int devices_serve_kept(struct served *s, uint64_t size, struct ovbd_error *err);
+
+/* devices_resize.c. Of an adopted device whose raw file has grown meanwhile: its next turn has that
+ * size. False if it has not. Its own thread, while it is served. */
+bool devices_grow(struct served *s, uint64_t size);
+
+/* Whether the turn that has ended did so because of a new size: another is to follow. */
+bool devices_is_resized(struct served *s);
+
+/* The size for that turn; who asked for it is told. */
+uint64_t devices_new_size(struct served *s);
+void devices_report_resized(struct served *s, int status, const char *why);
 
 /* The thread: from its opening to its end. Lock held; s is listed and opening. */
 int devices_start(struct served *s);

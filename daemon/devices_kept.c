@@ -86,7 +86,12 @@ static int open_once(struct served *s, struct line *l, struct ovbd_error *err)
 		return r;
 	size = devices_line_device(&bytes)->blob->size;
 	if (size != kept) {
+		const bool raw = bytes.img && bytes.img->nlayers == 1 &&
+		                 bytes.img->layers[0].format == OVBD_FORMAT_RAW;
+
 		devices_close_line(&bytes);
+		if (raw && devices_grow(s, size))
+			return ovbd_fail(err, -ECANCELED, "is about to grow");
 		return ovbd_fail(err, -ESTALE,
 		                 "the image has %llu bytes, but its device had %llu: detach it",
 		                 (unsigned long long)size, (unsigned long long)kept);
@@ -103,6 +108,8 @@ static void open_image(struct served *s, struct line *l)
 	int r;
 
 	while ((r = open_once(s, l, &err)) < 0) {
+		if (r == -ECANCELED)
+			return;
 		ovbd_stand_in_explain(l->stand_in, r, err.msg);
 		if (strcmp(err.msg, last.msg) != 0)
 			devices_tell(s->all, true, s->spec->id, err.msg);

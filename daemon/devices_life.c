@@ -196,6 +196,7 @@ int devices_open_transport(struct served *s, struct line *l, struct ovbd_device 
 		.device = d,
 		.quick = &s->quick,
 		.nworkers = atomic_load(&s->all->nworkers),
+		.changed = s->changed,
 		.ready = ready,
 		.named = was_named,
 		.arg = s,
@@ -208,7 +209,7 @@ int devices_open_transport(struct served *s, struct line *l, struct ovbd_device 
 	while (r < 0 && !l->t && devices_choose_again(s, d->blob->size, err))
 		r = open_kind(s, l, &p, err);
 	if (r == 0)
-		s->inherited = false;
+		s->inherited = s->changed = false;
 	return r;
 }
 
@@ -355,6 +356,7 @@ static void bury(struct served *s)
 	bool forget, had;
 
 	devices_report(s, -ESHUTDOWN, "the daemon is ending");
+	devices_report_resized(s, -EAGAIN, "it is not served any more");
 	pthread_mutex_lock(&ds->lock);
 	forget = !s->adopted && !s->orphan && (s->leave || !ds->stopping || !s->kept);
 	if (forget && ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
@@ -434,6 +436,8 @@ static int serve_turn(struct served *s, struct ovbd_error *err)
 	uint64_t size;
 	int r = -ENOENT;
 
+	if (devices_is_resized(s))
+		return devices_serve_kept(s, devices_new_size(s), err);
 	if (s->kept && s->kind && s->kind->size)
 		r = s->kind->size(&p, &size, err);
 	if (r == -ENOENT && s->spec->leaving)
@@ -453,6 +457,8 @@ static void *live(void *arg)
 		const uint64_t reads = atomic_load(&s->stats.reads);
 		const int r = serve_turn(s, &err);
 
+		if (devices_is_resized(s))
+			continue;
 		if (r == 0)
 			break;
 		if (r != -ECANCELED && strcmp(err.msg, last.msg) != 0) /* once, not at every try */

@@ -231,6 +231,7 @@ static int open_ring(const struct ovbd_transport_open *p, unsigned hba, const ch
 		.size = p->device->blob->size,
 		.writable = ovbd_device_is_writable(p->device),
 		.serial = p->id,
+		.changed = p->changed,
 		.nworkers = p->nworkers,
 	};
 	int r = ovbd_tcmu_disk_block_size(hba, device, &ring.block_size, err);

@@ -255,6 +255,12 @@ static scsi_handler *const handlers[256] = {
 	[0xaa] = transfer12,
 };
 
+bool ovbd_scsi_ignores_attention(const uint8_t *cdb)
+{
+	/* REQUEST SENSE, INQUIRY, REPORT LUNS */
+	return cdb[0] == 0x03 || cdb[0] == 0x12 || cdb[0] == 0xa0;
+}
+
 size_t ovbd_scsi_cdb_size(uint8_t opcode)
 {
 	static const uint8_t by_group[8] = {6, 10, 10, 0, 16, 12, 0, 0};

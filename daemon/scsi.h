@@ -56,6 +56,9 @@ struct ovbd_scsi_command {
 	uint8_t answer[OVBD_SCSI_ANSWER_SIZE_MAX];
 };
 
+/* Whether the command is served as if there were nothing new to tell of the disk. */
+bool ovbd_scsi_ignores_attention(const uint8_t *cdb);
+
 /* How long a command with this operation code is; 0 if that is not known. */
 size_t ovbd_scsi_cdb_size(uint8_t opcode);
 

@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -46,7 +47,8 @@ struct tcmu_transport {
 	char *serial;
 	unsigned minor;
 	int uio_fd, stop_fd;
-	pthread_mutex_t lock; /* guards the four below */
+	_Atomic bool attention; /* who has the disk is to be told of its new size */
+	pthread_mutex_t lock;   /* guards the four below */
 	pthread_cond_t wake;
 	struct tcmu_ring ring;
 	bool polling; /* somebody is */
@@ -155,12 +157,17 @@ static bool trim(struct tcmu_command *c, uint64_t len)
 
 /* Whether there is a request for the device; if not, the answer is in w->decoded, and what is to
  * be read of it in its place. */
-static bool decode(const struct tcmu_transport *t, struct tcmu_worker *w)
+static bool decode(struct tcmu_transport *t, struct tcmu_worker *w)
 {
 	struct tcmu_command *c = &w->command;
 	struct ovbd_scsi_command *d = &w->decoded;
 	size_t n = ovbd_scsi_parameters_size(&t->disk, c->cdb, c->cdb_len);
 
+	if (!ovbd_scsi_ignores_attention(c->cdb) && atomic_exchange(&t->attention, false)) {
+		d->kind = OVBD_SCSI_REFUSAL;
+		d->sense = (struct ovbd_scsi_sense){0x06, 0x2a, 0x09}; /* capacity has changed */
+		return false;
+	}
 	n = gather(c, w->parameters, n);
 	ovbd_scsi_decode(&t->disk, c->cdb, c->cdb_len, w->parameters, n, d);
 	if (d->kind == OVBD_SCSI_ANSWER)
@@ -308,6 +315,7 @@ static int allocate(const struct ovbd_tcmu_params *p, struct tcmu_transport **re
 	t->transport.ops = &tcmu_ops;
 	t->minor = p->minor;
 	t->nworkers = p->nworkers;
+	t->attention = p->changed;
 	t->uio_fd = -1;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->wake, NULL);

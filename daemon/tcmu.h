@@ -53,6 +53,7 @@ struct ovbd_tcmu_params {
 	uint64_t size;       /* bytes; > 0, a multiple of block_size */
 	uint32_t block_size; /* as configfs has it (hw_block_size); OVBD_TCMU_BLOCK_SIZE usually */
 	bool writable;       /* else writes are refused, and the disk says that it is protected */
+	bool changed;        /* another size than it had: the first command is told so */
 	const char *serial;  /* what tells this disk from others; copied */
 	unsigned nworkers;   /* as for ovbd_serve() */
 };

@@ -261,32 +261,42 @@ static void disown(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e)
 		was_closed(n); /* it was never served */
 }
 
-static void add_size(void *arg, const struct ovbd_device_view *v)
+static void was_resized(void *arg, int status, const char *why)
 {
-	uint64_t *size = arg;
+	struct note *n = arg;
 
-	*size = v->size;
+	ovbd_fault_point("reconfig-opened");
+	if (status < 0)
+		tell(n->w, true, &n->event.name, why);
+	settle(n, status);
+	note_free(n);
 }
 
-/* What is as it was, is granted. The size of an image is its own affair. */
+/* A raw file's new size, or what is as it was, is granted. */
 static void reconfigure(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e)
 {
 	char id[OVBD_SPEC_ID_MAX + 1], config[2 * OVBD_TCMU_NAME_SIZE];
-	uint64_t size = 0;
-	int r = -ENOTSUP;
+	struct note *n = note_new(w, e, true);
+	struct ovbd_error err;
+	int r;
 
+	if (!n) {
+		reply(w, e, -ENOMEM);
+		return;
+	}
 	snprintf(config, sizeof(config), "%s/%s", e->name.subtype, e->name.config);
-	if (e->has_size && ovbd_tcmu_name_id(&e->name, id, sizeof(id), NULL) == 0 &&
-	    ovbd_devices_show(w->p.devices, id, add_size, &size) == 1 && size == e->size)
-		r = 0;
-	if (e->has_config && strcmp(e->config, config) == 0)
-		r = 0;
-	if (r < 0)
-		tell(w, true, &e->name,
-		     e->has_size ? "another size was refused: a disk is as large as its image"
-		                 : "another configuration was refused: remove the disk and make "
-		                   "it anew");
-	reply(w, e, r);
+	r = ovbd_tcmu_name_id(&e->name, id, sizeof(id), &err);
+	if (r == 0 && e->has_size) {
+		r = ovbd_devices_resize(w->p.devices, id, e->size, was_resized, n, &err);
+		ovbd_fault_point("reconfig-begun");
+		if (r == 0)
+			return;
+	} else if (r == 0 && (!e->has_config || strcmp(e->config, config) != 0)) {
+		r = ovbd_fail(
+			&err, -ENOTSUP,
+			"another configuration was refused: remove the disk and make it anew");
+	}
+	was_resized(n, r, r < 0 ? err.msg : "");
 }
 
 static bool is_ours(const struct ovbd_tcmu_name *name)
@@ -440,7 +450,7 @@ void ovbd_tcmu_watch_stop(struct ovbd_tcmu_watch *w)
 		pthread_join(w->thread, NULL);
 	receive(w); /* what came before the end */
 	while (take_due(w, true, &e))
-		reply(w, &e, e.kind == OVBD_TCMU_ADDED ? -EAGAIN : 0);
+		reply(w, &e, e.kind == OVBD_TCMU_REMOVED ? 0 : -EAGAIN);
 }
 
 void ovbd_tcmu_watch_close(struct ovbd_tcmu_watch *take_w)

@@ -18,6 +18,7 @@ struct ovbd_transport_open {
 	struct ovbd_device *device; /* outlives the transport */
 	const _Atomic bool *quick;  /* the same: no answer of the device waits for a network, now */
 	unsigned nworkers;          /* as for ovbd_serve() */
+	bool changed;               /* it has another size than when its users saw it last */
 	void (*ready)(void *arg);   /* see late */
 	/* If it is known only then where a late device is, and *ret_path is NULL: before
 	 * ready(). */

@@ -332,6 +332,76 @@ static void test_heals(void **arg)
 	close_manager(ds);
 }
 
+static atomic_int nresized, resized_status;
+
+static void resized(void *arg, int status, const char *why)
+{
+	(void)arg;
+	(void)why;
+	atomic_store(&resized_status, status);
+	atomic_fetch_add(&nresized, 1);
+}
+
+static void find_size(void *arg, const struct ovbd_device_view *v)
+{
+	uint64_t *size = arg;
+
+	*size = v->size;
+}
+
+static void await_size(struct ovbd_devices *ds, uint64_t wanted)
+{
+	uint64_t size;
+
+	await_state(ds, OVBD_DEVICE_SERVING);
+	assert_int_equal(ovbd_devices_show(ds, "a", find_size, &size), 1);
+	assert_int_equal(size, wanted);
+	assert_int_equal(read_byte(atomic_load(&opened_fake)), 0);
+}
+
+/* A raw file that grows; also while nobody serves it. */
+static void test_grows(void **arg)
+{
+	struct ovbd_devices *ds = open_manager();
+
+	(void)arg;
+	atomic_store(&nresized, 0);
+	write_image(4096);
+	assert_int_equal(ovbd_devices_resize(ds, "a", 1, resized, NULL, NULL), -ENOENT);
+	assert_int_equal(adopt(ds, "/dev/uio1", false), 0);
+	await(&nopened, 1);
+	assert_int_equal(ovbd_devices_resize(ds, "a", 2048, resized, NULL, NULL), -ENOTSUP);
+	assert_int_equal(ovbd_devices_resize(ds, "a", 4096, resized, NULL, NULL), 0);
+	await(&nresized, 1);
+	assert_int_equal(atomic_load(&resized_status), 0);
+
+	/* which it has not, yet */
+	assert_int_equal(ovbd_devices_resize(ds, "a", 8192, resized, NULL, NULL), 0);
+	await(&nresized, 2);
+	assert_int_equal(atomic_load(&resized_status), -EINVAL);
+	await_size(ds, 4096);
+	write_image(8192);
+	assert_int_equal(ovbd_devices_resize(ds, "a", 8192, resized, NULL, NULL), 0);
+	await(&nresized, 3);
+	assert_int_equal(atomic_load(&resized_status), 0);
+	await_size(ds, 8192);
+
+	/* taken away meanwhile: who asked is told */
+	write_image(16384);
+	assert_int_equal(ovbd_devices_resize(ds, "a", 16384, resized, NULL, NULL), 0);
+	assert_int_equal(ovbd_devices_disown(ds, "a", "/dev/uio1", gone, NULL), 0);
+	await(&nresized, 4);
+	await(&ngone, 1);
+
+	kept_size = 4096;
+	assert_int_equal(adopt(ds, "/dev/uio2", true), 0);
+	await(&nopened, 2);
+	await_size(ds, 16384);
+	assert_int_equal(ovbd_devices_disown(ds, "a", "/dev/uio2", gone, NULL), 0);
+	await(&ngone, 2);
+	close_manager(ds);
+}
+
 /* Taken away while its image is still waited for, and somebody reads. */
 static void test_removed_unopened(void **arg)
 {
@@ -383,6 +453,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_life, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_refused, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_heals, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_grows, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_removed_unopened, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_stand_in, make_dir, remove_dir),
 	};

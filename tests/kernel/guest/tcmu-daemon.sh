@@ -163,6 +163,60 @@ rmdir "$byhand" "${byhand%/*}"
 ovbd status user_6.a_b 2>/dev/null && fail "it is listed still"
 ok "an image by its path"
 
+# A raw file that has grown, and its disk with it, under its users.
+cp /image /tmp/growing
+size=$(stat -c %s /image)
+grower="$target/core/user_999999999/dev_21"
+mkdir -p "$grower"
+printf 'dev_config=ovbd//tmp/growing' >"$grower/control"
+printf 1 >"$grower/enable"
+portal=$target/loopback/naa.1990000000000021/tpgt_1
+mkdir -p "$portal/lun/lun_0"
+printf naa.1990000000000021 >"$portal/nexus"
+ln -s "$grower" "$portal/lun/lun_0/dev_21"
+has_disk() {
+	disk=$(said_of user_999999999.dev_21 path) && [ -b "$disk" ]
+}
+wait_for has_disk
+resize() { # SIZE
+	printf %s "$1" 2>/tmp/why >"$grower/attrib/dev_size"
+}
+resize $((size * 2)) && fail "grown beyond the file"
+[ "$(said_of user_999999999.dev_21 size)" = "$size" ] || fail "$(ovbd status user_999999999.dev_21)"
+mount -t ext4 -o ro,discard "$disk" /mnt
+truncate -s $((size * 2)) /tmp/growing
+(while [ ! -e /tmp/enough ]; do echo 3 >/proc/sys/vm/drop_caches && cat /mnt/dir/large; done >/dev/null 2>/tmp/eio ||
+	echo failed >>/tmp/eio) &
+reader=$!
+resize $((size * 2)) || fail "not grown: $(cat /tmp/why)"
+echo 1 >"/sys/block/${disk#/dev/}/device/rescan"
+[ "$(blockdev --getsize64 "$disk")" = $((size * 2)) ] || fail "the disk has $(blockdev --getsize64 "$disk") bytes"
+dmesg | grep -q 'Capacity data has changed' || fail "nobody was told of it"
+touch /tmp/enough
+wait $reader
+[ ! -s /tmp/eio ] || fail "the reader: $(cat /tmp/eio)"
+check_tree /mnt
+resize "$size" && fail "a disk shrinks"
+truncate -s $((size * 3)) /tmp/growing
+kill_daemon KILL
+start_daemon
+is_grown() {
+	is_in_state user_999999999.dev_21 serving && [ "$(said_of user_999999999.dev_21 size)" = $((size * 3)) ]
+}
+wait_for is_grown
+umount /mnt
+rm "$portal/lun/lun_0/dev_21"
+rmdir "$portal/lun/lun_0" "$portal" "${portal%/tpgt_1}" "$grower"
+resize_layers() {
+	snapshotter_prepare 22 /image.ovbd
+	snapshotter_attach 22 "$config" || fail "attach: $(cat /tmp/snapshotter.22)"
+	printf %s $((size * 2)) 2>/dev/null >"$hba/dev_22/attrib/dev_size" && fail "layers grow"
+	grep -q 'only a raw file can grow' $log || fail "no reason is told"
+	snapshotter_detach 22
+}
+resize_layers
+ok "a raw file grows, and its disk"
+
 # Its own disk, whose image is gone: errors within the time; detached it leaves nothing.
 path=$(ovbd attach --id own -t tcmu /image.ovbd)
 kill_daemon KILL

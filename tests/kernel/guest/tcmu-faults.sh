@@ -84,7 +84,7 @@ done
 
 attach_in_background 3
 wait $attacher || fail "attach: $(cat /tmp/snapshotter.3)"
-for p in reconfig-received reconfig-answering reconfig-answered; do
+for p in reconfig-received reconfig-begun reconfig-opened reconfig-answering reconfig-answered; do
 	kill_daemon KILL
 	faulty $p
 	printf %s "$(stat -c %s /image)" 2>/dev/null >"$hba/dev_3/attrib/dev_size" &
