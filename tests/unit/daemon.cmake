@@ -11,6 +11,13 @@ ovbd_unit(
   TIMEOUT 60)
 ovbd_unit(unit_daemon_scsi SOURCES daemon_scsi.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_confine SOURCES daemon_confine.c DEPS ovbd_daemon LABELS unit)
+if(SECCOMP_FOUND)
+  ovbd_unit(
+    unit_daemon_confine_arm64
+    SOURCES daemon_confine_arm64.c
+    DEPS ovbd_daemon ${SECCOMP_LINK_LIBRARIES}
+    LABELS unit)
+endif()
 ovbd_unit(unit_daemon_transports SOURCES daemon_transports.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_adopt SOURCES daemon_adopt.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
 ovbd_unit(unit_daemon_helper SOURCES daemon_helper.c DEPS ovbd_daemon LABELS unit)
