@@ -4,4 +4,5 @@ ovbd_unit(
   golden_cow_merge
   SOURCES cow_merge.c ${lib}/cow_cuts.c ${lib}/cow_fixtures.c ${lib}/power.c
   DEPS ovbd_ota ovbd_test
+  TIMEOUT 900
   LABELS golden)
