@@ -130,7 +130,9 @@ static int wait_for_last(struct served *s)
 static int leave(struct served *s, enum ovbd_detach how, const struct timespec *deadline,
                  struct ovbd_error *err)
 {
-	const char *place = how == OVBD_DETACH_UNUSED ? place_of(s) : NULL;
+	/* Nobody serves its users to the end as yet, and they must not lose it to a lazy detach. */
+	const bool asks = how == OVBD_DETACH_UNUSED || (how == OVBD_DETACH_LAZY && !s->t);
+	const char *place = asks ? place_of(s) : NULL;
 	AUTO_FREE char *path = place ? strdup(place) : NULL;
 	int r = 0;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Each request is one datagram, with a socket for the answer, and is done by a child of the helper,
- * so that one that takes long delays no other. A child that claims a device keeps it until the
- * other end of its socket is closed. The helper keeps no privilege but those of root over files,
- * for configfs and block devices, and nothing open but its socket: its end is the end of the
+ * so that one that takes long delays no other. A child that holds or claims a device keeps it until
+ * the other end of its socket is closed. The helper keeps no privilege but those of root over
+ * files, for configfs and block devices, and nothing open but its socket: its end is the end of the
  * daemon.
  */
 #include "daemon/helper.h"
@@ -24,7 +24,7 @@
 
 #define PATH_SIZE 1024
 
-enum what { LINK, UNLINK, WRITE_BACK, CLAIM };
+enum what { LINK, UNLINK, WRITE_BACK, HOLD, CLAIM };
 
 struct request {
 	enum what what;
@@ -55,6 +55,9 @@ static int do_it(const struct request *rq)
 		fd = open(rq->path, O_RDONLY | O_CLOEXEC);
 		r = fd < 0 ? fd : fsync(fd);
 		break;
+	case HOLD:
+		r = open(rq->path, O_RDONLY | O_CLOEXEC);
+		break;
 	case CLAIM:
 		r = open(rq->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 		break;
@@ -70,7 +73,7 @@ static void work(const struct request *rq, int answer_fd)
 
 	if (send(answer_fd, &code, sizeof(code), MSG_NOSIGNAL) < 0)
 		_exit(1); /* nobody waits for it any more */
-	while (rq->what == CLAIM && code == 0 && read(answer_fd, &c, 1) < 0 && errno == EINTR)
+	while (rq->what >= HOLD && code == 0 && read(answer_fd, &c, 1) < 0 && errno == EINTR)
 		;
 	_exit(0);
 }
@@ -222,14 +225,19 @@ int ovbd_helper_write_back(const char *path, struct ovbd_error *err)
 	return ask(WRITE_BACK, "", path, NULL, err);
 }
 
+int ovbd_helper_hold(const char *path, int *ret_hold, struct ovbd_error *err)
+{
+	return ask(HOLD, "", path, ret_hold, err);
+}
+
 int ovbd_helper_claim(const char *path, int *ret_claim, struct ovbd_error *err)
 {
 	return ask(CLAIM, "", path, ret_claim, err);
 }
 
-void ovbd_helper_release(int take_claim)
+void ovbd_helper_release(int take_hold)
 {
-	AUTO_FD fd = take_claim;
+	AUTO_FD fd = take_hold;
 	char c;
 
 	if (fd < 0)

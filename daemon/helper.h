@@ -22,11 +22,14 @@ int ovbd_helper_link(const char *target, const char *path, struct ovbd_error *er
 /* What the kernel's cache has of the block device goes to its server. */
 int ovbd_helper_write_back(const char *path, struct ovbd_error *err);
 
-/* Nobody else can claim the block device (a mount does) before it is released. -EBUSY: somebody
+/* The block device stays open until it is released. */
+int ovbd_helper_hold(const char *path, int *ret_hold, struct ovbd_error *err);
+
+/* The same, and nobody else can claim it (a mount does) before it is released. -EBUSY: somebody
  * has. */
-int ovbd_helper_claim(const char *path, int *ret_claim, struct ovbd_error *err);
+int ovbd_helper_claim(const char *path, int *ret_hold, struct ovbd_error *err);
 
 /* Returns when the device is closed. -1: there is nothing to be released. */
-void ovbd_helper_release(int take_claim);
+void ovbd_helper_release(int take_hold);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/auto.h"
 #include "daemon/confine.h"
+#include "daemon/helper.h"
 #include "daemon/nbd_kernel.h"
 #include "daemon/transports.h"
 
@@ -63,6 +64,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_nbd = {
 	.block_size = NBD_BLOCK_SIZE,
 	.survives = true,
 	.caps = OVBD_CAP(SYS_ADMIN) | OVBD_CAP(NET_ADMIN),
+	.prepare = ovbd_helper_start,
 	.size = size_nbd,
 	.available = nbd_netlink_available,
 	.open = open_nbd,

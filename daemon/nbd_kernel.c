@@ -5,7 +5,9 @@
  * comes and goes.
  *
  * detach() opens the disk, has it end with its last user, and closes it again: if that was the last
- * user, the disk is gone. So there is no moment between "nobody uses it" and its end.
+ * user, the disk is gone. So there is no moment between "nobody uses it" and its end. The helper
+ * does what may wait for the server: a thread of a server that is killed while it flushes its own
+ * disk would keep the connection that the next one must replace.
  *
  * A connection that ends although the disk is still there is a failure, after which the disk is
  * opened again. When somebody else has disconnected it, there is nothing more to serve.
@@ -22,6 +24,7 @@
 #include <time.h>
 
 #include "base/auto.h"
+#include "daemon/helper.h"
 #include "daemon/nbd.h"
 #include "daemon/nbd_proto.h"
 
@@ -76,21 +79,19 @@ static int kernel_detach(struct ovbd_transport *t, struct ovbd_error *err)
 	struct nbd_kernel *k = kernel_of(t);
 	char path[OVBD_NBD_KERNEL_PATH_SIZE];
 	bool left;
-	int r;
+	int hold, r;
 
 	snprintf(path, sizeof(path), "/dev/nbd%u", k->n);
-	{
-		AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-
-		if (fd < 0)
-			return ovbd_fail_errno(err, -errno, "%s", path);
-		if (!k->read_only)
-			fsync(fd);
-		r = nbd_disk_end_with_users(k->n, k->backend, err);
-		if (r < 0)
-			return r;
-		k->leaving = true;
-	}
+	r = ovbd_helper_hold(path, &hold, err);
+	if (r < 0)
+		return r;
+	if (!k->read_only)
+		ovbd_helper_write_back(path, NULL);
+	r = nbd_disk_end_with_users(k->n, k->backend, err);
+	k->leaving |= r == 0;
+	ovbd_helper_release(hold);
+	if (r < 0)
+		return r;
 	left = nbd_disk_has(k->n, k->backend);
 	if (!left)
 		k->server->ops->stop(k->server);

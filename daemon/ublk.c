@@ -47,6 +47,7 @@ struct ublk_transport {
 	int control_fd; /* /dev/ublk-control */
 	int wake_fd;    /* wakes the keeper to look at the two flags */
 	atomic_bool stopping, leaving;
+	atomic_bool started; /* wake_fd may be raised for leaving: before, it cancels the start */
 	void (*ready)(void *arg);
 	void *arg;
 	pthread_t keeper;
@@ -103,13 +104,14 @@ static void *keeper_main(void *arg)
 	r = ublk_command_cancelable(u->control_fd,
 	                            u->recovered ? UBLK_END_USER_RECOVERY : UBLK_START_DEV,
 	                            ublk_about_data(id, (uint64_t)getpid()), u->wake_fd);
+	atomic_store(&u->started, true);
 	if (r == 0) {
 		if (u->ready)
 			u->ready(u->arg);
 		claim = wait_for_end(u);
 		if (!u->read_only) /* what STOP_DEV would lose */
 			ovbd_helper_write_back(u->path, NULL);
-	} else if (!atomic_load(&u->stopping) && !atomic_load(&u->leaving)) {
+	} else if (!atomic_load(&u->stopping)) {
 		u->code = ovbd_fail_errno(&u->why, r, "%s: starting the disk", u->path);
 	}
 	u->added = r == 0 || !u->recovered; /* or it stays, for the next to take it over */
@@ -160,7 +162,8 @@ static int ublk_detach(struct ovbd_transport *t, struct ovbd_error *err)
 	if (r == -EPIPE)
 		return r;
 	atomic_store(&u->leaving, true);
-	raise_event(u->wake_fd);
+	if (atomic_load(&u->started))
+		raise_event(u->wake_fd);
 	return r == -EBUSY;
 }
 

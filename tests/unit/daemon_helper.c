@@ -76,6 +76,8 @@ static void test_steps(void **state)
 	assert_non_null(strstr(err.msg, name));
 	assert_int_equal(ovbd_helper_write_back(file, &err), 0);
 	assert_int_equal(ovbd_helper_write_back(name, &err), -ENOENT);
+	assert_int_equal(ovbd_helper_hold(file, &other, &err), 0);
+	ovbd_helper_release(other);
 	assert_int_equal(ovbd_helper_claim(name, &claim, &err), -ENOENT);
 	assert_int_equal(ovbd_helper_claim(file, &claim, &err), 0);
 	assert_int_equal(ovbd_helper_claim(file, &other, &err), 0);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 . /ovbdd-lib.sh
+. /detach-kill.sh
 . /disk-lib.sh
 
 start_daemon
@@ -56,5 +57,6 @@ done
 cmp /image "$disk" || fail "the first of them"
 ovbd drain
 ! cat /sys/block/nbd*/pid 2>/dev/null || fail "a disk is left"
-kill_daemon TERM
 ok "31 disks, and none"
+detach_and_kill nbd
+kill_daemon TERM

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 . /ovbdd-lib.sh
+. /detach-kill.sh
 . /disk-lib.sh
 
 is_listed() {
