@@ -83,10 +83,13 @@ static void *drain_main(void *arg)
 }
 
 /* What became of one: true if it is left. Lock held. */
-static bool explain(const struct result *r, unsigned timeout_ms, struct ovbd_error *ret)
+static bool explain(const struct result *r, bool begun, struct ovbd_error *ret)
 {
 	if (!r->done) {
-		ovbd_fail(ret, 0, "device %s: was not gone after %u s", r->id, timeout_ms / 1000);
+		ovbd_fail(ret, 0,
+		          begun ? "device %s: is ending, but has not in time"
+		                : "device %s: others before it have not ended in time",
+		          r->id);
 		return true;
 	}
 	if (r->code > 0)
@@ -107,7 +110,7 @@ static int report(const struct drain *d, const struct ovbd_drain_params *p, stru
 		struct ovbd_error why;
 		int n;
 
-		if (!explain(&d->results[i], p->timeout_ms, &why))
+		if (!explain(&d->results[i], i < d->next, &why))
 			continue;
 		nleft++;
 		n = snprintf(all + len, sizeof(all) - len, "%s%s", len ? "; " : "", why.msg);

@@ -409,6 +409,7 @@ static void end(struct served *s)
 	orphan = s->orphan;
 	leave = s->leave;
 	pthread_mutex_unlock(&s->all->lock);
+	ovbd_fault_point("device-ending");
 	if (orphan)
 		return;
 	if (leave)

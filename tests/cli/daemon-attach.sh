@@ -77,6 +77,17 @@ exec 5<"$path"
 "$ovbd" detach --force a || fail "force"
 ! cat <&5 >/dev/null 2>&1 || fail "still served"
 exec 5<&-
+for id in b c d; do
+	"$ovbd" attach --id $id image >/dev/null
+done
+exec 5<state/b.raw 6<state/d.raw
+expect 1 "2 devices are left: device b: in use by process $$ (" "$ovbd" drain
+grep -q "; device d: in use by process $$ (" "$tmp/.stderr" || fail "d: $(cat "$tmp/.stderr")"
+[ "$("$ovbd" list -q | cut -d' ' -f1 | tr '\n' ' ')" = "b d " ] || fail "$("$ovbd" list)"
+"$ovbd" drain --lazy 2>err || fail "lazy: $(cat err)"
+[ "$(grep -c 'its users are served to the end' err)" = 2 ] || fail "$(cat err)"
+exec 5<&- 6<&-
+wait_for gone
 ok "detach while in use"
 
 # The same with curl; and what no verb would ask.
@@ -115,3 +126,19 @@ ok "the API"
 	fail "a second daemon on one socket"
 stop_daemon TERM
 [ ! -e "$OVBD_SOCKET" ] || fail "the socket is still there"
+
+# Devices that do not end: all are waited for at once, and not for ever.
+if [ -x "$OVBD_BUILD/tests/kernel/ovbdd_faults" ]; then
+	ovbdd=$OVBD_BUILD/tests/kernel/ovbdd_faults
+	export OVBD_FAULT_HANG=device-ending
+	start_daemon
+	for id in a b c; do
+		"$ovbd" attach --id $id image >/dev/null
+	done
+	began=$(date +%s)
+	expect 1 "3 devices are left: device a: is ending, but has not in time; device b: is" "$ovbd" drain
+	took=$(($(date +%s) - began))
+	{ [ $took -ge 25 ] && [ $took -lt 55 ]; } || fail "drain took $took s"
+	stop_daemon KILL
+	ok "drain ends"
+fi

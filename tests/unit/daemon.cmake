@@ -11,11 +11,12 @@ ovbd_unit(
   TIMEOUT 60)
 ovbd_unit(unit_daemon_scsi SOURCES daemon_scsi.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_confine SOURCES daemon_confine.c DEPS ovbd_daemon LABELS unit)
-if(SECCOMP_FOUND)
+pkg_check_modules(SECCOMP_HERE QUIET IMPORTED_TARGET libseccomp>=2.5) # also where there is no filter
+if(SECCOMP_HERE_FOUND AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|aarch64)$")
   ovbd_unit(
     unit_daemon_confine_arm64
     SOURCES daemon_confine_arm64.c
-    DEPS ovbd_daemon ${SECCOMP_LINK_LIBRARIES}
+    DEPS ovbd_daemon PkgConfig::SECCOMP_HERE
     LABELS unit)
 endif()
 ovbd_unit(unit_daemon_transports SOURCES daemon_transports.c DEPS ovbd_daemon LABELS unit)
