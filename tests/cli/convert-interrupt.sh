@@ -14,12 +14,18 @@ interrupted() {
 	shift 2
 	# a shell ignores SIGINT for what it starts in the background; python3 does not
 	python3 -c '
-import os, signal, subprocess, sys, time
+import re, signal, subprocess, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
+number = getattr(signal, sys.argv[1])
 p = subprocess.Popen(sys.argv[3:], stderr=open(".stderr", "w"),
                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+def caught():
+    with open(f"/proc/{p.pid}/status") as status:
+        return int(re.search(r"SigCgt:\s*(\w+)", status.read())[1], 16) >> (number - 1) & 1
+while not caught(): # it has not begun; Python itself catches SIGINT only
+    time.sleep(0.01)
 time.sleep(float(sys.argv[2]))
-p.send_signal(getattr(signal, sys.argv[1]))
+p.send_signal(number)
 try:
     r = p.wait(10)
 except subprocess.TimeoutExpired:
