@@ -69,11 +69,18 @@ ok "damaged"
 left_behind empty.img new.img odd.img old.img
 ok "a limit of the size"
 
+# catches PID: whether it has begun to catch SIGTERM
+catches() {
+	mask=$(sed -n 's/^SigCgt:[^0-9a-f]*//p' "/proc/$1/status")
+	[ $((0x${mask:-0} >> 14 & 1)) = 1 ]
+}
+
 head -c 32M /dev/urandom >big.img
 for _ in 1 2; do
 	"$ovbd" cow create -j1 -c brotli big.img out 2>err &
 	pid=$!
-	sleep 0.5
+	wait_for catches $pid
+	sleep 0.1 # into the work
 	kill -TERM $pid
 	s=0
 	wait $pid || s=$?

@@ -31,6 +31,13 @@ print("connected", flush=True)
 time.sleep(60)' "$OVBD_SOCKET" >connected &
 pids="$pids $!"
 wait_for grep -q connected connected
+# for longer than any time between two signs of life here
+is_silent() {
+	silent=$(grep -c WATCHDOG=1 told)
+	sleep 2
+	[ "$(grep -c WATCHDOG=1 told)" = "$silent" ]
+}
+
 n=$(grep -c WATCHDOG=1 told)
 wait_for told WATCHDOG=1 $((n + 3))
 stop_daemon TERM
@@ -50,9 +57,7 @@ time.sleep(60)' "$OVBD_SOCKET" &
 mute=$!
 pids="$pids $mute"
 wait_for grep -q 'nobody answers at' "$log"
-n=$(grep -c WATCHDOG=1 told)
-sleep 2
-[ "$(grep -c WATCHDOG=1 told)" = "$n" ] || fail "alive without an answer"
+wait_for is_silent || fail "alive without an answer"
 kill $mute
 mv -f hidden "$OVBD_SOCKET"
 wait_for told WATCHDOG=1 $((n + 2))
@@ -69,10 +74,7 @@ if [ -x "$OVBD_BUILD/tests/kernel/ovbdd_faults" ]; then
 	: >image
 	"$ovbd" attach image >/dev/null 2>&1 &
 	pids="$pids $!"
-	sleep 1
-	n=$(grep -c WATCHDOG=1 told)
-	sleep 2
-	[ "$(grep -c WATCHDOG=1 told)" = "$n" ] || fail "alive with a lock that nobody gives up"
+	wait_for is_silent || fail "alive with a lock that nobody gives up"
 	stop_daemon KILL
 	ovbdd=$whole
 	ok "who cannot answer is not alive"
