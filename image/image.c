@@ -254,19 +254,6 @@ static int open_all(struct opening *o, bool single, struct ovbd_error *err)
 	return r;
 }
 
-/* The cache that the parameters name by its directory. */
-static int open_cache(struct ovbd_image *img, struct ovbd_image_params *p, struct ovbd_error *err)
-{
-	const struct ovbd_cache_params size = {.size_max = p->cache_size};
-	int r;
-
-	if (!p->cache_dir || p->cache)
-		return 0;
-	r = ovbd_cache_open(p->cache_dir, &size, &img->cache, err);
-	p->cache = img->cache;
-	return r;
-}
-
 int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
                     struct ovbd_image **ret, struct ovbd_error *err)
 {
@@ -281,8 +268,6 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (p)
 		o.params = *p;
 	r = ovbd_refs_expand(&refs, names, n, &o.params, err);
-	if (r == 0)
-		r = open_cache(img, &o.params, err);
 	if (r < 0)
 		return r;
 	if (refs.n > OVBD_LAYERS_MAX)

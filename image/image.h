@@ -66,8 +66,9 @@ struct ovbd_image {
 	uint64_t reach; /* bytes, >= blob->size: content a larger layer on top would bring back */
 	size_t nlayers; /* bottom first */
 	struct ovbd_image_layer *layers;
-	struct ovbd_cache *cache; /* its own, where params have a cache_dir */
-	unsigned ignored;         /* what its configurations ask for in vain: see image/config.h */
+	struct ovbd_cache
+		*cache;   /* NULL, or the caller leaves it here to be closed with the image */
+	unsigned ignored; /* what its configurations ask for in vain: see image/config.h */
 };
 
 struct ovbd_cache;
@@ -89,8 +90,6 @@ struct ovbd_image_params {
 	                                      * NULL: none */
 	struct ovbd_shared *shared;          /* image/shared.h; NULL: nothing is shared */
 	struct ovbd_cache *cache;            /* remote/cache.h, outlives the image; or NULL */
-	const char *cache_dir;               /* instead: the image opens one of its own; or NULL */
-	uint64_t cache_size;                 /* bytes that may take; 0: its default */
 	struct ovbd_cow_params cow;          /* how far updates are read */
 	enum ovbd_beneath below;
 	struct ovbd_blob *beneath; /* stays the caller's, and outlives the image; NULL: unknown, and

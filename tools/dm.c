@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/auto.h"
 
@@ -57,6 +58,9 @@ static int fail(struct dm_task *t, const char *what, const char *name, struct ov
 {
 	const int code = t && dm_task_get_errno(t) ? dm_task_get_errno(t) : EIO;
 
+	if (access("/sys/class/misc/device-mapper", F_OK) < 0) /* the library speaks of versions */
+		return ovbd_fail(err, -ENOTSUP,
+		                 "this kernel has no device mapper: modprobe dm_mod, as root");
 	if (said[0])
 		return ovbd_fail(err, -code, "device mapper: %s%s: %s", what, name, said);
 	return ovbd_fail_errno(err, -code, "device mapper: %s%s", what, name);

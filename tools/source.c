@@ -102,17 +102,25 @@ int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t 
                      const struct ovbd_image_params *p, struct ovbd_image **ret, int *ret_status)
 {
 	struct ovbd_image_params how = p ? *p : (struct ovbd_image_params){0};
+	const struct ovbd_cache_params size = {.size_max = c->cache_size};
+	OVBD_AUTO(ovbd_cache_closep) struct ovbd_cache *cache = NULL;
 	struct ovbd_error err;
 	int r;
 
-	how.cache_dir = c->cache_dir;
-	how.cache_size = c->cache_size;
+	r = c->cache_dir ? ovbd_cache_open(c->cache_dir, &size, &cache, &err) : 0;
+	if (r < 0) {
+		*ret_status = ovbd_cli_fail(c, r, false, &err);
+		return r;
+	}
+	how.cache = cache;
 	r = ovbd_image_open(names, n, &how, ret, &err);
-	if (r < 0)
+	if (r < 0) {
 		*ret_status = ovbd_cli_fail(c, r, ovbd_source_maybe_remote(names, n), &err);
-	else
-		warn_of_merged(c, *ret);
-	return r;
+		return r;
+	}
+	(*ret)->cache = OVBD_MOVE(cache);
+	warn_of_merged(c, *ret);
+	return 0;
 }
 
 int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *ret)

@@ -50,5 +50,6 @@ touch kept/mine
 ovbd-cache-1" ] || fail "$(ls kept)"
 expect 2 "/dev/null: cannot open the cache's directory: Not a directory" \
 	"$ovbd" compare --cache /dev/null "$url" v1
+expect 2 "no/such: cannot make the cache's directory" "$ovbd" compare --cache no/such "$url" v1
 expect 2 "cache-size 1K: it is a size, of 16M at least" "$ovbd" compare --cache-size 1K "$url" v1
 ok "wrong directories"
