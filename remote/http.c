@@ -28,9 +28,7 @@
 struct http_blob {
 	struct ovbd_blob blob;
 	char *url;
-	char *user_agent;
-	char *ca_file;
-	struct ovbd_http_params params;
+	struct ovbd_http_params *params;
 	struct http_pin pin;
 	char shown[OVBD_HTTP_SHOWN_SIZE];
 	uint64_t origin;
@@ -90,7 +88,7 @@ static int tell(const struct http_blob *h, const struct http_want *w, const stru
 static int64_t wait_after(struct http_blob *h, const struct http_get *get,
                           const struct http_got *got, unsigned n, uint64_t now)
 {
-	const struct ovbd_http_params *p = &h->params;
+	const struct ovbd_http_params *p = h->params;
 	const struct http_retry_state state = {
 		.nattempts = n,
 		.max_attempts = get->want.pin ? p->max_attempts : p->open_attempts,
@@ -110,10 +108,10 @@ static int http_fetch(struct http_blob *h, const struct http_want *w, void *buf,
 	const uint64_t start = http_now_ms();
 	const struct http_get get = {
 		.url = h->url,
-		.p = &h->params,
+		.p = h->params,
 		.want = *w,
 		.buf = buf,
-		.deadline_ms = start + h->params.deadline_ms,
+		.deadline_ms = start + h->params->deadline_ms,
 	};
 	OVBD_AUTO(give_conn) struct http_conn *c = http_pool_take(h->origin);
 
@@ -170,8 +168,7 @@ static void http_close(struct ovbd_blob *b)
 	if (h->entered)
 		http_pool_leave();
 	free(h->url);
-	free(h->user_agent);
-	free(h->ca_file);
+	free(h->params);
 	free(h);
 }
 
@@ -194,33 +191,6 @@ static const struct ovbd_blob_ops http_ops = {
 	.key = http_key,
 	.close = http_close,
 };
-
-static unsigned or_default(unsigned v, unsigned otherwise)
-{
-	return v ? v : otherwise;
-}
-
-static int copy_params(struct http_blob *h, const char *url, const struct ovbd_http_params *p)
-{
-	static const struct ovbd_http_params none;
-
-	if (!p)
-		p = &none;
-	h->url = strdup(url);
-	h->user_agent = strdup(p->user_agent ? p->user_agent : "ovbd/" OVBD_VERSION);
-	h->ca_file = p->ca_file ? strdup(p->ca_file) : NULL;
-	h->params = (struct ovbd_http_params){
-		.connect_timeout_ms = or_default(p->connect_timeout_ms, 10000),
-		.stall_timeout_ms = or_default(p->stall_timeout_ms, 5000),
-		.deadline_ms = or_default(p->deadline_ms, 30000),
-		.max_attempts = or_default(p->max_attempts, 12),
-		.open_attempts = or_default(p->open_attempts, 3),
-		.backoff_ms = or_default(p->backoff_ms, 100),
-		.user_agent = h->user_agent,
-		.ca_file = h->ca_file,
-	};
-	return h->url && h->user_agent && (h->ca_file || !p->ca_file) ? 0 : -ENOMEM;
-}
 
 /* Asks for the head, and pins what comes. */
 static int http_probe(struct http_blob *h, struct ovbd_error *err)
@@ -251,6 +221,8 @@ int ovbd_http_open(const char *url, const struct ovbd_http_params *p, struct ovb
 	r = http_url_check(url, err);
 	if (r < 0)
 		return r;
+	if (p && (p->logins.get || p->nhosts))
+		return ovbd_fail(err, -ENOTSUP, "logins and other hosts cannot be used yet");
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
@@ -261,7 +233,9 @@ int ovbd_http_open(const char *url, const struct ovbd_http_params *p, struct ovb
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
 		seed = http_now_ms();
 	atomic_init(&h->random, seed);
-	if (copy_params(h, url, p) < 0)
+	h->url = strdup(url);
+	h->params = http_params_copy(p);
+	if (!h->url || !h->params)
 		return ovbd_fail(err, -ENOMEM, "%s: out of memory", h->shown);
 	r = http_pool_enter(err);
 	if (r < 0)
@@ -283,4 +257,15 @@ struct ovbd_http_stats ovbd_http_stats(struct ovbd_blob *b)
 		.retries = atomic_load(&h->retries),
 		.bytes = atomic_load(&h->bytes),
 	};
+}
+
+int ovbd_http_get(const char *url, const struct ovbd_http_params *p, const char *accept, size_t max,
+                  struct ovbd_http_document *ret, struct ovbd_error *err)
+{
+	(void)url;
+	(void)p;
+	(void)accept;
+	(void)max;
+	(void)ret;
+	return ovbd_fail(err, -ENOTSUP, "documents cannot be got yet");
 }

@@ -126,6 +126,34 @@ static bool set_watch(CURL *easy, struct transfer *t)
 	       !curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
 
+static bool set_text(CURL *easy, CURLoption option, const char *text)
+{
+	return !text || !curl_easy_setopt(easy, option, text);
+}
+
+static bool set_tls(CURL *easy, const struct ovbd_http_tls *tls)
+{
+	return set_text(easy, CURLOPT_CAINFO, tls->ca_file) &&
+	       set_text(easy, CURLOPT_CAPATH, tls->ca_dir) &&
+	       set_text(easy, CURLOPT_SSLCERT, tls->cert_file) &&
+	       set_text(easy, CURLOPT_SSLKEY, tls->key_file) &&
+	       !curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->skip_verify ? 0L : 1L) &&
+	       !curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->skip_verify ? 0L : 2L);
+}
+
+static struct curl_slist *make_headers(const char *const *more)
+{
+	struct curl_slist *all = curl_slist_append(NULL, "Accept-Encoding: identity"), *longer;
+
+	for (; all && more && *more; more++) {
+		longer = curl_slist_append(all, *more);
+		if (!longer)
+			curl_slist_free_all(all);
+		all = longer;
+	}
+	return all;
+}
+
 static bool set_request(CURL *easy, const struct http_get *g, const struct curl_slist *headers)
 {
 	const char *redirect_to = g->url[4] == ':' ? "http,https" : "https";
@@ -142,8 +170,9 @@ static bool set_request(CURL *easy, const struct http_get *g, const struct curl_
 	       !curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX) &&
 	       !curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, redirect_to) &&
 	       !curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) &&
-	       (!g->p->ca_file || !curl_easy_setopt(easy, CURLOPT_CAINFO, g->p->ca_file)) &&
-	       !curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
+	       set_text(easy, CURLOPT_PROXY, g->p->proxy) &&
+	       set_text(easy, CURLOPT_UNIX_SOCKET_PATH, g->p->unix_socket) &&
+	       set_tls(easy, &g->p->tls) && !curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
 	       !curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)g->p->connect_timeout_ms);
 }
 
@@ -267,7 +296,7 @@ int http_get(struct http_conn *c, const struct http_get *g, struct http_got *ret
 	CURLcode code;
 
 	memset(ret, 0, sizeof(*ret));
-	headers = curl_slist_append(NULL, "Accept-Encoding: identity");
+	headers = make_headers(g->p->headers);
 	if (headers && set_watch(c->easy, &t) && set_request(c->easy, g, headers)) {
 		patience = run(c, &t, &code);
 		note_redirect(c->easy, ret);

@@ -7,6 +7,7 @@
  *     http_retry.c   whether and when to try again                                  (pure)
  *     http_url.c     URLs: which are taken, and how they are shown                  (pure)
  *     http_pool.c    the idle connections of the process
+ *     http_params.c  a copy of the parameters
  */
 #ifndef OVBD_REMOTE_HTTP_IMPL_H
 #define OVBD_REMOTE_HTTP_IMPL_H
@@ -112,6 +113,12 @@ int http_url_check(const char *url, struct ovbd_error *err);
 
 /* A hash of scheme, host and port. */
 uint64_t http_url_origin(const char *url);
+
+/* --- http_params.c --- */
+
+/* With defaults filled in, and all that it points to (but logins.ctx) in it; for free(). p may be
+ * NULL. NULL: no memory. */
+struct ovbd_http_params *http_params_copy(const struct ovbd_http_params *p);
 
 /* --- http_pool.c --- */
 

@@ -144,7 +144,7 @@ static void need_nginx(void)
 static int open_at(const char *scheme, unsigned at, const char *name, const char *ca,
                    struct ovbd_blob **ret, struct ovbd_error *err)
 {
-	const struct ovbd_http_params p = {.ca_file = ca, .backoff_ms = 1};
+	const struct ovbd_http_params p = {.tls.ca_file = ca, .backoff_ms = 1};
 	char url[128];
 
 	snprintf(url, sizeof(url), "%s://127.0.0.1:%u/%s", scheme, at, name);

@@ -394,6 +394,49 @@ static void test_url_origin(void **state)
 	assert_int_not_equal(http_url_origin("http://h/a"), http_url_origin("https://h/a"));
 }
 
+/* Nothing of the copy is in what was copied. */
+static void test_params_copy(void **state)
+{
+	char base[] = "http://m/v2", header[] = "X: y", ca[] = "ca.pem", agent[] = "me";
+	const char *headers[] = {header, NULL};
+	struct ovbd_http_host hosts[] = {
+		{.base = base, .ns = base, .headers = headers, .tls.ca_file = ca},
+		{.base = ca, .prefix = true, .tls.skip_verify = true},
+	};
+	const struct ovbd_http_params p = {.user_agent = agent,
+	                                   .deadline_ms = 7,
+	                                   .tls.cert_file = ca,
+	                                   .headers = headers,
+	                                   .hosts = hosts,
+	                                   .nhosts = 2};
+	AUTO_FREE struct ovbd_http_params *copy = http_params_copy(&p);
+	AUTO_FREE struct ovbd_http_params *none = http_params_copy(NULL);
+
+	(void)state;
+	memset(base, 'z', strlen(base));
+	memset(header, 'z', strlen(header));
+	memset(ca, 'z', strlen(ca));
+	memset(agent, 'z', strlen(agent));
+	memset(headers, 0, sizeof(headers));
+	memset(hosts, 0, sizeof(hosts));
+	assert_string_equal(copy->user_agent, "me");
+	assert_int_equal(copy->deadline_ms, 7);
+	assert_int_equal(copy->max_attempts, 12);
+	assert_string_equal(copy->tls.cert_file, "ca.pem");
+	assert_null(copy->tls.ca_file);
+	assert_string_equal(copy->headers[0], "X: y");
+	assert_null(copy->headers[1]);
+	assert_int_equal(copy->nhosts, 2);
+	assert_string_equal(copy->hosts[0].base, "http://m/v2");
+	assert_string_equal(copy->hosts[0].ns, "http://m/v2");
+	assert_string_equal(copy->hosts[0].headers[0], "X: y");
+	assert_string_equal(copy->hosts[0].tls.ca_file, "ca.pem");
+	assert_string_equal(copy->hosts[1].base, "ca.pem");
+	assert_true(copy->hosts[1].prefix && copy->hosts[1].tls.skip_verify);
+	assert_ptr_equal(strstr(none->user_agent, "ovbd/"), none->user_agent);
+	assert_int_equal(none->deadline_ms, 30000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,7 +444,7 @@ int main(void)
 		cmocka_unit_test(test_judge_open),  cmocka_unit_test(test_judge_read),
 		cmocka_unit_test(test_retry_after), cmocka_unit_test(test_retry_wait),
 		cmocka_unit_test(test_url_show),    cmocka_unit_test(test_url_check),
-		cmocka_unit_test(test_url_origin),
+		cmocka_unit_test(test_url_origin),  cmocka_unit_test(test_params_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
