@@ -23,8 +23,7 @@ struct dmuser_worker {
 	struct iovec piece;
 	pthread_mutex_t lock; /* guards what follows */
 	bool within;          /* a call that the keeper interrupts */
-	bool unblocked;       /* the signal, in its thread */
-	pthread_t thread;
+	pid_t thread;         /* for ovbd_rouse(); 0 before its first call */
 };
 
 struct dmuser {

@@ -10,40 +10,18 @@
 #include <unistd.h>
 
 #include "daemon/dmuser_impl.h"
+#include "daemon/rouse.h"
 
 #define SIGNAL_MS   5
 #define PATIENCE_MS 1000
 
 /* ---- stopping ---- */
 
-static void no_handler(int sig)
-{
-	(void)sig;
-}
-
-static void set_handler(void)
-{
-	struct sigaction a = {.sa_handler = no_handler}; /* without SA_RESTART */
-
-	sigaction(SIGURG, &a, NULL);
-}
-
-static void unblock(void)
-{
-	sigset_t urgent;
-
-	sigemptyset(&urgent);
-	sigaddset(&urgent, SIGURG);
-	pthread_sigmask(SIG_UNBLOCK, &urgent, NULL);
-}
-
 void dmuser_enter(struct dmuser_worker *w)
 {
 	pthread_mutex_lock(&w->lock);
-	w->thread = pthread_self();
-	if (!w->unblocked)
-		unblock();
-	w->unblocked = true;
+	if (!w->thread)
+		w->thread = ovbd_rouse_prepare();
 	w->within = true;
 	pthread_mutex_unlock(&w->lock);
 }
@@ -62,7 +40,7 @@ static void interrupt_all(struct dmuser *d)
 
 		pthread_mutex_lock(&w->lock);
 		if (w->within)
-			pthread_kill(w->thread, SIGURG);
+			ovbd_rouse(w->thread);
 		pthread_mutex_unlock(&w->lock);
 	}
 }
@@ -95,11 +73,9 @@ void dmuser_keeper_wake(struct dmuser *d)
 
 int dmuser_keeper_start(struct dmuser *d)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	sigset_t all, old;
 	int r;
 
-	pthread_once(&once, set_handler);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = -pthread_create(&d->keeper, NULL, keeper_main, d);

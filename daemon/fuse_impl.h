@@ -11,19 +11,13 @@
 #include "daemon/fuse_mount.h"
 #include "daemon/fuse_place.h"
 
-enum { FUSE_SEATS = 2 };
-
-struct fuse_seat {
-	int epoll_fd;
-	atomic_bool taken;
-};
-
 struct fuse_worker {
-	unsigned nskip;     /* requests that are waited for before one is looked for at once */
-	void *in;           /* a request, as it came */
-	void *out;          /* OVBD_FUSE_MAX_READ bytes: an answer */
-	fuse_req_t req;     /* what is being served, or NULL */
-	struct iovec piece; /* of out what is read, of in what is written */
+	pid_t thread;         /* for ovbd_rouse(); 0 before its first request */
+	_Atomic pid_t within; /* the same while it may be waiting for a request; else 0 */
+	void *in;             /* a request, as it came */
+	void *out;            /* OVBD_FUSE_MAX_READ bytes: an answer */
+	fuse_req_t req;       /* what is being served, or NULL */
+	struct iovec piece;   /* of out what is read, of in what is written */
 	struct ovbd_request rq;
 };
 
@@ -35,10 +29,6 @@ struct fuse_transport {
 	bool attached; /* mounted at place */
 	bool writable;
 	atomic_bool stopped;
-	int stop_fd;
-	struct fuse_seat seats[FUSE_SEATS]; /* where workers wait for requests */
-	int rest_fd, rest_epoll_fd;         /* where those rest for whom there is none */
-	_Atomic unsigned nwaiting, nresting;
 	char *name; /* for messages */
 	struct stat attr;
 	unsigned nworkers;

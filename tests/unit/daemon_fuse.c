@@ -331,6 +331,43 @@ static void test_stop_while_open(void **state)
 	free(x);
 }
 
+static void *read_until_error(void *arg)
+{
+	const struct fixture *x = arg;
+	AUTO_FD fd = open(x->path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+	AUTO_FREE uint8_t *buf = aligned_alloc(4096, 4096);
+
+	for (uint64_t off = 0; pread(fd, buf, 4096, (off_t)off) > 0;
+	     off = (off + 4096) % (SIZE / 2))
+		;
+	return NULL;
+}
+
+/* Workers may be about to wait, waiting, or busy when they are told to end. */
+static void test_stop_any_time(void **state)
+{
+	struct fixture *x = *state;
+
+	for (unsigned i = 0; i < 100; i++) {
+		const struct timespec pause = {.tv_nsec = (long)(i * 7919 % 500) * 1000};
+		pthread_t reader;
+
+		if (i % 2)
+			assert_int_equal(pthread_create(&reader, NULL, read_until_error, x), 0);
+		nanosleep(&pause, NULL);
+		x->t->ops->stop(x->t);
+		pthread_join(x->thread, NULL);
+		assert_int_equal(x->code, 0);
+		x->t->ops->close(x->t);
+		if (i % 2)
+			pthread_join(reader, NULL);
+		rmdir(x->dir);
+		assert_int_equal(setup(state), 0);
+		free(x);
+		x = *state;
+	}
+}
+
 static void test_second_server(void **state)
 {
 	const struct fixture *x = *state;
@@ -442,6 +479,7 @@ int main(void)
 		SERVED(test_errors),
 		SERVED(test_detach_while_open),
 		SERVED(test_stop_while_open),
+		SERVED(test_stop_any_time),
 		SERVED(test_second_server),
 		SERVED(test_bad_places),
 		SERVED(test_own_file),
