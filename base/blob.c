@@ -59,6 +59,13 @@ int ovbd_blob_key(struct ovbd_blob *b, char **ret, struct ovbd_error *err)
 	return 0;
 }
 
+bool ovbd_blob_distrust(struct ovbd_blob *b, uint64_t off, uint64_t len)
+{
+	if (len == 0 || !b->ops->distrust || !ovbd_within(off, len, b->size))
+		return false;
+	return b->ops->distrust(b, off, len);
+}
+
 void ovbd_blob_close(struct ovbd_blob *take_b)
 {
 	if (take_b)

@@ -45,6 +45,8 @@ struct ovbd_blob_ops {
 	              struct ovbd_error *err);
 	/* Optional. A text for ovbd_blob_key(), to be freed: "" for none; NULL: no memory. */
 	char *(*key)(struct ovbd_blob *b);
+	/* Optional: see ovbd_blob_distrust(). off + len <= size and len > 0 hold already. */
+	bool (*distrust)(struct ovbd_blob *b, uint64_t off, uint64_t len);
 	/* Required. Closes what the blob owns, and frees it. */
 	void (*close)(struct ovbd_blob *b);
 };
@@ -66,6 +68,11 @@ int ovbd_blob_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovb
 /* *ret, to be freed: a text that two blobs share only if they have the same content, as far as its
  * keeper (a file system, a server) tells. NULL: nothing tells that. 0 or -ENOMEM. */
 int ovbd_blob_key(struct ovbd_blob *b, char **ret, struct ovbd_error *err);
+
+/* Says that what was read of [off, off + len) contradicts a checksum above: whoever keeps a copy of
+ * it is not to believe that any more, and asks its own source anew. False: another read would bring
+ * the same bytes. */
+bool ovbd_blob_distrust(struct ovbd_blob *b, uint64_t off, uint64_t len);
 
 /* NULL is fine. */
 void ovbd_blob_close(struct ovbd_blob *take_b);

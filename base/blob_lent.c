@@ -28,6 +28,11 @@ static int lent_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct o
 	return ovbd_blob_run_at(lender_of(b), off, len, ret, err);
 }
 
+static bool lent_distrust(struct ovbd_blob *b, uint64_t off, uint64_t len)
+{
+	return ovbd_blob_distrust(lender_of(b), off, len);
+}
+
 static void lent_close(struct ovbd_blob *b)
 {
 	free(OVBD_CONTAINER_OF(b, struct lent, blob));
@@ -37,6 +42,7 @@ static const struct ovbd_blob_ops lent_ops = {
 	.name = "lent blob",
 	.pread = lent_pread,
 	.run_at = lent_run_at,
+	.distrust = lent_distrust,
 	.close = lent_close,
 };
 

@@ -33,6 +33,13 @@ static int slice_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct 
 	return ovbd_blob_run_at(s->inner, s->off + off, len, ret, err);
 }
 
+static bool slice_distrust(struct ovbd_blob *b, uint64_t off, uint64_t len)
+{
+	struct slice_blob *s = slice_of(b);
+
+	return ovbd_blob_distrust(s->inner, s->off + off, len);
+}
+
 static void slice_close(struct ovbd_blob *b)
 {
 	struct slice_blob *s = slice_of(b);
@@ -45,6 +52,7 @@ static const struct ovbd_blob_ops slice_ops = {
 	.name = "slice",
 	.pread = slice_pread,
 	.run_at = slice_run_at,
+	.distrust = slice_distrust,
 	.close = slice_close,
 };
 

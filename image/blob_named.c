@@ -20,6 +20,11 @@ static int named_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 	return r < 0 ? ovbd_fail_named(err, r, n->name) : r;
 }
 
+static bool named_distrust(struct ovbd_blob *b, uint64_t off, uint64_t len)
+{
+	return ovbd_blob_distrust(OVBD_CONTAINER_OF(b, struct named_blob, blob)->inner, off, len);
+}
+
 static void named_close(struct ovbd_blob *b)
 {
 	struct named_blob *n = OVBD_CONTAINER_OF(b, struct named_blob, blob);
@@ -31,6 +36,7 @@ static void named_close(struct ovbd_blob *b)
 static const struct ovbd_blob_ops named_ops = {
 	.name = "named blob",
 	.pread = named_pread,
+	.distrust = named_distrust,
 	.close = named_close,
 };
 

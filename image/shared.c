@@ -59,6 +59,11 @@ static int shared_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct
 	return ovbd_blob_run_at(shared_of(b)->bytes.blob, off, len, ret, err);
 }
 
+static bool shared_distrust(struct ovbd_blob *b, uint64_t off, uint64_t len)
+{
+	return ovbd_blob_distrust(shared_of(b)->bytes.blob, off, len);
+}
+
 static void shared_close(struct ovbd_blob *b)
 {
 	struct shared_blob *sb = shared_of(b);
@@ -82,6 +87,7 @@ static const struct ovbd_blob_ops shared_ops = {
 	.name = "shared blob",
 	.pread = shared_pread,
 	.run_at = shared_run_at,
+	.distrust = shared_distrust,
 	.close = shared_close,
 };
 

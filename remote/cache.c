@@ -251,6 +251,18 @@ static char *cached_key(struct ovbd_blob *b)
 	return strdup(cached_of(b)->file->header.key);
 }
 
+/* The source may have said something wrong, and then the map's checksum is one of that. */
+static bool cached_distrust(struct ovbd_blob *blob, uint64_t off, uint64_t len)
+{
+	struct cached_blob *b = cached_of(blob);
+	const uint32_t size = b->file->header.chunk_size;
+
+	ovbd_blob_distrust(b->source, off, len);
+	for (uint64_t chunk = off / size; chunk <= (off + len - 1) / size; chunk++)
+		cache_doubt(b->file, chunk);
+	return true;
+}
+
 static void cached_close(struct ovbd_blob *blob)
 {
 	struct cached_blob *b = cached_of(blob);
@@ -265,6 +277,7 @@ static const struct ovbd_blob_ops cached_ops = {
 	.name = "cached blob",
 	.pread = cached_pread,
 	.key = cached_key,
+	.distrust = cached_distrust,
 	.close = cached_close,
 };
 
@@ -395,6 +408,7 @@ struct ovbd_cache_stats ovbd_cache_stats(struct ovbd_cache *c)
 		.source_bytes = atomic_load(&c->source_bytes),
 		.stored_bytes = atomic_load(&c->stored_bytes),
 		.nbad = atomic_load(&c->nbad),
+		.nrefetched = atomic_load(&c->nrefetched),
 		.nevicted = atomic_load(&c->nevicted),
 		.nunstored = atomic_load(&c->nunstored),
 		.used = atomic_load(&c->used),

@@ -36,9 +36,11 @@ struct ovbd_cache_stats {
 	uint64_t source_bytes;
 	uint64_t stored_bytes; /* written into the directory */
 	uint64_t nbad;         /* chunks that were wrong, or could not be read, and were dropped */
-	uint64_t nevicted;     /* chunks */
-	uint64_t nunstored;    /* chunks served but not kept: see trouble, or no room in time */
-	uint64_t used;         /* bytes the directory takes, as last counted, by anyone */
+	uint64_t
+		nrefetched; /* chunks that a checksum above contradicted, and were asked for anew */
+	uint64_t nevicted;  /* chunks */
+	uint64_t nunstored; /* chunks served but not kept: see trouble, or no room in time */
+	uint64_t used;      /* bytes the directory takes, as last counted, by anyone */
 };
 
 /* Opens DIR, which is made if it is not there (not its parents); everything is in DIR/ovbd-cache-1,

@@ -217,6 +217,7 @@ static void file_free(struct cache_file *f)
 	pthread_cond_destroy(&f->changed);
 	pthread_mutex_destroy(&f->lock);
 	free(f->notes);
+	free(f->doubts);
 	free(f);
 }
 

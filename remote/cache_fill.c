@@ -109,7 +109,7 @@ static uint64_t from_disk(struct cache_fill *fill, uint64_t missing)
 		if (!(missing >> i & 1))
 			continue;
 		e = cache_entry_load(f, chunk);
-		if (!e.present)
+		if (!e.present || cache_doubted(f, chunk, &e))
 			continue;
 		if (cache_data_read(f, cache_fill_bytes(fill, i), len, cache_chunk_off(f, chunk)) ==
 		            0 &&
@@ -136,8 +136,9 @@ static void drop_wrong(struct cache_fill *fill, uint64_t missing)
 		e = cache_entry_load(f, chunk);
 		if (!e.present)
 			continue;
+		if (!cache_doubted(f, chunk, &e))
+			atomic_fetch_add(&f->cache->nbad, 1);
 		e.present = false;
-		atomic_fetch_add(&f->cache->nbad, 1);
 		cache_entry_store(f, chunk, &e);
 	}
 }

@@ -8,6 +8,7 @@
  *     cache_evict.c   the thread that makes room
  *     cache_file.c    one blob's two files, and what is known of its chunks
  *     cache_dir.c     the directory: names, locks, how much it takes
+ *     cache_doubt.c   chunks that are wrong although their checksums say otherwise
  *     cache_format.c  the bytes of a map                                              (pure)
  *
  * Who reads a chunk and who evicts one need no lock between them, also across processes: an entry
@@ -36,6 +37,7 @@
 #define CACHE_HIGH_TENTHS 9u         /* of the limit; from there on chunks are evicted */
 #define CACHE_FILL_CHUNKS 64u        /* of one fill, at most: bits of a word */
 #define CACHE_FILL_SIZE   (4u << 20) /* bytes of one, at most */
+#define CACHE_DOUBT_MS    10000u
 #define CACHE_LOCK_AT     (INT64_C(1) << 61)
 #define CACHE_NAME_SIZE   65 /* of a blob: SHA-256 of its key, in hexadecimal */
 
@@ -55,8 +57,9 @@ struct cache_file {
 	 * seen) << 1 | 1, once its data were held against its checksum. */
 	_Atomic uint64_t *notes;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;   /* a fill is done, or has left the list */
-	struct cache_fill *fills; /* guarded by lock; no two have a chunk in common */
+	pthread_cond_t changed;     /* a fill is done, or has left the list */
+	struct cache_fill *fills;   /* guarded by lock; no two have a chunk in common */
+	struct cache_doubt *doubts; /* guarded by lock; of each chunk, or NULL: none yet */
 };
 
 /* The file called after key; c's own if it is open already. What cannot be kept on disk is one
@@ -117,6 +120,14 @@ void cache_fill_release(struct cache_fill *take_fill);
 /* Out of the list: what it has is stored, or never will be. */
 void cache_fill_retire(struct cache_fill *take_fill);
 
+/* --- cache_doubt.c --- */
+
+/* Has the chunk asked of the source anew before it is next read, but not twice within
+ * CACHE_DOUBT_MS. May wait until it is stored. */
+void cache_doubt(struct cache_file *f, uint64_t chunk);
+/* Whether that is about the chunk as e has it. */
+bool cache_doubted(struct cache_file *f, uint64_t chunk, const struct cache_entry *e);
+
 /* --- cache_store.c --- */
 
 /* Has take_fill written when there is time, and retired. */
@@ -147,8 +158,8 @@ struct ovbd_cache {
 	bool stop, crowded;
 	uint64_t trouble_ms; /* when it was last seen; 0: there is none */
 	struct ovbd_error trouble;
-	atomic_uint_fast64_t hit_bytes, source_reads, source_bytes, stored_bytes, nbad, nevicted,
-		nunstored, used;
+	atomic_uint_fast64_t hit_bytes, source_reads, source_bytes, stored_bytes, nbad, nrefetched,
+		nevicted, nunstored, used;
 };
 
 void cache_name(const char *key, char ret[CACHE_NAME_SIZE]);

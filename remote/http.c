@@ -161,6 +161,12 @@ static int http_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 	return r;
 }
 
+/* But for what is kept of the beginning. */
+static bool http_distrust(struct ovbd_blob *b, uint64_t off, uint64_t len)
+{
+	return !ovbd_within(off, len, http_of(b)->head_len);
+}
+
 static void http_close(struct ovbd_blob *b)
 {
 	struct http_blob *h = http_of(b);
@@ -189,6 +195,7 @@ static const struct ovbd_blob_ops http_ops = {
 	.name = "http object",
 	.pread = http_pread,
 	.key = http_key,
+	.distrust = http_distrust,
 	.close = http_close,
 };
 

@@ -80,7 +80,7 @@ static void copy_part(const struct zfile *z, const struct zfile_scratch *s, stru
 	w->off += n;
 }
 
-/* Takes from a block, which is at stored, what is wanted of it. */
+/* Takes from a block, which is at stored, what is wanted of it; then *w begins after it. */
 static int read_block(const struct zfile *z, struct zfile_scratch *s, uint64_t block,
                       const uint8_t *stored, struct want *w, struct ovbd_error *err)
 {
@@ -89,9 +89,11 @@ static int read_block(const struct zfile *z, struct zfile_scratch *s, uint64_t b
 
 	if (w->off == start && w->end - w->off >= raw_len) {
 		r = inflate(z, s, block, stored, w->buf, err);
+		if (r < 0)
+			return r;
 		w->buf += raw_len;
 		w->off += raw_len;
-		return r;
+		return 0;
 	}
 	if (!s->block)
 		s->block = malloc(z->h.block_size);
@@ -106,6 +108,23 @@ static int read_block(const struct zfile *z, struct zfile_scratch *s, uint64_t b
 	return 0;
 }
 
+/* The same. A block that is wrong is read once more, if what is below may have other bytes then: a
+ * cache keeps what a server said, and the server may have been wrong once. */
+static int read_block_twice(const struct zfile *z, struct zfile_scratch *s, uint64_t block,
+                            uint8_t *stored, struct want *w, struct ovbd_error *err)
+{
+	const uint64_t at = zfile_jump_at(&z->jump, block);
+	const size_t len = (size_t)(zfile_jump_at(&z->jump, block + 1) - at);
+	int r = read_block(z, s, block, stored, w, err);
+
+	if (r != -EBADMSG || !ovbd_blob_distrust(z->inner, at, len))
+		return r;
+	r = ovbd_blob_pread(z->inner, stored, len, at, err);
+	if (r < 0)
+		return ovbd_fail_within(err, r, "zfile block %" PRIu64, block);
+	return read_block(z, s, block, stored, w, err);
+}
+
 /* Reads the blocks from the first wanted one on that are fetched at once. */
 static int read_run(const struct zfile *z, struct zfile_scratch *s, struct want *w,
                     struct ovbd_error *err)
@@ -115,7 +134,7 @@ static int read_run(const struct zfile *z, struct zfile_scratch *s, struct want 
 	const uint64_t start = zfile_jump_at(&z->jump, first);
 	uint64_t end = zfile_jump_at(&z->jump, first + 1);
 	uint64_t after = first + 1; /* the block after the run, which ends at end */
-	const uint8_t *stored;
+	uint8_t *stored;
 	int r;
 
 	for (; after <= last && zfile_jump_at(&z->jump, after + 1) - start <= RUN_MAX; after++)
@@ -128,7 +147,7 @@ static int read_run(const struct zfile *z, struct zfile_scratch *s, struct want 
 		                        after - 1);
 	stored = s->in;
 	for (uint64_t block = first; r == 0 && block < after; block++) {
-		r = read_block(z, s, block, stored, w, err);
+		r = read_block_twice(z, s, block, stored, w, err);
 		stored += zfile_jump_at(&z->jump, block + 1) - zfile_jump_at(&z->jump, block);
 	}
 	return r;
@@ -227,6 +246,29 @@ static int read_header(struct ovbd_blob *b, struct zfile_header *ret, bool *ret_
 	return 0;
 }
 
+static int read_tables(struct zfile *z, struct ovbd_blob *inner, struct ovbd_error *err)
+{
+	int r = read_header(inner, &z->h, &z->header_overwrite, err);
+
+	if (r == 0)
+		r = ovbd_zfile_jump_load(inner, &z->h, &z->jump, &z->nlarge, err);
+	return r;
+}
+
+/* Of what read_tables() has read. Whether it may be something else the next time. */
+static bool distrust_tables(const struct zfile *z, struct ovbd_blob *inner)
+{
+	const uint64_t size = ovbd_min(inner->size, ZFILE_HEADER_SIZE);
+	bool may_differ = ovbd_blob_distrust(inner, 0, size);
+
+	if (ovbd_blob_distrust(inner, inner->size - size, size))
+		may_differ = true;
+	if (z->h.nblocks > 0 &&
+	    ovbd_blob_distrust(inner, z->h.index_off, z->h.nblocks * ZFILE_ENTRY_SIZE))
+		may_differ = true;
+	return may_differ;
+}
+
 int ovbd_zfile_open(struct ovbd_blob *take_inner, struct ovbd_blob **ret, struct ovbd_error *err)
 {
 	AUTO_BLOB *inner = take_inner;
@@ -236,9 +278,9 @@ int ovbd_zfile_open(struct ovbd_blob *take_inner, struct ovbd_blob **ret, struct
 	z = calloc(1, sizeof(*z));
 	if (!z)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	r = read_header(inner, &z->h, &z->header_overwrite, err);
-	if (r == 0)
-		r = ovbd_zfile_jump_load(inner, &z->h, &z->jump, &z->nlarge, err);
+	r = read_tables(z, inner, err);
+	if (r == -EBADMSG && distrust_tables(z, inner))
+		r = read_tables(z, inner, err);
 	if (r < 0)
 		return r;
 	z->codec = ovbd_codec_find(z->h.codec);

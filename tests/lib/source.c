@@ -40,6 +40,8 @@ static int source_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off
 	if (atomic_load(&s->fail) > 0 && atomic_fetch_sub(&s->fail, 1) > 0)
 		return ovbd_fail(err, -EIO, "the source failed");
 	test_source_bytes(s, buf, len, off);
+	if (atomic_load(&s->lie) > 0 && atomic_fetch_sub(&s->lie, 1) > 0)
+		*(uint8_t *)buf ^= 1;
 	atomic_fetch_add(&s->nreads, 1);
 	atomic_fetch_add(&s->nbytes, len);
 	return 0;

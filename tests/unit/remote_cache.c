@@ -365,15 +365,100 @@ static void test_bad_params(void **state)
 	assert_null(c);
 }
 
+static bool is_right(struct ovbd_blob *b, uint64_t off)
+{
+	struct ovbd_error err;
+	uint8_t byte;
+
+	assert_ok(ovbd_blob_pread(b, &byte, 1, off, &err), err);
+	return test_source_is(&source, &byte, 1, off);
+}
+
+/* A chunk that the source lied about, and whose checksum is right: who knows better is heard. */
+static void test_distrust(void **state)
+{
+	AUTO_CACHE *c = open_cache(0);
+	struct ovbd_blob *b = open_blob(c, "k");
+
+	(void)state;
+	source.lie = 1;
+	assert_false(is_right(b, 3 * CHUNK));
+	assert_false(is_right(b, 3 * CHUNK));
+	assert_int_equal(source.nbytes, CHUNK);
+	assert_true(ovbd_blob_distrust(b, 3 * CHUNK + 5, 100));
+	assert_true(is_right(b, 3 * CHUNK));
+	assert_int_equal(source.nbytes, 2 * CHUNK);
+	assert_true(ovbd_blob_distrust(b, 3 * CHUNK, 1)); /* who has read it before */
+	assert_true(is_right(b, 3 * CHUNK));
+	assert_int_equal(source.nbytes, 2 * CHUNK);
+	assert_false(ovbd_blob_distrust(b, SIZE - 1, 2));
+	ovbd_blob_close(b);
+	assert_int_equal(ovbd_cache_stats(c).nrefetched, 1);
+	assert_int_equal(ovbd_cache_stats(c).nbad, 0);
+}
+
+/* The same of one that another process has stored. */
+static void test_distrust_stored(void **state)
+{
+	struct ovbd_cache_stats st;
+	struct ovbd_blob *b;
+
+	(void)state;
+	source.lie = 1;
+	{
+		AUTO_CACHE *before = open_cache(0);
+
+		b = open_blob(before, "k");
+		assert_false(is_right(b, 2 * CHUNK));
+		ovbd_blob_close(b);
+	}
+	{
+		AUTO_CACHE *c = open_cache(0);
+
+		b = open_blob(c, "k");
+		assert_false(is_right(b, 2 * CHUNK));
+		assert_int_equal(source.nbytes, CHUNK);
+		assert_true(ovbd_blob_distrust(b, 2 * CHUNK, CHUNK));
+		assert_true(is_right(b, 2 * CHUNK));
+		ovbd_blob_close(b);
+	}
+	assert_int_equal(read_all(&st), SIZE - CHUNK);
+}
+
+/* A source that always lies is not asked for ever. */
+static void test_distrust_in_vain(void **state)
+{
+	AUTO_CACHE *c = open_cache(0);
+	struct ovbd_blob *b = open_blob(c, "k");
+
+	(void)state;
+	source.lie = 1 << 20;
+	for (unsigned i = 0; i < 100; i++) {
+		assert_false(is_right(b, 0));
+		assert_true(ovbd_blob_distrust(b, 0, 10));
+	}
+	assert_true(source.nbytes <= 3 * CHUNK);
+	ovbd_blob_close(b);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_kept),       TEST(test_ranges),   TEST(test_single_flight),
-		TEST(test_two_caches), TEST(test_failures), TEST(test_damage),
-		TEST(test_cut_in_use), TEST(test_evict),    TEST(test_no_room),
+		TEST(test_kept),
+		TEST(test_ranges),
+		TEST(test_single_flight),
+		TEST(test_two_caches),
+		TEST(test_failures),
+		TEST(test_damage),
+		TEST(test_cut_in_use),
+		TEST(test_evict),
+		TEST(test_no_room),
 		TEST(test_bad_params),
+		TEST(test_distrust),
+		TEST(test_distrust_stored),
+		TEST(test_distrust_in_vain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
