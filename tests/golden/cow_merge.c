@@ -3,7 +3,8 @@
  * COW files of Android's own tools, merged in place: what their manifest says comes out, also after
  * power cuts; or they are refused, by a sentence of their own. With OVBD_CASES=N the power fails
  * at every write and flush, with N of those not flushed lost or torn alone, and in N mixtures;
- * with OVBD_CASES=all (which takes hours) with each of them; otherwise at some places.
+ * with OVBD_CASES=all (which takes an hour) with each of them; otherwise at some places. A merge
+ * that goes on after a cut is cut again now and then.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -53,6 +54,7 @@ static const struct {
 static struct {
 	struct test_cuts cuts;
 	unsigned nmerged, nsmall, nadded, nrefused;
+	bool verbose;
 } sum;
 
 static int plan(const struct test_cow_fixture *f, bool small_groups, struct ovbd_error *err)
@@ -168,7 +170,7 @@ static void merge_with_scratch(const struct test_cow_fixture *f)
 
 static void merge(const struct test_cow_fixture *f, void *arg)
 {
-	struct test_cuts t = sum.cuts;
+	struct test_cuts t;
 	struct ovbd_blob *b, *base, *view;
 	struct ovbd_error err = {""};
 	struct ovbd_cow *c;
@@ -195,6 +197,7 @@ static void merge(const struct test_cow_fixture *f, void *arg)
 	test_sha256(want, f->old.len, has);
 	if (f->wanted[0] && strcmp(has, f->wanted) != 0)
 		fail_msg("%s: reads as %s, not %s", f->name, has, f->wanted);
+	t = sum.cuts;
 	t.name = f->name;
 	t.cow = f->cow.p;
 	t.cow_size = f->cow.len;
@@ -203,6 +206,9 @@ static void merge(const struct test_cow_fixture *f, void *arg)
 	t.want = want;
 	t.how.small_groups = small;
 	test_cuts(&t);
+	if (sum.verbose)
+		printf("%s: %llu states\n", f->name,
+		       (unsigned long long)(t.nstates - sum.cuts.nstates));
 	sum.cuts.nwrites = t.nwrites;
 	sum.cuts.nstates = t.nstates;
 	sum.cuts.nreads = t.nreads;
@@ -218,6 +224,8 @@ static void test_merges(void **state)
 	const unsigned n = cases && !all ? (unsigned)strtoul(cases, NULL, 0) : 0;
 
 	(void)state;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	sum.verbose = all;
 	sum.cuts.seed = 1;
 	sum.cuts.depth = 2;
 	sum.cuts.nested = all ? 8 : 4;

@@ -137,7 +137,7 @@ static void merge_and_cut(struct run *r, uint8_t *const before[2])
 			.sizes = {t->cow_size, t->base_size},
 			.seed = test_random(&r->random),
 			.nrandom = t->nrandom,
-			.nsingle = t->nsingle,
+			.nsingle = r->depth > 0 && t->nsingle == 0 ? 1 : t->nsingle,
 			.first = r->depth == 0 ? 0 : test_random(&r->random) % n,
 			.every = r->depth > 0                   ? n
 		                 : t->nplaces && n > t->nplaces ? n / t->nplaces
