@@ -115,6 +115,8 @@ static const char *const always[] = {
 	"rmdir",
 	"symlink",
 	"symlinkat",
+	"link",
+	"linkat",
 	"chmod",
 	"fchmod",
 	"fchmodat",

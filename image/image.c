@@ -37,7 +37,7 @@ static void open_work(void *ctx, unsigned job, unsigned thread)
 	struct ovbd_error *err = &o->errors[job];
 
 	(void)thread;
-	o->results[job] = ovbd_layer_ref_open(l, &o->params, &o->blobs[job], err);
+	o->results[job] = ovbd_layer_ref_open(l, job, &o->params, &o->blobs[job], err);
 	if (o->results[job] == 0 && ref->size != 0 && ref->size != l->stored_size)
 		o->results[job] =
 			ovbd_fail(err, -EBADMSG,

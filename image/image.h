@@ -72,6 +72,7 @@ struct ovbd_image {
 };
 
 struct ovbd_cache;
+struct ovbd_recorder;
 struct ovbd_shared;
 
 /* What lies beneath the names, which themselves begin at the bottom. */
@@ -90,6 +91,7 @@ struct ovbd_image_params {
 	                                      * NULL: none */
 	struct ovbd_shared *shared;          /* image/shared.h; NULL: nothing is shared */
 	struct ovbd_cache *cache;            /* remote/cache.h, outlives the image; or NULL */
+	struct ovbd_recorder *recorder;      /* image/recorder.h, outlives the image; or NULL */
 	struct ovbd_cow_params cow;          /* how far updates are read */
 	enum ovbd_beneath below;
 	struct ovbd_blob *beneath; /* stays the caller's, and outlives the image; NULL: unknown, and

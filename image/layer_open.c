@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "image/blob_named.h"
+#include "image/recorder.h"
 #include "image/shared.h"
 #include "image/tar.h"
 #include "remote/cache.h"
@@ -160,8 +161,19 @@ static int open_layer(struct ovbd_image_layer *l, const struct ovbd_image_params
 	return 0;
 }
 
-int ovbd_layer_ref_open(struct ovbd_image_layer *ret, const struct ovbd_image_params *p,
-                        struct ovbd_blob **ret_blob, struct ovbd_error *err)
+/* Has what is read of what x unwraps to recorded. On failure there is no x->blob. */
+static int record(struct ovbd_bytes *x, uint32_t number, struct ovbd_recorder *recorder,
+                  struct ovbd_error *err)
+{
+	AUTO_BLOB *b = x->blob;
+
+	x->blob = NULL;
+	return ovbd_recorder_wrap(recorder, number, OVBD_MOVE(b), &x->blob, err);
+}
+
+int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
+                        const struct ovbd_image_params *p, struct ovbd_blob **ret_blob,
+                        struct ovbd_error *err)
 {
 	struct ovbd_image_layer l = {.name = ret->name, .digest = ret->digest, .shown = ret->shown};
 	struct ovbd_bytes x = {0};
@@ -185,6 +197,8 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, const struct ovbd_image_pa
 		l.http = x.http;
 		l.zfile = x.zfile;
 		l.tar = x.tar;
+		if (r == 0 && p->recorder)
+			r = record(&x, number, p->recorder, err);
 		if (r == 0)
 			r = open_layer(&l, p, x.blob, ret_blob, err);
 		if (r < 0)

@@ -80,6 +80,7 @@ void ovbd_completion_bash(void)
 		print_verb(*v);
 	printf("\tesac\n"
 	       "\t[[ $verb = cow && $COMP_CWORD = 2 && $word != -* ]] && words=create\n"
+	       "\t[[ $verb = trace && $COMP_CWORD = 2 && $word != -* ]] && words='show merge'\n"
 	       "\tif [[ -n $words ]]; then\n"
 	       "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
 	       "\telif [[ -z $value && $word = -* ]]; then\n"

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "daemon/nbd.h"
+#include "image/recorder.h"
 #include "tools/serving.h"
 #include "tools/source.h"
 
@@ -37,7 +38,7 @@ static int open_writable(struct ovbd_serving *s, enum ovbd_format f)
 int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f)
 {
 	const struct ovbd_cli *c = s->c;
-	const struct ovbd_image_params how = {.format = f};
+	const struct ovbd_image_params how = {.format = f, .recorder = s->recorder};
 	int status;
 
 	if (writable)
@@ -103,4 +104,5 @@ void ovbd_serving_close(struct ovbd_serving *s)
 	ovbd_nbd_tls_close(s->tls);
 	ovbd_device_close(s->writable);
 	ovbd_image_close(s->img);
+	ovbd_recorder_close(s->recorder);
 }

@@ -162,14 +162,16 @@ static void *control_main(void *arg)
 	while (!s->ended || s->child != 0) {
 		const int sig = next_signal(s);
 
-		if (sig == SIGCHLD)
+		if (sig == SIGCHLD) {
 			reap(s);
-		else if (sig == SIGUSR1 && !s->ended) /* then it only wakes this thread */
+		} else if (sig == SIGUSR1 && !s->ended) { /* then it only wakes this thread */
 			ovbd_serving_tell_stats(s);
-		else if (sig != SIGUSR1 && s->child == 0)
+			ovbd_serving_save_trace(s);
+		} else if (sig != SIGUSR1 && s->child == 0) {
 			leave(s);
-		else if (sig == SIGTERM || sig == SIGHUP)
+		} else if (sig == SIGTERM || sig == SIGHUP) {
 			kill(s->child, sig);
+		}
 	}
 	return NULL;
 }

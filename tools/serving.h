@@ -43,6 +43,10 @@ struct ovbd_serving {
 	struct ovbd_nbd_tls *tls;     /* or NULL */
 	struct ovbd_image *img;       /* NULL: a device that is writable */
 
+	/* serve_trace.c's own. */
+	struct ovbd_recorder *recorder; /* NULL: nothing is recorded */
+	const char *trace_path;
+
 	struct ovbd_serve_stats *stats;
 	atomic_bool to_syslog; /* there is no terminal: it runs in the background */
 
@@ -78,6 +82,13 @@ int ovbd_serving_open_fuse(struct ovbd_serving *s, bool allow_other, unsigned nw
  * another thread. */
 int ovbd_serving_open_ublk(struct ovbd_serving *s, int id, unsigned nworkers,
                            void (*begin)(void *s));
+
+/* Has what is opened next recorded, for the file path; NULL: not. 0, or an exit status. */
+int ovbd_serving_start_recording(struct ovbd_serving *s, const char *path);
+
+/* Writes it, if it was to be recorded. What fails is told. */
+int ovbd_serving_save_trace(struct ovbd_serving *s);
+
 void ovbd_serving_close(struct ovbd_serving *s);
 
 /* In the child: returns 0, and *ret_ready_fd is where to write that the server is there. In the

@@ -34,6 +34,7 @@ enum {
 	OPTION_BACKGROUND,
 	OPTION_FOREGROUND,
 	OPTION_RUN,
+	OPTION_RECORD_TRACE,
 	OPTION_NO_SECCOMP,
 };
 
@@ -65,6 +66,10 @@ static const struct ovbd_option options[] = {
 	OVBD_OPTION_FORMAT_ENTRY,
 	OVBD_CACHE_OPTIONS,
 	{'j', "threads", "N", "Requests that are worked on at a time (default 16)."},
+	{OPTION_RECORD_TRACE, "record-trace", "FILE",
+         "Record which ranges of which layers are read, in order, and write them to FILE at the "
+         "end, "
+         "and at SIGUSR1: see ovbd trace."},
 	{OPTION_ALLOW_OTHER, "allow-other", NULL,
          "Let all users open FILE, not only this one. Who is not root needs user_allow_other in "
          "/etc/fuse.conf for it."},
@@ -121,6 +126,7 @@ struct arguments {
 	const char *nbd;
 	struct ovbd_serving_nbd of_nbd;
 	const char *command;
+	const char *record;
 	enum ovbd_format format;
 	unsigned nthreads;
 	int id;
@@ -205,6 +211,9 @@ static int parse_option(struct ovbd_cli *c, int id, struct arguments *a)
 		return ovbd_source_format(c, c->value, &a->format);
 	case 'j':
 		return parse_threads(c, &a->nthreads);
+	case OPTION_RECORD_TRACE:
+		a->record = c->value;
+		return 0;
 	case OPTION_ALLOW_OTHER:
 		a->allow_other = true;
 		return 0;
@@ -244,6 +253,8 @@ static const char *contradiction(const struct arguments *a)
 		return "--id goes with --ublk";
 	if (a->allow_other && !a->fuse)
 		return "--allow-other goes with --fuse";
+	if (a->record && a->writable)
+		return "--record-trace and --rw exclude each other";
 	if (a->command && a->background)
 		return "--run and --background exclude each other";
 	return NULL;
@@ -339,7 +350,8 @@ static int serve(struct ovbd_serving *s, unsigned nthreads)
 	}
 	if (s->c->verbose > 0)
 		ovbd_serving_tell_stats(s);
-	return status;
+	r = ovbd_serving_save_trace(s);
+	return r < 0 && status == 0 ? ovbd_exit_status(r, false) : status;
 }
 
 static enum ovbd_serving_by kind_of(const struct arguments *a)
@@ -362,6 +374,9 @@ static int open_and_serve(struct ovbd_cli *c, const struct arguments *a, int rea
 		if (status != 0)
 			return status;
 	}
+	status = ovbd_serving_start_recording(&s, a->record);
+	if (status != 0)
+		return status;
 	status = ovbd_serving_open_source(&s, a->writable, a->format);
 	if (status != 0)
 		return status;

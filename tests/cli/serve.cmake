@@ -1,3 +1,3 @@
-foreach(story confine dead end errors http loop read run stack user write)
+foreach(story confine dead end errors http loop read run stack trace user write)
   ovbd_script(cli_serve_${story} serve-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
