@@ -50,6 +50,13 @@ static int recorded_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, stru
 	return ovbd_blob_run_at(rb->inner, off, len, ret, err);
 }
 
+static bool recorded_distrust(struct ovbd_blob *b, uint64_t off, uint64_t len)
+{
+	struct recorded_blob *rb = OVBD_CONTAINER_OF(b, struct recorded_blob, blob);
+
+	return ovbd_blob_distrust(rb->inner, off, len);
+}
+
 static void recorded_close(struct ovbd_blob *b)
 {
 	struct recorded_blob *rb = OVBD_CONTAINER_OF(b, struct recorded_blob, blob);
@@ -62,6 +69,7 @@ static const struct ovbd_blob_ops recorded_ops = {
 	.name = "recorded blob",
 	.pread = recorded_pread,
 	.run_at = recorded_run_at,
+	.distrust = recorded_distrust,
 	.close = recorded_close,
 };
 

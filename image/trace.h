@@ -29,8 +29,8 @@ struct ovbd_trace {
  * longer. -E2BIG: there are OVBD_TRACE_RECORDS_MAX already; -ENOMEM. */
 int ovbd_trace_add(struct ovbd_trace *t, const struct ovbd_trace_record *r, struct ovbd_error *err);
 
-/* Puts the records of from behind those of t, all of them in whole pages of 4 KiB, and none of these
- * twice. On failure t is as it was. */
+/* Puts the records of from behind those of t, all of them in whole pages of 4 KiB, and none of
+ * these twice. On failure t is as it was. */
 int ovbd_trace_merge(struct ovbd_trace *t, const struct ovbd_trace *from, struct ovbd_error *err);
 
 /* The bytes its records name. */

@@ -37,5 +37,6 @@ ok "recorded"
 expect 2 "--record-trace and --rw exclude each other" "$ovbd" serve --fuse file --rw --record-trace t raw
 s=0
 "$ovbd" serve --fuse file --record-trace nowhere/t --run true base.ovbd 2>log || s=$?
-[ $s = 1 ] && grep -q "nowhere/t: cannot create a file in nowhere" log || fail "$s: $(cat log)"
+[ $s = 1 ] || fail "$s: $(cat log)"
+grep -q "nowhere/t: cannot create a file in nowhere" log || fail "$(cat log)"
 ok "what cannot be written is told"
