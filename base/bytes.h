@@ -115,6 +115,11 @@ static inline uint64_t ovbd_align_down(uint64_t v, uint64_t to)
 	return v & ~(to - 1);
 }
 
+static inline uint64_t ovbd_max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static inline uint64_t ovbd_min(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

@@ -44,6 +44,7 @@ const uint8_t *bench_data(size_t size);
 void bench_zfile(struct bench *b);
 void bench_lookup(struct bench *b);
 void bench_merge(struct bench *b);
+void bench_rw_index(struct bench *b);
 void bench_convert(struct bench *b);
 void bench_convert_process(struct bench *b);
 void bench_cow(struct bench *b);

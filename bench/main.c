@@ -9,7 +9,7 @@
 static const char usage[] =
 	"usage: ovbd-bench [--json FILE] [GROUP...]\n"
 	"Prints what ovbd does a second, what the stated limit does in the same process, and the\n"
-	"ratio. Groups: zfile lookup merge convert cow cow-create cow-merge.\n"
+	"ratio. Groups: zfile lookup merge rw-index convert cow cow-create cow-merge.\n"
 	"Exit 0 also where a wanted ratio is missed.\n";
 
 void bench_groups(struct bench *b)
@@ -18,13 +18,10 @@ void bench_groups(struct bench *b)
 		const char *name;
 		void (*run)(struct bench *b);
 	} groups[] = {
-		{"zfile", bench_zfile},
-		{"lookup", bench_lookup},
-		{"merge", bench_merge},
-		{"convert", bench_convert},
-		{"cow", bench_cow},
-		{"cow-create", bench_cow_create},
-		{"cow-merge", bench_cow_merge},
+		{"zfile", bench_zfile},           {"lookup", bench_lookup},
+		{"merge", bench_merge},           {"rw-index", bench_rw_index},
+		{"convert", bench_convert},       {"cow", bench_cow},
+		{"cow-create", bench_cow_create}, {"cow-merge", bench_cow_merge},
 	};
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)

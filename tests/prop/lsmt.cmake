@@ -17,3 +17,4 @@ ovbd_unit(
   SOURCES lsmt_refs.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c
   DEPS ovbd_lsmt
   LABELS prop)
+ovbd_unit(prop_lsmt_rw_index SOURCES lsmt_rw_index.c DEPS ovbd_lsmt LABELS prop threads)
