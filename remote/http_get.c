@@ -268,6 +268,9 @@ static int conclude(struct transfer *t, enum patience patience, CURLcode code)
 		return conclude_late(t, patience);
 	if (code)
 		return conclude_trouble(t, code);
+	if (!a->complete)
+		return http_verdict(&t->got->verdict, -EIO, HTTP_ALWAYS,
+		                    "the connection ended in the head of the answer");
 	if (judge(t) < 0)
 		return v->code;
 	if (t->body_len < v->len)

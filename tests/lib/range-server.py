@@ -43,6 +43,11 @@ About itself:
 
     /~stats          JSON: requests, bytes (of bodies), connections, log ([status, path, range])
     /~forget         forgets these and the counts of all paths
+
+Lies that change:
+
+    /~set/NAME/LIE,...   from now on /~as=NAME/FILE is answered with these lies, or with none; all
+                         such requests are counted together, from here on
 """
 
 import argparse
@@ -109,16 +114,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with stats.lock:
                 stats.forget()
             return self.send_whole(200, b"")
+        if self.path.startswith("/~set/"):
+            _, _, name, text = self.path.split("/", 3)
+            with stats.lock:
+                self.server.named[name] = text
+                stats.seen[name] = 0
+            return self.send_whole(200, b"")
         path, _, _ = self.path.partition("?")
         parts = path.lstrip("/").split("/", 1)
-        lies = {}
+        lies, counted = {}, self.path
         if parts[0].startswith("~"):
             lies = self.parse_lies(parts[0][1:])
             path = "/" + parts[1]
+        if "as" in lies:
+            counted = lies["as"]
+            text = self.server.named.get(counted)
+            lies = self.parse_lies(text) if text else {}
         with stats.lock:
             stats.requests += 1
-            nth = stats.seen[self.path]
-            stats.seen[self.path] += 1
+            nth = stats.seen[counted]
+            stats.seen[counted] += 1
         nth -= int(lies.pop("after", 0))
         if nth < 0 or nth >= int(lies.pop("times", 1 << 62)):
             lies = {}
@@ -323,6 +338,7 @@ def main():
     server = Server(("127.0.0.1", args.port), Handler)
     server.dir = os.path.realpath(args.dir)
     server.stats = Stats()
+    server.named = {}
     if args.tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*args.tls)

@@ -157,7 +157,7 @@ static size_t on_text(char *data, size_t size, size_t n, void *arg)
 static void ask(const struct test_server *s, const char *path, struct text *ret)
 {
 	CURL *easy = curl_easy_init();
-	char url[64];
+	char url[400];
 
 	ret->len = 0;
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", s->port, path);
@@ -189,15 +189,26 @@ void test_server_forget(const struct test_server *s)
 	ask(s, "/~forget", &t);
 }
 
+void test_server_set(const struct test_server *s, const char *name, const char *lies)
+{
+	char path[300];
+	struct text t;
+
+	snprintf(path, sizeof(path), "/~set/%s/%s", name, lies);
+	ask(s, path, &t);
+}
+
 bool test_make_cert(const char *dir)
 {
-	char cmd[1600];
+	char cmd[4000];
 	char *const argv[] = {(char[]){"sh"}, (char[]){"-c"}, cmd, NULL};
 
 	snprintf(cmd, sizeof(cmd),
 	         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
 	         "-subj /CN=ovbd-test -addext subjectAltName=IP:127.0.0.1 -days 2 "
-	         "-keyout %s/key.pem -out %s/cert.pem 2>/dev/null",
-	         dir, dir);
+	         "-keyout %s/key.pem -out %s/cert.pem 2>/dev/null && "
+	         "openssl x509 -in %s/cert.pem -signkey %s/key.pem -days -1 "
+	         "-out %s/expired.pem 2>/dev/null",
+	         dir, dir, dir, dir, dir);
 	return test_run(argv) == 0;
 }

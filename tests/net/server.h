@@ -38,6 +38,9 @@ void test_server_kill(struct test_server *s); /* at once, with all its connectio
 uint64_t test_server_stat(const struct test_server *s, const char *name);
 void test_server_forget(const struct test_server *s);
 
+/* What /~as=NAME/FILE is answered with from now on: lies, or "". Not with TLS. */
+void test_server_set(const struct test_server *s, const char *name, const char *lies);
+
 /* Runs a program, its first argument, to its end; its exit status, or -1 if there is no such. */
 int test_run(char *const argv[]);
 
@@ -45,7 +48,7 @@ int test_run(char *const argv[]);
 pid_t test_spawn(char *const argv[], int *ret_in, int *ret_out);
 
 /* Makes dir/cert.pem and dir/key.pem for 127.0.0.1 with the program openssl; false: there is
- * none. */
+ * none. And dir/expired.pem, for the same key. */
 bool test_make_cert(const char *dir);
 
 #endif
