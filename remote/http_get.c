@@ -208,6 +208,8 @@ static enum patience run(struct http_conn *c, struct transfer *t, CURLcode *ret_
 	while ((msg = curl_multi_info_read(c->multi, &left)))
 		if (msg->msg == CURLMSG_DONE)
 			*ret_code = msg->data.result;
+	if (result != IN_TIME) /* HTTP/2 would give up its stream only, and try the next there */
+		curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_multi_remove_handle(c->multi, c->easy);
 	return result;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "remote/http.h"
+#include "tests/net/proxy.h"
 #include "tests/net/server.h"
 
 static struct test_site site;
@@ -246,13 +247,41 @@ static void test_replaced(void **state)
 	             "/other: bytes 50000-50099: the object has changed since it was opened");
 }
 
+/* A connection of which nothing comes any more, though it stays open, is given up for a new one,
+ * also where (HTTP/2) a single request can be given up. */
+static void test_frozen(void **state)
+{
+	const struct ovbd_http_params p = {.stall_timeout_ms = 500,
+	                                   .backoff_ms = 1,
+	                                   .tls.ca_file = ca_file};
+	AUTO_BLOB *b = NULL;
+	struct test_proxy proxy;
+	struct ovbd_error err;
+	uint8_t buf[100];
+	char url[64];
+
+	(void)state;
+	need_nginx();
+	for (unsigned i = 0; i < 2; i++) {
+		test_proxy_start(&proxy, i ? tls_port : port);
+		snprintf(url, sizeof(url), "%s://127.0.0.1:%u/data", i ? "https" : "http",
+		         proxy.port);
+		assert_ok(ovbd_http_open(url, &p, &b, &err), err);
+		test_proxy_do(&proxy, "freeze");
+		assert_ok(ovbd_blob_pread(b, buf, sizeof(buf), 50000, &err), err);
+		assert_memory_equal(buf, site.data + 50000, sizeof(buf));
+		assert_true(ovbd_http_stats(b).retries >= 1);
+		ovbd_blob_close(OVBD_MOVE(b));
+		test_proxy_stop(&proxy);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_tls),
-		cmocka_unit_test(test_redirects),
-		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_plain),     cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_redirects), cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_frozen),
 	};
 
 	const int r = cmocka_run_group_tests(tests, setup, teardown);
