@@ -178,6 +178,11 @@ int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices *
 	return 0;
 }
 
+void ovbd_devices_set_cache(struct ovbd_devices *ds, struct ovbd_cache *c)
+{
+	ds->cache = c;
+}
+
 /* Whether a device still has to come to its end. Lock held. */
 static bool is_awaited(const struct ovbd_devices *ds)
 {

@@ -62,6 +62,7 @@ struct ovbd_devices {
 	char *state_dir;            /* of the state files */
 	int lock_fd;                /* of the directory: one process */
 	struct ovbd_shared *shared; /* the devices' layers */
+	struct ovbd_cache *cache;   /* NULL: nothing is kept; not ours */
 	_Atomic unsigned nworkers;  /* of what is opened next */
 	struct ovbd_http_params http;
 	char *user_agent; /* http's */

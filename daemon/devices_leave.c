@@ -7,6 +7,7 @@
 #include "daemon/devices_impl.h"
 #include "daemon/holders.h"
 #include "daemon/state_file.h"
+#include "remote/lazy.h"
 
 #define HOLDERS_SIZE (OVBD_ERROR_SIZE - 128)
 #define LAST_MS      2000
@@ -208,7 +209,7 @@ static void show_one(const struct served *s, void (*show)(void *, const struct o
 
 	for (size_t i = 0; i < v.nlayers; i++)
 		if (s->img->layers[i].http) {
-			const struct ovbd_http_stats h = ovbd_http_stats(s->img->layers[i].http);
+			const struct ovbd_http_stats h = ovbd_lazy_stats(s->img->layers[i].http);
 
 			v.requests += h.requests;
 			v.retries += h.retries;

@@ -105,6 +105,7 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 		.http = &s->all->http,
 		.credentials = s->all->credentials,
 		.shared = s->all->shared,
+		.cache = s->all->cache,
 	};
 	int r;
 

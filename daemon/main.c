@@ -34,6 +34,7 @@
 #include "daemon/snapuserd.h"
 #include "daemon/tcmu_watch.h"
 #include "daemon/transports.h"
+#include "remote/cache.h"
 
 #define SETTLE_MS  10000 /* old devices may delay the start so long */
 #define STOP_MS    1000
@@ -50,6 +51,7 @@ struct ovbdd {
 	struct ovbd_options said, options;
 	struct ovbd_log_file *log, *audit;
 	struct ovbd_devices *devices;
+	struct ovbd_cache *cache; /* NULL: nothing that is fetched is kept */
 	struct ovbd_metrics *metrics;
 	struct ovbd_tcmu_watch *tcmu; /* NULL: TCMU disks of others are not served */
 	struct ovbd_api *api;
@@ -214,6 +216,28 @@ static int listen_control(struct ovbdd *d, int *ret_fd, struct ovbd_error *err)
 	return r;
 }
 
+static void cache_told(void *arg, const char *sentence)
+{
+	(void)arg;
+	ovbd_log(OVBD_LOG_WARNING, "%s; goes on without keeping (told once)", sentence);
+}
+
+/* Without it devices are served all the same. */
+static void start_cache(struct ovbdd *d)
+{
+	const struct ovbd_cache_params p = {
+		.size_max = d->options.cache_size,
+		.chunk_size = (uint32_t)d->options.cache_chunk_size,
+		.told = cache_told,
+	};
+	struct ovbd_error err;
+
+	if (d->options.cache_dir[0] &&
+	    ovbd_cache_open(d->options.cache_dir, &p, &d->cache, &err) < 0)
+		ovbd_log(OVBD_LOG_WARNING, "%s; goes on without a cache", err.msg);
+	ovbd_devices_set_cache(d->devices, d->cache);
+}
+
 /* Not every host has TCMU, and not every ovbdd is the one that listens; in the place of overlaybd's
  * it is there for nothing else, and goes on because a reload can mend it. */
 static void start_tcmu(struct ovbdd *d)
@@ -296,6 +320,8 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 		r = ovbd_transport_kinds_prepare(err);
 	if (r == 0) /* there is no other thread yet, and no image has been read */
 		r = confine(&d->options, err);
+	if (r == 0)
+		start_cache(d);
 	if (r == 0)
 		start_tcmu(d);
 	if (r == 0)
@@ -405,6 +431,7 @@ static void finish(struct ovbdd *d)
 	ovbd_metrics_close(d->metrics);
 	ovbd_tcmu_watch_close(d->tcmu);
 	ovbd_devices_close(d->devices);
+	ovbd_cache_close(d->cache);
 	free(d->socket);
 	free(d->snapuserd_socket);
 }

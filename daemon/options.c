@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 
 #include "base/auto.h"
+#include "base/size.h"
 #include "daemon/overlaybd_json.h"
 
 #define WORKERS_MAX     1024
 #define IMAGE_WAIT_MAX  86400
 #define DM_USER_DIR_MAX 63
+#define CACHE_SIZE_MIN  (UINT64_C(16) << 20)
 #define DROP_IN         "overlaybd-tcmu"
 
 enum {
@@ -30,6 +32,8 @@ enum {
 	SNAPUSERD,
 	SNAPUSERD_MODE,
 	DM_USER_DIR,
+	CACHE,
+	CACHE_SIZE,
 };
 
 static const struct option longs[] = {
@@ -46,6 +50,8 @@ static const struct option longs[] = {
 	{"snapuserd-socket", required_argument, NULL, SNAPUSERD},
 	{"snapuserd-mode", required_argument, NULL, SNAPUSERD_MODE},
 	{"dm-user-dir", required_argument, NULL, DM_USER_DIR},
+	{"cache", required_argument, NULL, CACHE},
+	{"cache-size", required_argument, NULL, CACHE_SIZE},
 	{"no-seccomp", no_argument, NULL, NO_SECCOMP},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -71,6 +77,8 @@ const char ovbd_options_help[] =
 	"      --snapuserd-mode MODE\n"
 	"                          Its mode, in octal (default: as the other socket's).\n"
 	"      --dm-user-dir DIR   Where the channels of dm-user are (default: /dev/dm-user).\n"
+	"      --cache DIR         Keep what is fetched of remote layers there.\n"
+	"      --cache-size SIZE   How much of it (default: 4G).\n"
 	"      --no-seccomp        Do not filter system calls.\n"
 	"  -h, --help              Show this help.\n"
 	"  -V, --version           Show the version.\n\n"
@@ -92,6 +100,14 @@ static int set_level(struct ovbd_options *o, const char *name, struct ovbd_error
 	if (ovbd_log_parse(name, &o->level) < 0)
 		return ovbd_fail(err, -EINVAL,
 		                 "log level '%.40s': must be error, warning, info or debug", name);
+	return 0;
+}
+
+static int check_cache_size(uint64_t size, struct ovbd_error *err)
+{
+	if (size < CACHE_SIZE_MIN)
+		return ovbd_fail(err, -EINVAL, "cache-size %llu: must be 16 MiB at least",
+		                 (unsigned long long)size);
 	return 0;
 }
 
@@ -146,6 +162,14 @@ static int parse_option(int id, struct ovbd_options *o, struct ovbd_error *err)
 	case CONFIG:
 		o->config = optarg;
 		return 0;
+	case CACHE:
+		o->cache_dir = optarg;
+		return 0;
+	case CACHE_SIZE:
+		if (ovbd_size_parse(optarg, &o->cache_size) < 0)
+			return ovbd_fail(err, -EINVAL, "cache-size '%.40s': must be a size",
+			                 optarg);
+		return check_cache_size(o->cache_size, err);
 	case LEVEL:
 		return set_level(o, optarg, err);
 	case METRICS:
@@ -210,6 +234,7 @@ int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct o
 		.log_file_size = 10u << 20,
 		.nlog_files = 3,
 		.audit_file = "",
+		.cache_dir = "",
 		.metrics = "",
 		.metrics_path = "/metrics",
 		.metrics_interval_ms = 60000,
@@ -254,6 +279,8 @@ static const struct ovbd_setting own_table[] = {
 	{"audit-file", OVBD_SETTING_TEXT, AT(o.audit_file)},
 	{"credentials", OVBD_SETTING_TEXT, AT(o.credentials)},
 	{"metrics", OVBD_SETTING_TEXT, AT(o.metrics)},
+	{"cache", OVBD_SETTING_TEXT, AT(o.cache_dir)},
+	{"cache-size", OVBD_SETTING_NUMBER, AT(o.cache_size), CACHE_SIZE_MIN, INT64_MAX},
 	{"metrics-original", OVBD_SETTING_BOOL, AT(o.metrics_original)},
 };
 
@@ -312,6 +339,9 @@ static int load_drop_in(struct ovbd_options *o, struct ovbd_error *err)
 	o->metrics_interval_ms = j.exporter_interval_us / 1000;
 	o->credentials = j.credentials;
 	o->user_agent = j.user_agent;
+	o->cache_dir = j.cache_dir;
+	o->cache_size = j.cache_size_gb << 30;
+	o->cache_chunk_size = j.cache_chunk_size;
 	memcpy(o->ignored, j.ignored, sizeof(o->ignored));
 	o->file = j.file;
 	return 0;

@@ -39,8 +39,11 @@ struct ovbd_options {
 	const char *metrics_path;
 	bool metrics_original; /* also by the names that overlaybd has for them */
 	uint64_t metrics_interval_ms;
-	const char *credentials; /* a file; NULL: none */
-	const char *user_agent;  /* NULL: default */
+	const char *credentials;   /* a file; NULL: none */
+	const char *user_agent;    /* NULL: default */
+	const char *cache_dir;     /* of what is fetched; "": nothing is kept */
+	uint64_t cache_size;       /* bytes; 0: default */
+	uint64_t cache_chunk_size; /* the same */
 
 	/* What is to be said of the configuration once there is a log: keys without effect, or
 	 * "". */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "remote/cache.h"
 
 /* What is read, before the older keys give way to the newer ones. */
 struct keys {
@@ -13,6 +14,9 @@ struct keys {
 	const char *old_log_path;
 	uint64_t old_log_level;
 	const char *credential_mode, *credential_path;
+	const char *cache_type, *old_cache_type;
+	const char *old_cache_dir;
+	uint64_t old_cache_size_gb;
 };
 
 #define BOOL      OVBD_SETTING_BOOL
@@ -38,14 +42,14 @@ static const struct ovbd_setting table[] = {
 	{"registryFsVersion", TEXT, UNUSED},
 	{"ioEngine", NUMBER, UNUSED, 0, 2},
 	{"enableThread", BOOL, UNUSED},
-	{"cacheConfig.cacheType", TEXT, UNUSED},
-	{"cacheConfig.cacheDir", TEXT, UNUSED},
-	{"cacheConfig.cacheSizeGB", NUMBER, UNUSED},
-	{"cacheConfig.refillSize", NUMBER, UNUSED},
+	{"cacheConfig.cacheType", TEXT, AT(cache_type)},
+	{"cacheConfig.cacheDir", TEXT, AT(out.cache_dir)},
+	{"cacheConfig.cacheSizeGB", NUMBER, AT(out.cache_size_gb), 0, 1u << 20},
+	{"cacheConfig.refillSize", NUMBER, AT(out.cache_chunk_size)},
 	{"cacheConfig.blockSize", NUMBER, UNUSED},
-	{"cacheType", TEXT, UNUSED},
-	{"registryCacheDir", TEXT, UNUSED},
-	{"registryCacheSizeGB", NUMBER, UNUSED},
+	{"cacheType", TEXT, AT(old_cache_type)},
+	{"registryCacheDir", TEXT, AT(old_cache_dir)},
+	{"registryCacheSizeGB", NUMBER, AT(old_cache_size_gb), 0, 1u << 20},
 	{"gzipCacheConfig.enable", BOOL, UNUSED},
 	{"gzipCacheConfig.cacheDir", TEXT, UNUSED},
 	{"gzipCacheConfig.cacheSizeGB", NUMBER, UNUSED},
@@ -91,15 +95,55 @@ void ovbd_overlaybd_json_default(struct ovbd_overlaybd_json *ret)
 		.exporter_uri_prefix = "/metrics",
 		.exporter_port = 9863,
 		.exporter_interval_us = 60000000,
+		.cache_dir = "/opt/overlaybd/registry_cache",
+		.cache_size_gb = 4,
 	};
+}
+
+static void ignore(struct keys *k, const char *key, const char *value)
+{
+	const size_t at = strlen(k->out.ignored);
+
+	snprintf(k->out.ignored + at, sizeof(k->out.ignored) - at, "%s%s %s", at ? ", " : "", key,
+	         value);
+}
+
+static bool is_chunk_size(uint64_t n)
+{
+	return n >= OVBD_CACHE_CHUNK_MIN && n <= OVBD_CACHE_CHUNK_MAX && (n & (n - 1)) == 0;
+}
+
+/* The newer keys count if there is a directory. Of the types there is one here. */
+static int settle_cache(struct keys *k, const char *path, struct ovbd_error *err)
+{
+	const bool newer = k->out.cache_dir[0] != '\0';
+	const char *type = newer ? k->cache_type : k->old_cache_type;
+	char chunk[24];
+
+	if (!newer) {
+		k->out.cache_dir = k->old_cache_dir;
+		k->out.cache_size_gb = k->old_cache_size_gb;
+	}
+	if (k->out.cache_size_gb == 0)
+		k->out.cache_dir = "";
+	if (k->out.cache_chunk_size && !is_chunk_size(k->out.cache_chunk_size)) {
+		snprintf(chunk, sizeof(chunk), "%llu", (unsigned long long)k->out.cache_chunk_size);
+		ignore(k, "cacheConfig.refillSize", chunk);
+		k->out.cache_chunk_size = 0;
+	}
+	if (strcmp(type, "ocf") == 0 || strcmp(type, "download") == 0)
+		ignore(k, newer ? "cacheConfig.cacheType" : "cacheType", type);
+	else if (strcmp(type, "file") != 0)
+		return ovbd_fail(err, -EINVAL,
+		                 "%s: \"%s\" must be file, ocf or download, not \"%.40s\"", path,
+		                 newer ? "cacheConfig.cacheType" : "cacheType", type);
+	return 0;
 }
 
 /* The newer keys count if there is a mode. Others than "file" ask a service. */
 static int settle_credentials(struct keys *k, const char *path, struct ovbd_error *err)
 {
 	static const char *const others[] = {"http", "https", "uds"};
-	const size_t at = strlen(k->out.ignored);
-
 	if (k->credential_mode[0] == '\0')
 		return 0;
 	k->out.credentials = NULL;
@@ -112,8 +156,7 @@ static int settle_credentials(struct keys *k, const char *path, struct ovbd_erro
 	}
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (strcmp(k->credential_mode, others[i]) == 0) {
-			snprintf(k->out.ignored + at, sizeof(k->out.ignored) - at,
-			         "%scredentialConfig.mode %s", at ? ", " : "", others[i]);
+			ignore(k, "credentialConfig.mode", others[i]);
 			return 0;
 		}
 	return ovbd_fail(err, -EINVAL,
@@ -134,6 +177,10 @@ int ovbd_overlaybd_json_load(const char *path, struct ovbd_overlaybd_json *ret,
 	k.out.log_path = "";
 	k.credential_mode = "";
 	k.credential_path = "";
+	k.cache_type = k.old_cache_type = "file";
+	k.old_cache_dir = k.out.cache_dir;
+	k.old_cache_size_gb = k.out.cache_size_gb;
+	k.out.cache_dir = "";
 	r = ovbd_settings_load(path, &settings, &k, k.out.ignored, &k.out.file, err);
 	if (r < 0)
 		return r;
@@ -146,6 +193,8 @@ int ovbd_overlaybd_json_load(const char *path, struct ovbd_overlaybd_json *ret,
 		k.out.log_rotate_num = ret->log_rotate_num;
 	}
 	r = settle_credentials(&k, path, err);
+	if (r == 0)
+		r = settle_cache(&k, path, err);
 	if (r == 0 && k.out.exporter_uri_prefix[0] != '/')
 		r = ovbd_fail(err, -EINVAL, "%s: \"exporterConfig.uriPrefix\" must begin with /",
 		              path);

@@ -221,6 +221,7 @@ static int name_layers(struct ovbd_image *img, const struct ovbd_refs *refs, str
 
 		l->name = OVBD_MOVE(refs->refs[i].name);
 		l->digest = OVBD_MOVE(refs->refs[i].digest);
+		l->said_size = refs->refs[i].size;
 		if (remote)
 			ovbd_http_show(l->name, shown);
 		l->shown = strdup(remote ? shown : l->name);

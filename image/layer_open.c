@@ -14,9 +14,10 @@
 
 #include "image/blob_named.h"
 #include "image/recorder.h"
+#include "image/remote_open.h"
 #include "image/shared.h"
 #include "image/tar.h"
-#include "remote/cache.h"
+#include "remote/lazy.h"
 
 int ovbd_bytes_open(const char *name, const struct ovbd_http_params *http, struct ovbd_blob **ret,
                     struct ovbd_blob **ret_http, struct ovbd_error *err)
@@ -28,20 +29,6 @@ int ovbd_bytes_open(const char *name, const struct ovbd_http_params *http, struc
 	if (r == 0)
 		*ret_http = remote ? *ret : NULL;
 	return r;
-}
-
-/* Keeps what is fetched, where a cache was given and the server tells one content from another. */
-static int keep(struct ovbd_bytes *x, struct ovbd_cache *cache, struct ovbd_error *err)
-{
-	AUTO_FREE char *key = NULL;
-	int r;
-
-	if (!x->http || !cache)
-		return 0;
-	r = ovbd_blob_key(x->blob, &key, err);
-	if (r < 0 || !key)
-		return r;
-	return ovbd_cache_blob_open(cache, key, OVBD_MOVE(x->blob), &x->blob, err);
 }
 
 /* If x->blob is a tar, its first member. */
@@ -175,18 +162,17 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
                         const struct ovbd_image_params *p, struct ovbd_blob **ret_blob,
                         struct ovbd_error *err)
 {
-	struct ovbd_image_layer l = {.name = ret->name, .digest = ret->digest, .shown = ret->shown};
+	struct ovbd_image_layer l = {.name = ret->name,
+	                             .digest = ret->digest,
+	                             .said_size = ret->said_size,
+	                             .shown = ret->shown};
 	struct ovbd_bytes x = {0};
 	int r;
 
-	r = ovbd_bytes_open(l.name, p->http, &x.blob, &x.http, err);
+	r = ovbd_http_is_url(l.name) ? ovbd_remote_open(&l, p, &x, err)
+	                             : ovbd_blob_open_file(l.name, &x.blob, err);
 	if (r < 0)
 		return r;
-	r = keep(&x, p->cache, err);
-	if (r < 0) {
-		ovbd_blob_close(x.blob);
-		return r;
-	}
 	l.stored_size = x.blob->size;
 	if (p->format == OVBD_FORMAT_RAW) {
 		l.format = OVBD_FORMAT_RAW;
@@ -204,6 +190,8 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
 		if (r < 0)
 			return ovbd_fail_named(err, r, l.shown);
 	}
+	if (l.http)
+		ovbd_lazy_be_patient(l.http);
 	*ret = l;
 	return 0;
 }

@@ -5,10 +5,10 @@
 
 #include "image/image.h"
 
-/* Opens ret->name (set already, as is ret->shown) as what p->format says, or as what it is; number
- * is the layer's. Fills the rest of *ret. *ret_blob is what lies deepest and is no layer: the
- * bytes, or the decompressed bytes; NULL if ret->layer is set or it is an update. All are the
- * caller's. */
+/* Opens ret->name as what p->format says, or as what it is; ret's shown, digest and said_size are
+ * set too, number is the layer's. Fills the rest of *ret. *ret_blob is what lies deepest and is no
+ * layer: the bytes, or the decompressed bytes; NULL if ret->layer is set or it is an update. All
+ * are the caller's. */
 int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
                         const struct ovbd_image_params *p, struct ovbd_blob **ret_blob,
                         struct ovbd_error *err);

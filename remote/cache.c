@@ -55,11 +55,19 @@ static struct cached_blob *cached_of(struct ovbd_blob *b)
 	return OVBD_CONTAINER_OF(b, struct cached_blob, blob);
 }
 
-/* How many chunks from here on nobody has, of at most n. Under the file's lock. */
+/* Whether a fill may find it on disk: who wants only such chunks is not to wait for a server. */
+static bool is_on_disk(const struct cache_file *f, uint64_t chunk)
+{
+	return cache_entry_load(f, chunk).present;
+}
+
+/* How many chunks from here on nobody has, of at most n, and come from the same place, the disk or
+ * the source. Under the file's lock. */
 static unsigned count_missing(struct cache_file *f, uint64_t chunk, uint64_t n)
 {
 	const uint64_t by_size = CACHE_FILL_SIZE / f->header.chunk_size;
 	const unsigned max = (unsigned)ovbd_min(n, ovbd_min(by_size, CACHE_FILL_CHUNKS));
+	const bool on_disk = is_on_disk(f, chunk);
 	unsigned k = 1;
 
 	while (k < max) {
@@ -68,7 +76,8 @@ static unsigned count_missing(struct cache_file *f, uint64_t chunk, uint64_t n)
 
 		if (fill)
 			fill->refs--; /* the list has one still */
-		if (fill || cache_chunk_ready(f, chunk + k, &seen))
+		if (fill || cache_chunk_ready(f, chunk + k, &seen) ||
+		    is_on_disk(f, chunk + k) != on_disk)
 			break;
 		k++;
 	}
@@ -307,6 +316,7 @@ static void copy_params(struct ovbd_cache *c, const struct ovbd_cache_params *p)
 
 	if (!p)
 		p = &none;
+	c->params = *p;
 	c->params.size_max = p->size_max ? p->size_max : UINT64_C(4) << 30;
 	c->params.chunk_size = p->chunk_size ? p->chunk_size : 256u << 10;
 	c->params.memory_max = p->memory_max ? p->memory_max : 64u << 20;

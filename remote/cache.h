@@ -28,6 +28,10 @@ struct ovbd_cache_params {
 	uint32_t chunk_size; /* of blobs new to it: a power of two, OVBD_CACHE_CHUNK_MIN..MAX;
 	                      * default 256 KiB */
 	uint64_t memory_max; /* bytes of chunks that wait to be written; default 64 MiB */
+	/* Called once, by any thread, when something first keeps it from storing; not to call back.
+	 * NULL: nobody wants to know, see ovbd_cache_trouble(). */
+	void (*told)(void *arg, const char *sentence);
+	void *arg;
 };
 
 struct ovbd_cache_stats {

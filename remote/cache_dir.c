@@ -263,8 +263,15 @@ bool cache_quota_take(struct ovbd_cache *c, uint64_t len)
 
 void cache_trouble(struct ovbd_cache *c, int code, const char *what)
 {
+	struct ovbd_error why;
+	bool first;
+
+	ovbd_fail_errno(&why, code, "%s/%s: the cache cannot store", c->path, what);
 	pthread_mutex_lock(&c->lock);
+	first = c->trouble_ms == 0;
 	c->trouble_ms = cache_now_ms();
-	ovbd_fail_errno(&c->trouble, code, "%s/%s: the cache cannot store", c->path, what);
+	c->trouble = why;
 	pthread_mutex_unlock(&c->lock);
+	if (first && c->params.told)
+		c->params.told(c->params.arg, why.msg);
 }

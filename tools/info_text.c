@@ -7,6 +7,7 @@
 #include "tools/size.h"
 #include "tools/source.h"
 #include "tools/text.h"
+#include "remote/lazy.h"
 
 #define LABEL_WIDTH 15
 
@@ -164,7 +165,7 @@ static void print_layer(const struct ovbd_image *img, size_t number, bool verbos
 	else if (img->nlayers == 1)
 		print_size("size:", img->blob->size);
 	if (l->http && verbose) {
-		const struct ovbd_http_stats s = ovbd_http_stats(l->http);
+		const struct ovbd_http_stats s = ovbd_lazy_stats(l->http);
 
 		printf("%-*s%" PRIu64 " bytes in %" PRIu64 " requests\n", LABEL_WIDTH,
 		       "fetched:", s.bytes, s.requests);

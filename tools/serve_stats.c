@@ -14,6 +14,7 @@
 #include "remote/http.h"
 #include "tools/serving.h"
 #include "tools/size.h"
+#include "remote/lazy.h"
 
 #define TELL_EVERY_MS 1000
 
@@ -93,7 +94,7 @@ void ovbd_serving_tell_stats(struct ovbd_serving *s)
 		const struct ovbd_image_layer *l = &s->img->layers[i];
 
 		if (l->http) {
-			const struct ovbd_http_stats one = ovbd_http_stats(l->http);
+			const struct ovbd_http_stats one = ovbd_lazy_stats(l->http);
 
 			all.requests += one.requests;
 			all.retries += one.retries;

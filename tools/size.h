@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sizes as people write and read them. Units are binary: 1K = 1024. */
+/* Sizes as people read them (base/size.h: as they write them). Units are binary: 1K = 1024. */
 #ifndef OVBD_TOOLS_SIZE_H
 #define OVBD_TOOLS_SIZE_H
 
 #include <stdint.h>
 
-#define OVBD_SIZE_TEXT 32
+#include "base/size.h"
 
-/* "4096", "64K", "1.5G", "2MiB", "0x1000": bytes. -EINVAL if that is no size or not a whole number
- * of bytes, -ERANGE if it is too large. */
-int ovbd_size_parse(const char *text, uint64_t *ret);
+#define OVBD_SIZE_TEXT 32
 
 /* "512 B", "64 KiB", "1.21 GiB": three digits, and no unit is said to be exact that is not. */
 const char *ovbd_size_text(char buf[OVBD_SIZE_TEXT], uint64_t bytes);

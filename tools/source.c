@@ -12,6 +12,7 @@
 #include "tools/interrupt.h"
 #include "tools/json.h"
 #include "tools/size.h"
+#include "remote/lazy.h"
 
 #define CONFIG_MAX (1u << 20)
 
@@ -51,7 +52,7 @@ void ovbd_source_note_fetched(const struct ovbd_cli *c, const struct ovbd_image 
 
 		if (!img->layers[i].http)
 			continue;
-		s = ovbd_http_stats(img->layers[i].http);
+		s = ovbd_lazy_stats(img->layers[i].http);
 		ovbd_cli_note(c, "%s: fetched %s in %s, %" PRIu64 " of them again",
 		              img->layers[i].shown, ovbd_size_full(bytes, s.bytes),
 		              ovbd_count_text(requests, s.requests, "request"), s.retries);

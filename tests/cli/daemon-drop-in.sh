@@ -20,7 +20,7 @@ write() { # LEVEL
 	cat >config <<-JSON
 		{
 		    "logConfig": {"logLevel": $1, "logPath": "$tmp/overlaybd.log", "logSizeMB": 1, "logRotateNum": 2},
-		    "cacheConfig": {"cacheType": "file", "cacheDir": "/opt/overlaybd/registry_cache", "cacheSizeGB": 4},
+		    "cacheConfig": {"cacheType": "file", "cacheDir": "$tmp/kept", "cacheSizeGB": 4, "blockSize": 65536},
 		    "credentialConfig": {"mode": "file", "path": "/opt/overlaybd/cred.json"},
 		    "ioEngine": 0,
 		    "download": {"enable": true, "delay": 600, "delayExtra": 30, "maxMBps": 100},
@@ -32,7 +32,7 @@ write() { # LEVEL
 }
 write 1
 "$tcmu" --check-config config 2>err || fail "$(cat err)"
-grep -q "of no effect in this version: cacheConfig.cacheType, .*ioEngine, .*registryFsVersion" err || fail "$(cat err)"
+grep -q "of no effect in this version: cacheConfig.blockSize, .*ioEngine, .*registryFsVersion" err || fail "$(cat err)"
 
 drop_in_is_ready() {
 	grep -q ': ready: ' overlaybd.log 2>/dev/null || ! is_running "$daemon"
@@ -69,7 +69,8 @@ grep -q '^OverlayBD_QPS{node=".*",type="pread",mode=""} 0$' text || fail "$(cat 
 expect 1 "nothing: No such file" "$ovbd" attach --id b nothing
 grep -q 'warning: device b: .*nothing: No such file' overlaybd.log || fail "$(cat overlaybd.log)"
 grep -q 'warning: device b: .*nothing: No such file' "$log" || fail "a warning is not on standard error"
-ok "log, audit, metrics"
+[ -d kept/ovbd-cache-1 ] || fail "no cache"
+ok "log, audit, metrics, cache"
 
 # Who rotates the log has it opened again; the level is read again.
 mv overlaybd.log rotated.log

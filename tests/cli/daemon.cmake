@@ -1,6 +1,7 @@
 foreach(
   story
   attach
+  cache
   config
   confine
   doctor

@@ -53,3 +53,33 @@ expect 2 "/dev/null: cannot open the cache's directory: Not a directory" \
 expect 2 "no/such: cannot make the cache's directory" "$ovbd" compare --cache no/such "$url" v1
 expect 2 "cache-size 1K: it is a size, of 16M at least" "$ovbd" compare --cache-size 1K "$url" v1
 ok "wrong directories"
+
+# Known by digest and size, a layer is opened without its server; who claims a digest is believed of his own host only.
+layer --force v1 www/l1
+digest=sha256:$(sha256sum www/l1 | cut -d' ' -f1)
+size=$(stat -c %s www/l1)
+mkdir -p www/v2/x/blobs www/other
+ln www/l1 "www/v2/x/blobs/$digest"
+cp www/l1 "www/other/$digest"
+configure() { # REPO SIZE
+	echo "{\"repoBlobUrl\": \"http://$1\", \"lowers\": [{\"digest\": \"$digest\", \"size\": $2}]}"
+}
+host=127.0.0.1:$(cat port)
+configure "$host/v2/x/blobs" "$size" >x.json
+configure "$host/other" "$size" >other.json
+configure "$host/v2/x/blobs" $((size + 1)) >wrong.json
+configure "localhost:$(cat port)/v2/x/blobs" "$size" >localhost.json
+asked() {
+	exits 0 "$ovbd" compare -v --cache kept "$1" v1 >said 2>err
+	sed -n 's/.*: fetched .*(\([0-9]*\) bytes).*/\1/p; s/.*: fetched \([0-9]*\) bytes.*/\1/p' err
+}
+[ "$(asked x.json)" -ge "$size" ] || fail "$(cat err)"
+[ "$(asked x.json)" = 0 ] || fail "$(cat err)"
+[ "$(asked other.json)" -ge "$size" ] || fail "another place of the host is taken for the registry: $(cat err)"
+[ "$(asked localhost.json)" -ge "$size" ] || fail "another host is taken for the registry: $(cat err)"
+expect 65 "is $size bytes, but the configuration says $((size + 1))" "$ovbd" compare -q --cache kept wrong.json v1
+exec 3>&-
+for config in x other localhost; do
+	[ "$(asked $config.json)" = 0 ] || fail "without a server: $(cat err)"
+done
+ok "no server"

@@ -37,6 +37,10 @@ static int source_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off
 
 	if (s->delay_us)
 		usleep(s->delay_us);
+	atomic_fetch_add(&s->nwaiting, 1);
+	while (atomic_load(&s->hold))
+		usleep(1000);
+	atomic_fetch_sub(&s->nwaiting, 1);
 	if (atomic_load(&s->fail) > 0 && atomic_fetch_sub(&s->fail, 1) > 0)
 		return ovbd_fail(err, -EIO, "the source failed");
 	test_source_bytes(s, buf, len, off);

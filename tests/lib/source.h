@@ -12,6 +12,8 @@ struct test_source {
 	uint64_t seed;
 	unsigned delay_us;                   /* before each read */
 	atomic_int fail;                     /* the next so many reads fail with -EIO */
+	atomic_int hold;                     /* reads wait as long as it is not 0 */
+	atomic_int nwaiting;                 /* so many */
 	atomic_int lie;                      /* the first byte of the next so many is wrong */
 	atomic_uint_fast64_t nreads, nbytes; /* that succeeded */
 };

@@ -54,7 +54,11 @@ static void test_every_key(void **state)
 	assert_int_equal(j.exporter_interval_us, 5000000);
 	assert_string_equal(j.user_agent, "u/1");
 	assert_string_equal(j.credentials, "/cred.json");
-	assert_non_null(strstr(j.ignored, "cacheConfig.cacheType, cacheConfig.cacheDir"));
+	assert_string_equal(j.cache_dir, "/c");
+	assert_int_equal(j.cache_size_gb, 4);
+	assert_int_equal(j.cache_chunk_size, 262144);
+	assert_non_null(strstr(j.ignored, "cacheConfig.blockSize, "));
+	assert_null(strstr(j.ignored, "cacheConfig.cache"));
 	assert_non_null(strstr(j.ignored, "serviceConfig.address"));
 	assert_null(strstr(j.ignored, "log"));
 	assert_null(strstr(j.ignored, "exporter"));
@@ -84,6 +88,9 @@ static void test_defaults(void **state)
 		assert_false(j.exporter_enable);
 		assert_int_equal(j.exporter_port, 9863);
 		assert_null(j.user_agent);
+		assert_string_equal(j.cache_dir, "/opt/overlaybd/registry_cache");
+		assert_int_equal(j.cache_size_gb, 4);
+		assert_int_equal(j.cache_chunk_size, 0);
 		assert_string_equal(j.credentials, "/opt/overlaybd/cred.json");
 		assert_string_equal(j.ignored, "");
 		json_decref(j.file);
@@ -101,6 +108,33 @@ static void test_older_keys(void **state)
 	assert_string_equal(j.log_path, "");
 	assert_int_equal(j.log_level, 3);
 	assert_string_equal(j.ignored, "tracing");
+	json_decref(j.file);
+}
+
+static void test_cache(void **state)
+{
+	struct ovbd_overlaybd_json j;
+	struct ovbd_error err;
+
+	(void)state;
+	assert_ok(load("{\"registryCacheDir\": \"/old\", \"registryCacheSizeGB\": 7, "
+	               "\"cacheConfig\": {\"cacheSizeGB\": 1, \"refillSize\": 65536}}",
+	               &j, &err),
+	          err);
+	assert_string_equal(j.cache_dir, "/old");
+	assert_int_equal(j.cache_size_gb, 7);
+	assert_int_equal(j.cache_chunk_size, 65536);
+	json_decref(j.file);
+	assert_ok(load("{\"registryCacheDir\": \"/old\", \"cacheConfig\": {\"cacheDir\": \"/n\", "
+	               "\"cacheType\": \"ocf\", \"refillSize\": 100000}}",
+	               &j, &err),
+	          err);
+	assert_string_equal(j.cache_dir, "/n");
+	assert_int_equal(j.cache_chunk_size, 0);
+	assert_string_equal(j.ignored, "cacheConfig.refillSize 100000, cacheConfig.cacheType ocf");
+	json_decref(j.file);
+	assert_ok(load("{\"registryCacheSizeGB\": 0}", &j, &err), err);
+	assert_string_equal(j.cache_dir, "");
 	json_decref(j.file);
 }
 
@@ -152,6 +186,7 @@ static void test_refused(void **state)
 		{"{\"p2pConfig\": []}", "\"p2pConfig\" must be an object"},
 		{"{\"cacheConfig\": {\"cacheType\": true}}",
 	         "\"cacheConfig.cacheType\" must be a string"},
+		{"{\"cacheType\": \"ram\"}", "\"cacheType\" must be file, ocf or download"},
 	};
 
 	(void)state;
@@ -177,9 +212,10 @@ static void test_no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_key),  cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_older_keys), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_no_file),    cmocka_unit_test(test_credentials),
+		cmocka_unit_test(test_every_key),   cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_older_keys),  cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_no_file),     cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_credentials),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);

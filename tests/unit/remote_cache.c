@@ -365,6 +365,39 @@ static void test_bad_params(void **state)
 	assert_null(c);
 }
 
+static void *read_half(void *arg)
+{
+	read_at(arg, 0, SIZE / 2);
+	return NULL;
+}
+
+/* What the directory has is read while a source does not answer, also by who joins others. */
+static void test_outage(void **state)
+{
+	AUTO_CACHE *c = NULL;
+	struct ovbd_blob *b;
+	pthread_t thread;
+
+	(void)state;
+	{
+		AUTO_CACHE *before = open_cache(0);
+
+		b = open_blob(before, "k");
+		read_at(b, 2 * CHUNK, 4 * CHUNK);
+		ovbd_blob_close(b);
+	}
+	c = open_cache(0);
+	b = open_blob(c, "k");
+	source.hold = 1;
+	assert_int_equal(pthread_create(&thread, NULL, read_half, b), 0);
+	while (atomic_load(&source.nwaiting) < 2) /* before them, and behind */
+		usleep(1000);
+	read_at(b, 2 * CHUNK + 10, 4 * CHUNK - 10);
+	source.hold = 0;
+	pthread_join(thread, NULL);
+	ovbd_blob_close(b);
+}
+
 static bool is_right(struct ovbd_blob *b, uint64_t off)
 {
 	struct ovbd_error err;
@@ -456,6 +489,7 @@ int main(void)
 		TEST(test_evict),
 		TEST(test_no_room),
 		TEST(test_bad_params),
+		TEST(test_outage),
 		TEST(test_distrust),
 		TEST(test_distrust_stored),
 		TEST(test_distrust_in_vain),

@@ -24,7 +24,7 @@ result() {
 }
 
 start_daemon
-grep -q 'of no effect in this version: cacheConfig.cacheType, .*registryFsVersion' $log ||
+grep -q 'of no effect in this version: .*registryFsVersion' $log ||
 	fail "the configuration: $(cat $log)"
 
 base="{\"digest\":\"$digest\",\"size\":$size,\"dir\":\"/snapshots/1/fs\"}"

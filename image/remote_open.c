@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/remote_open.h"
+
+#include "remote/cache.h"
+#include "remote/cache_key.h"
+#include "remote/lazy.h"
+
+/* The key by which what l names is known before its server is asked; NULL: there is none. */
+static int early_key(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
+                     char **ret, struct ovbd_error *err)
+{
+	*ret = NULL;
+	if (!p->cache || !l->digest || l->said_size == 0)
+		return 0;
+	return ovbd_cache_key(l->name, l->digest, l->said_size, ret, err);
+}
+
+/* The one that it has once its server was asked. */
+static int late_key(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
+                    struct ovbd_blob *b, char **ret, struct ovbd_error *err)
+{
+	int r = 0;
+
+	*ret = NULL;
+	if (p->cache && l->digest)
+		r = ovbd_cache_key(l->name, l->digest, b->size, ret, err);
+	if (r == 0 && p->cache && !*ret)
+		r = ovbd_blob_key(b, ret, err);
+	return r;
+}
+
+int ovbd_remote_open(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
+                     struct ovbd_bytes *ret, struct ovbd_error *err)
+{
+	AUTO_FREE char *key = NULL;
+	struct ovbd_bytes x = {0};
+	AUTO_BLOB *b = NULL;
+	int r;
+
+	r = early_key(l, p, &key, err);
+	if (r < 0)
+		return r;
+	if (key) {
+		r = ovbd_lazy_open(l->name, l->said_size, p->http, &b, err);
+	} else {
+		r = ovbd_http_open(l->name, p->http, &b, err);
+		if (r == 0)
+			r = late_key(l, p, b, &key, err);
+	}
+	if (r < 0)
+		return r;
+	x.http = b;
+	if (key)
+		r = ovbd_cache_blob_open(p->cache, key, OVBD_MOVE(b), &b, err);
+	if (r < 0)
+		return r;
+	x.blob = OVBD_MOVE(b);
+	*ret = x;
+	return 0;
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The URL is taken apart by who will also send it, libcurl, so that the host in the key is the one
+ * that is asked. What a server could take for another path than it looks like (escapes, "..") is no
+ * registry's.
+ */
+#include "remote/cache_key.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+
+/* As libcurl has them: normal, and to be freed by it. */
+struct parts {
+	CURLU *u;
+	char *scheme, *host, *port, *path, *query;
+};
+
+static void parts_free(struct parts *p)
+{
+	curl_free(p->scheme);
+	curl_free(p->host);
+	curl_free(p->port);
+	curl_free(p->path);
+	curl_free(p->query);
+	curl_url_cleanup(p->u);
+}
+
+/* False: out of memory, or no URL, which opening it will say. */
+static bool split(const char *url, struct parts *ret)
+{
+	struct parts *p = ret;
+
+	p->u = curl_url();
+	if (!p->u || curl_url_set(p->u, CURLUPART_URL, url, 0))
+		return false;
+	curl_url_get(p->u, CURLUPART_QUERY, &p->query, 0);
+	if (curl_url_get(p->u, CURLUPART_HOST, &p->host, 0))
+		return false;
+	for (char *c = p->host; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return !curl_url_get(p->u, CURLUPART_SCHEME, &p->scheme, 0) &&
+	       !curl_url_get(p->u, CURLUPART_PORT, &p->port, CURLU_DEFAULT_PORT) &&
+	       !curl_url_get(p->u, CURLUPART_PATH, &p->path, 0);
+}
+
+/* Whether path ends with "/" and digest; and where that begins. */
+static bool ends_with(const char *path, const char *digest, size_t *ret_at)
+{
+	const size_t len = strlen(path), n = strlen(digest);
+
+	if (len < n + 1 || strcmp(path + len - n, digest) != 0 || path[len - n - 1] != '/')
+		return false;
+	*ret_at = len - n - 1;
+	return true;
+}
+
+/* Whether it is "/v2/NAME/blobs", of at bytes. */
+static bool is_registry(const char *path, size_t at)
+{
+	static const char before[] = "/v2/", after[] = "/blobs";
+	const size_t nbefore = sizeof(before) - 1, nafter = sizeof(after) - 1;
+
+	if (at < nbefore + nafter + 1 || strncmp(path, before, nbefore) != 0 ||
+	    strncmp(path + at - nafter, after, nafter) != 0)
+		return false;
+	for (size_t i = nbefore; i < at - nafter; i++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789._-/", path[i]) ||
+		    (path[i] == '.' && path[i - 1] == '.'))
+			return false;
+	return true;
+}
+
+int ovbd_cache_key(const char *url, const char *digest, uint64_t size, char **ret,
+                   struct ovbd_error *err)
+{
+	OVBD_AUTO(parts_free) struct parts p = {0};
+	size_t at;
+	int n;
+
+	*ret = NULL;
+	if (!split(url, &p) || !ends_with(p.path, digest, &at))
+		return 0;
+	if (!p.query && is_registry(p.path, at))
+		n = asprintf(ret, "%s://%s:%s %s %" PRIu64, p.scheme, p.host, p.port, digest, size);
+	else
+		n = asprintf(ret, "%s://%s:%s%s%s%s %s %" PRIu64, p.scheme, p.host, p.port, p.path,
+		             p.query ? "?" : "", p.query ? p.query : "", digest, size);
+	if (n >= 0)
+		return 0;
+	*ret = NULL;
+	return ovbd_fail(err, -ENOMEM, "out of memory");
+}

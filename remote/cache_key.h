@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys of what a server has by its digest (remote/cache.h). */
+#ifndef OVBD_REMOTE_CACHE_KEY_H
+#define OVBD_REMOTE_CACHE_KEY_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* *ret, to be freed: the key of url, whose content somebody says has this digest and size. NULL:
+ * the URL does not name it by that digest, and so may have something else tomorrow. 0 or -ENOMEM.
+ *
+ * That somebody may lie, and images that lie share a cache with those that do not. So a key is
+ * bound to who answers: at a registry, SCHEME://HOST/v2/NAME/blobs/DIGEST, to the host, which
+ * promises that what it has there has this digest, under any NAME; elsewhere to the URL. */
+int ovbd_cache_key(const char *url, const char *digest, uint64_t size, char **ret,
+                   struct ovbd_error *err);
+
+#endif
