@@ -82,7 +82,7 @@ struct ovbd_http_params {
 };
 
 struct ovbd_http_stats {
-	uint64_t requests; /* sent, retries and followed redirects included */
+	uint64_t requests; /* sent: also retries, followed redirects, and for tokens */
 	uint64_t retries;
 	uint64_t bytes; /* of bodies received, also of answers that were refused */
 };

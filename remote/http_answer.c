@@ -29,6 +29,7 @@ static const char *const field_names[HTTP_NFIELDS] = {
 	[HTTP_CONTENT_LENGTH] = "Content-Length",
 	[HTTP_CONTENT_RANGE] = "Content-Range",
 	[HTTP_CONTENT_TYPE] = "Content-Type",
+	[HTTP_DIGEST] = "Docker-Content-Digest",
 	[HTTP_ETAG] = "ETag",
 	[HTTP_LAST_MODIFIED] = "Last-Modified",
 	[HTTP_RETRY_AFTER] = "Retry-After",
@@ -94,6 +95,22 @@ static void take_field(struct http_answer *a, enum http_field f, const char *val
 		memcpy(a->field[f], text, sizeof(text));
 }
 
+/* What is too long is left out: then we do not understand what is wanted. */
+static void take_challenge(struct http_answer *a, const char *value, size_t len)
+{
+	const size_t had = strlen(a->challenge);
+	char *to = a->challenge + had;
+
+	if (len + 3 > HTTP_CHALLENGE_SIZE - had)
+		return;
+	if (had > 0)
+		to = stpcpy(to, ", ");
+	for (size_t i = 0; i < len; i++)
+		if (value[i] != '\0' && value[i] != '\r' && value[i] != '\n')
+			*to++ = value[i];
+	*to = '\0';
+}
+
 void http_answer_line(struct http_answer *a, const char *line, size_t len)
 {
 	const char *colon;
@@ -111,6 +128,8 @@ void http_answer_line(struct http_answer *a, const char *line, size_t len)
 		return;
 	}
 	name_len = (size_t)(colon - line);
+	if (name_len == 16 && strncasecmp(line, "WWW-Authenticate", 16) == 0)
+		take_challenge(a, colon + 1, len - name_len - 1);
 	for (enum http_field f = HTTP_REASON + 1; f < HTTP_NFIELDS; f++)
 		if (strlen(field_names[f]) == name_len &&
 		    strncasecmp(field_names[f], line, name_len) == 0)
@@ -327,8 +346,31 @@ static int judge_status(const struct http_answer *a, struct http_verdict *v)
 	                    a->field[HTTP_RETRY_AFTER]);
 }
 
+/* 200 to who wants the whole */
+static int judge_document(const struct http_answer *a, const struct http_want *w,
+                          struct http_verdict *v)
+{
+	const char *encoding = a->field[HTTP_CONTENT_ENCODING];
+	const char *at = a->field[HTTP_CONTENT_LENGTH];
+	uint64_t len;
+
+	if (encoding[0] != '\0' && strcasecmp(encoding, "identity") != 0)
+		return http_verdict(v, -EIO, HTTP_FEW, "the answer has Content-Encoding '%.40s'",
+		                    encoding);
+	if (!parse_number(&at, &len) || *at != '\0')
+		len = w->len;
+	if (len > w->len)
+		return http_verdict(v, -E2BIG, HTTP_NEVER,
+		                    "it has %" PRIu64 " bytes, more than %" PRIu64, len, w->len);
+	return is_right(v, len, len);
+}
+
 int http_judge(const struct http_answer *a, const struct http_want *w, struct http_verdict *ret)
 {
+	if (w->whole && a->status == 200)
+		return judge_document(a, w, ret);
+	if (w->whole)
+		return judge_status(a, ret);
 	if (a->bad && (a->status == 206 || a->status == 200 || a->status == 416))
 		return http_verdict(ret, -EIO, HTTP_FEW,
 		                    "the %s of the answer is too long, or comes twice and differs",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One attempt at a range. libcurl calls back with header lines and pieces of the body; the answer
+ * One request. libcurl calls back with header lines and pieces of the body; the answer
  * is judged when the first byte of its body comes, and bytes reach the caller's buffer only after
  * that, and never more than the range has. The body of a refused answer is read to its end if it
  * is small, for the sake of the connection, and dropped.
@@ -15,34 +15,26 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/auto.h"
 #include "base/bytes.h"
 
-#define REDIRECTS_MAX    8
 #define HEAD_MAX         (128 * 1024)
 #define REFUSED_BODY_MAX (16 * 1024)
 #define RECEIVE_SIZE     (128 * 1024)
 #define POLL_MAX_MS      60000
 
 struct transfer {
+	const struct http_way *way;
 	const struct http_get *get;
 	struct http_got *got;
-	uint64_t head_len;  /* of all answers */
-	uint64_t body_len;  /* of the last, so far */
+	uint64_t head_len;
+	uint64_t body_len;  /* so far */
 	uint64_t active_ms; /* when something came last */
 	bool sent;          /* connected: from now on it can stall */
 	bool judged;
 	char trouble[CURL_ERROR_SIZE];
 };
-
-uint64_t http_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* --- called by libcurl --- */
 
@@ -98,6 +90,10 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	t->body_len += len;
 	if (judge(t) < 0)
 		return t->body_len <= REFUSED_BODY_MAX ? len : 0;
+	if (t->body_len > v->len && t->get->want.whole) {
+		http_verdict(v, -E2BIG, HTTP_NEVER, "it has more than %" PRIu64 " bytes", v->len);
+		return 0;
+	}
 	if (t->body_len > v->len) {
 		http_verdict(v, -EIO, HTTP_FEW, "the body has more than its %" PRIu64 " bytes",
 		             v->len);
@@ -141,45 +137,73 @@ static bool set_tls(CURL *easy, const struct ovbd_http_tls *tls)
 	       !curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->skip_verify ? 0L : 2L);
 }
 
-static struct curl_slist *make_headers(const char *const *more)
+static void release_slist(struct curl_slist **l)
 {
-	struct curl_slist *all = curl_slist_append(NULL, "Accept-Encoding: identity"), *longer;
+	curl_slist_free_all(*l);
+}
 
-	for (; all && more && *more; more++) {
-		longer = curl_slist_append(all, *more);
-		if (!longer)
-			curl_slist_free_all(all);
-		all = longer;
+/* *l becomes NULL: no memory. */
+static void append(struct curl_slist **l, const char *line)
+{
+	struct curl_slist *longer = *l ? curl_slist_append(*l, line) : NULL;
+
+	if (*l && !longer)
+		curl_slist_free_all(*l);
+	*l = longer;
+}
+
+static struct curl_slist *make_headers(const struct http_get *g)
+{
+	struct curl_slist *all = curl_slist_append(NULL, "Accept-Encoding: identity");
+	AUTO_FREE char *accept = NULL;
+
+	if (g->accept && asprintf(&accept, "Accept: %s", g->accept) < 0) {
+		accept = NULL;
+		curl_slist_free_all(all);
+		all = NULL;
 	}
+	if (accept)
+		append(&all, accept);
+	if (g->authorization)
+		append(&all, g->authorization);
+	for (const char *const *more = g->headers; more && *more; more++)
+		append(&all, *more);
 	return all;
 }
 
-static bool set_request(CURL *easy, const struct http_get *g, const struct curl_slist *headers)
+static bool set_range(CURL *easy, const struct http_want *w)
 {
-	const char *redirect_to = g->url[4] == ':' ? "http,https" : "https";
-	const struct http_want *w = &g->want;
 	char range[48];
 
 	snprintf(range, sizeof(range), "%" PRIu64 "-%" PRIu64, w->off, w->off + w->len - 1);
+	return !curl_easy_setopt(easy, CURLOPT_RANGE, range);
+}
+
+/* Our Authorization is for the server of the URL: not for a proxy, nor for where it redirects. */
+static bool set_request(CURL *easy, const struct http_way *way, const struct http_get *g,
+                        const struct curl_slist *headers)
+{
+	const struct ovbd_http_params *p = way->p;
+
 	return !curl_easy_setopt(easy, CURLOPT_URL, g->url) &&
-	       !curl_easy_setopt(easy, CURLOPT_RANGE, range) &&
+	       (g->want.whole || set_range(easy, &g->want)) &&
+	       (!g->form || !curl_easy_setopt(easy, CURLOPT_POSTFIELDS, g->form)) &&
 	       !curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) &&
-	       !curl_easy_setopt(easy, CURLOPT_USERAGENT, g->p->user_agent) &&
+	       !curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE) &&
+	       !curl_easy_setopt(easy, CURLOPT_USERAGENT, p->user_agent) &&
 	       !curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") &&
-	       !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) &&
-	       !curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX) &&
-	       !curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, redirect_to) &&
+	       !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) &&
 	       !curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) &&
-	       set_text(easy, CURLOPT_PROXY, g->p->proxy) &&
-	       set_text(easy, CURLOPT_UNIX_SOCKET_PATH, g->p->unix_socket) &&
-	       set_tls(easy, &g->p->tls) && !curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
-	       !curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)g->p->connect_timeout_ms);
+	       set_text(easy, CURLOPT_PROXY, p->proxy) &&
+	       set_text(easy, CURLOPT_UNIX_SOCKET_PATH, p->unix_socket) &&
+	       set_tls(easy, way->tls) && !curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
+	       !curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)p->connect_timeout_ms);
 }
 
 enum patience { IN_TIME, STALLED, TOO_LATE };
 
 /* Runs the transfer to its end, or to the end of our patience; then the connection is given up. */
-static enum patience run(struct http_conn *c, struct transfer *t, CURLcode *ret_code)
+static enum patience run(const struct http_conn *c, struct transfer *t, CURLcode *ret_code)
 {
 	enum patience result = IN_TIME;
 	CURLMcode mcode;
@@ -188,15 +212,15 @@ static enum patience run(struct http_conn *c, struct transfer *t, CURLcode *ret_
 
 	mcode = curl_multi_add_handle(c->multi, c->easy);
 	while (!mcode && result == IN_TIME) {
-		uint64_t now, until = t->get->deadline_ms;
+		uint64_t now, until = t->way->deadline_ms;
 
 		mcode = curl_multi_perform(c->multi, &running);
 		if (mcode || !running)
 			break;
 		now = http_now_ms();
 		if (t->sent)
-			until = ovbd_min(until, t->active_ms + t->get->p->stall_timeout_ms);
-		if (now >= t->get->deadline_ms)
+			until = ovbd_min(until, t->active_ms + t->way->p->stall_timeout_ms);
+		if (now >= t->way->deadline_ms)
 			result = TOO_LATE;
 		else if (now >= until)
 			result = STALLED;
@@ -226,15 +250,40 @@ static int conclude_late(struct transfer *t, enum patience patience)
 	if (patience == STALLED)
 		return http_verdict(v, -ETIMEDOUT, HTTP_ALWAYS,
 		                    "no byte for %u ms, %s after %" PRIu64 " bytes",
-		                    t->get->p->stall_timeout_ms, phase, t->body_len);
+		                    t->way->p->stall_timeout_ms, phase, t->body_len);
 	return http_verdict(v, -ETIMEDOUT, HTTP_NEVER,
 	                    "the time was over, %s after %" PRIu64 " bytes", phase, t->body_len);
 }
 
+/* Without how long it took, so that the same trouble has the same text. */
+static const char *name_trouble(struct transfer *t, CURLcode code)
+{
+	char *at = t->trouble, *end;
+	long number = 0;
+
+	if (!at[0])
+		return curl_easy_strerror(code);
+	while ((at = strstr(at, " after "))) {
+		end = at + strlen(" after ");
+		end += strspn(end, "0123456789");
+		if (strncmp(end, " ms", 3) == 0 || strncmp(end, " milliseconds", 13) == 0)
+			break;
+		at++;
+	}
+	if (at) {
+		end += strcspn(end + 1, " :") + 1;
+		memmove(at, end, strlen(end) + 1);
+	}
+	if (code == CURLE_COULDNT_CONNECT && at &&
+	    !curl_easy_getinfo(t->way->conn->easy, CURLINFO_OS_ERRNO, &number) && number != 0)
+		snprintf(at, sizeof(t->trouble) - (size_t)(at - t->trouble), ": %s",
+		         strerrordesc_np((int)number));
+	return t->trouble;
+}
+
 static int conclude_trouble(struct transfer *t, CURLcode code)
 {
-	const bool redirect = t->got->answer.status / 100 == 3;
-	const char *text = t->trouble[0] ? t->trouble : curl_easy_strerror(code);
+	const char *text = name_trouble(t, code);
 	enum http_retry retry = HTTP_ALWAYS;
 	int r = -EIO;
 
@@ -244,8 +293,7 @@ static int conclude_trouble(struct transfer *t, CURLcode code)
 	} else if (code == CURLE_OPERATION_TIMEDOUT) {
 		r = -ETIMEDOUT;
 	} else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
-	           code == CURLE_TOO_MANY_REDIRECTS || code == CURLE_URL_MALFORMAT ||
-	           (code == CURLE_UNSUPPORTED_PROTOCOL && redirect)) {
+	           code == CURLE_SSL_CERTPROBLEM || code == CURLE_URL_MALFORMAT) {
 		retry = HTTP_NEVER;
 	} else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
 		retry = HTTP_FEW;
@@ -254,8 +302,7 @@ static int conclude_trouble(struct transfer *t, CURLcode code)
 		return http_verdict(&t->got->verdict, r, retry,
 		                    "the body ended after %" PRIu64 " of %" PRIu64 " bytes: %.200s",
 		                    t->body_len, t->got->verdict.len, text);
-	return http_verdict(&t->got->verdict, r, retry, "%s%.200s",
-	                    redirect ? "a redirect was not followed: " : "", text);
+	return http_verdict(&t->got->verdict, r, retry, "%.200s", text);
 }
 
 static int conclude(struct transfer *t, enum patience patience, CURLcode code)
@@ -275,6 +322,10 @@ static int conclude(struct transfer *t, enum patience patience, CURLcode code)
 		                    "the connection ended in the head of the answer");
 	if (judge(t) < 0)
 		return v->code;
+	if (t->get->want.whole) {
+		t->got->verdict.size = t->got->verdict.len = t->body_len;
+		return 0;
+	}
 	if (t->body_len < v->len)
 		return http_verdict(&t->got->verdict, -EIO, HTTP_ALWAYS,
 		                    "the body ended after %" PRIu64 " of %" PRIu64 " bytes",
@@ -282,34 +333,42 @@ static int conclude(struct transfer *t, enum patience patience, CURLcode code)
 	return 0;
 }
 
+static bool is_redirect(unsigned status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
 static void note_redirect(CURL *easy, struct http_got *got)
 {
 	const char *url = NULL;
-	long hops = 0;
 
-	curl_easy_getinfo(easy, CURLINFO_REDIRECT_COUNT, &hops);
-	curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url);
-	if (hops > 0 && url)
-		ovbd_http_show(url, got->where);
+	if (!is_redirect(got->answer.status) ||
+	    curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &url) || !url)
+		return;
+	got->redirect = strdup(url);
+	if (!got->redirect)
+		http_verdict(&got->verdict, -ENOMEM, HTTP_NEVER, "out of memory");
 }
 
-int http_get(struct http_conn *c, const struct http_get *g, struct http_got *ret)
+int http_get(const struct http_way *way, const struct http_get *g, struct http_got *ret)
 {
-	struct transfer t = {.get = g, .got = ret};
-	struct curl_slist *headers;
+	OVBD_AUTO(release_slist) struct curl_slist *headers = make_headers(g);
+	struct transfer t = {.way = way, .get = g, .got = ret};
+	CURL *easy = way->conn->easy;
 	enum patience patience;
 	CURLcode code;
 
-	memset(ret, 0, sizeof(*ret));
-	headers = make_headers(g->p->headers);
-	if (headers && set_watch(c->easy, &t) && set_request(c->easy, g, headers)) {
-		patience = run(c, &t, &code);
-		note_redirect(c->easy, ret);
+	free(ret->redirect);
+	ret->redirect = NULL;
+	memset(&ret->answer, 0, sizeof(ret->answer));
+	memset(&ret->verdict, 0, sizeof(ret->verdict));
+	if (headers && set_watch(easy, &t) && set_request(easy, way, g, headers)) {
+		patience = run(way->conn, &t, &code);
 		conclude(&t, patience, code);
+		note_redirect(easy, ret);
 	} else {
 		http_verdict(&ret->verdict, -ENOMEM, HTTP_NEVER, "out of memory");
 	}
-	curl_easy_reset(c->easy); /* it knows what lives no longer */
-	curl_slist_free_all(headers);
+	curl_easy_reset(easy); /* it knows what lives no longer */
 	return ret->verdict.code;
 }

@@ -42,17 +42,18 @@ uint64_t http_retry_after_ms(const char *text, time_t now)
 	return 1000 * (seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX);
 }
 
-int64_t http_retry_wait(const struct http_retry_state *s, const struct http_verdict *v,
-                        const char *retry_after, time_t now)
+bool http_retry_helps(const struct http_verdict *v, unsigned nattempts)
 {
-	const uint64_t asked = http_retry_after_ms(retry_after, now);
+	return v->retry == HTTP_ALWAYS || (v->retry == HTTP_FEW && nattempts < FEW_ATTEMPTS);
+}
+
+int64_t http_retry_wait(const struct http_retry_state *s, uint64_t asked_ms)
+{
 	uint64_t wait = backoff_ms(s);
 
-	if (v->retry == HTTP_NEVER || s->nattempts >= s->max_attempts)
+	if (s->nattempts >= s->max_attempts)
 		return -1;
-	if (v->retry == HTTP_FEW && s->nattempts >= FEW_ATTEMPTS)
-		return -1;
-	if (wait < asked)
-		wait = asked;
+	if (wait < asked_ms)
+		wait = asked_ms;
 	return wait < s->left_ms ? (int64_t)wait : -1;
 }

@@ -37,11 +37,25 @@ What:
     stall=N          the head and N bytes, then nothing; mute: not even a head
     slow=N           N bytes per second, in pieces of a tenth of a second
     redirect=N       302 to itself, N times, then to the file
-    to=URL           302 to URL (with %2C for a comma and %2F for a slash)
+    to=URL           302 to URL (with %2C for a comma and %2F for a slash); {n} in it is the number
+                     of the request
+
+Who may ask (whatever after and times say; with challenge=TEXT another WWW-Authenticate):
+
+    basic=USER:PASSWORD   who says so
+    bearer                who has a token of /~token/ here, and with scope=S for this scope
+    never                 nobody, whatever he has (this as after and times say)
+    user=USER:PASSWORD    who gets a token; refresh=T: by a POST with this refresh token
+    life=S uses=N         what the token server says of a token, and how often it is good
+    slowtoken=S           the token server thinks for S seconds
+    badtoken=STATUS       it answers so
+
+An absolute URL in the request line is taken as its path: so this is an http_proxy, too.
 
 About itself:
 
-    /~stats          JSON: requests, bytes (of bodies), connections, log ([status, path, range])
+    /~stats          JSON: requests, bytes (of bodies), connections, tokens (made), refusals (401),
+                     authorized (requests with Authorization), proxied, log ([status, path, range])
     /~forget         forgets these and the counts of all paths
 
 Lies that change:
@@ -51,6 +65,7 @@ Lies that change:
 """
 
 import argparse
+import base64
 import collections
 import email.utils
 import http.server
@@ -74,6 +89,10 @@ class Stats:
         self.requests = 0
         self.bytes = 0
         self.connections = 0
+        self.tokens = 0
+        self.refusals = 0
+        self.authorized = 0
+        self.proxied = 0
         self.log = []
         self.seen = collections.Counter()
 
@@ -82,6 +101,10 @@ class Stats:
             "requests": self.requests,
             "bytes": self.bytes,
             "connections": self.connections,
+            "tokens": self.tokens,
+            "refusals": self.refusals,
+            "authorized": self.authorized,
+            "proxied": self.proxied,
             "log": self.log,
         }
 
@@ -107,6 +130,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         stats = self.server.stats
+        if self.path.startswith("http://"):
+            self.path = "/" + self.path.split("/", 3)[3]
+            with stats.lock:
+                stats.proxied += 1
         if self.path == "/~stats":
             with stats.lock:
                 return self.send_whole(200, json.dumps(stats.as_dict()).encode())
@@ -131,19 +158,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text = self.server.named.get(counted)
             lies = self.parse_lies(text) if text else {}
         with stats.lock:
-            stats.requests += 1
+            stats.authorized += "Authorization" in self.headers
+            if "token" not in lies:
+                stats.requests += 1
             nth = stats.seen[counted]
             stats.seen[counted] += 1
+        welcome = dict(lies)
         nth -= int(lies.pop("after", 0))
         if nth < 0 or nth >= int(lies.pop("times", 1 << 62)):
             lies = {}
+            welcome.pop("never", None)
         try:
-            self.answer(path, lies, nth)
+            if "token" in lies:
+                self.make_token(lies)
+            elif self.is_welcome(welcome):
+                self.answer(path, lies, nth)
             self.wfile.flush()
         except (Gone, BrokenPipeError, ConnectionResetError, ssl.SSLError):
             self.close_connection = True
 
     do_HEAD = do_GET
+    do_POST = do_GET
 
     @staticmethod
     def parse_lies(text):
@@ -163,6 +198,78 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    # --- who may ask ---
+
+    def is_welcome(self, lies):
+        """Otherwise it has been answered."""
+        said = self.headers.get("Authorization", "")
+        if "basic" in lies:
+            ok = said == "Basic " + base64.b64encode(lies["basic"].encode()).decode()
+            challenge = 'Basic realm="tests, of course"'
+        elif "bearer" in lies:
+            ok = self.is_good_token(said, lies)
+            scheme = "https" if self.server.tls else "http"
+            realm = f"{scheme}://127.0.0.1:{self.server.server_address[1]}/~token"
+            for name in ("user", "refresh", "life", "uses", "slowtoken", "badtoken"):
+                if name in lies:
+                    realm += f",{name}=" + urllib.parse.quote(lies[name], safe="")
+            challenge = f'Bearer realm="{realm}/",service="tests",scope="{self.scope(lies)}"'
+        else:
+            return True
+        if ok and "never" not in lies:
+            return True
+        self.note(401)
+        with self.server.stats.lock:
+            self.server.stats.refusals += 1
+        headers = [("WWW-Authenticate", lies.get("challenge", challenge))]
+        self.send_whole(401, b"who are you?\n", headers)
+        return False
+
+    @staticmethod
+    def scope(lies):
+        return lies.get("scope", "repository:a/b:pull")
+
+    def is_good_token(self, said, lies):
+        stats = self.server.stats
+        with stats.lock:
+            token = self.server.tokens.get(said)
+            if not token or token["uses"] == 0 or token["scope"] != [self.scope(lies)]:
+                return False
+            token["uses"] -= 1
+        return True
+
+    def make_token(self, lies):
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        if self.command == "POST":
+            length = int(self.headers.get("Content-Length", 0))
+            query = urllib.parse.parse_qs(self.rfile.read(length).decode())
+        said = self.headers.get("Authorization", "")
+        user = lies.get("user")
+        time.sleep(float(lies.get("slowtoken", 0)))
+        if "badtoken" in lies:
+            return self.send_whole(int(lies["badtoken"]), b"")
+        if "refresh" in lies:
+            ok = self.command == "POST" and query.get("refresh_token") == [lies["refresh"]]
+            ok = ok and query.get("grant_type") == ["refresh_token"]
+        elif user:
+            ok = said == "Basic " + base64.b64encode(user.encode()).decode()
+            ok = ok and query.get("account") == [user.partition(":")[0]]
+        else:
+            ok = said == ""
+        if not ok or query.get("service") != ["tests"]:
+            return self.send_whole(401, b'{"errors": []}')
+        with self.server.stats.lock:
+            self.server.stats.tokens += 1
+            token = f"token-{self.server.stats.tokens}-{os.urandom(8).hex()}"
+            self.server.tokens["Bearer " + token] = {
+                "uses": int(lies.get("uses", -1)),
+                "scope": query.get("scope"),
+            }
+        answer = {"access_token" if "refresh" in lies else "token": token}
+        if "life" in lies:
+            answer["expires_in"] = float(lies["life"])
+        self.send_whole(200, json.dumps(answer).encode())
 
     # --- the answer ---
 
@@ -201,7 +308,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def redirect(self, path, lies, nth):
         if "to" in lies:
-            where = lies["to"]
+            where = lies["to"].replace("{n}", str(nth))
         else:
             left = int(lies["redirect"]) - 1
             where = path if left <= 0 else f"/~redirect={left}{path}"
@@ -339,6 +446,8 @@ def main():
     server.dir = os.path.realpath(args.dir)
     server.stats = Stats()
     server.named = {}
+    server.tokens = {}
+    server.tls = bool(args.tls)
     if args.tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*args.tls)

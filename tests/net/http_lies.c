@@ -107,8 +107,8 @@ static const struct lie read_lies[] = {
 	{"drop", -EIO, ATTEMPTS, "Empty reply"},
 	{"stall=500", -ETIMEDOUT, ATTEMPTS, "no byte for 250 ms, in the body after 500 bytes"},
 	{"mute", -ETIMEDOUT, ATTEMPTS, "no byte for 250 ms, waiting for the answer"},
-	{"redirect=30", -EIO, 1, "redirects followed"},
-	{"to=ftp:%2F%2Fu:s%40h%2Fx%3Fsecret", -EIO, 1, "after a redirect to ftp://h/x"},
+	{"redirect=30", -EIO, 1, "redirect=21/data was not followed: it is the ninth"},
+	{"to=ftp:%2F%2Fu:s%40h%2Fx%3Fsecret", -EIO, 1, "redirect to ftp://h/x?… was not"},
 	{"to=http:%2F%2F127.0.0.1:1%2Fx", -EIO, ATTEMPTS,
          "after a redirect to http://127.0.0.1:1/x"},
 };

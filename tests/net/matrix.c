@@ -6,7 +6,7 @@
 const struct fault_row fault_rows[] = {
 	/* the connection */
 	{"nobody listens", .proxy = "refuse", .cut = true, .once = ONCE_NOT, .code = -EIO,
-         .text = "Couldn't connect to server"},
+         .text = "Connection refused"},
 	{"closed at once", .proxy = "close", .cut = true, .code = -EIO,
          .text = "Empty reply from server"},
 	{"reset before the answer", .proxy = "reset", .code = -EIO,

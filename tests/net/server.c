@@ -103,7 +103,7 @@ void test_server_start(struct test_server *s, const char *dir, unsigned port, co
 	const char *source = getenv("OVBD_SOURCE");
 	char script[600], port_text[16], line[32] = "";
 	char *argv[10] = {(char[]){"python3"}, script, NULL};
-	char words[4][600];
+	char words[4][600], tls_option[] = "--tls";
 	size_t n = 2;
 	int out;
 
@@ -116,7 +116,7 @@ void test_server_start(struct test_server *s, const char *dir, unsigned port, co
 	if (cert) {
 		snprintf(words[1], sizeof(words[1]), "%s", cert);
 		snprintf(words[2], sizeof(words[2]), "%s", key);
-		argv[n++] = (char[]){"--tls"};
+		argv[n++] = tls_option;
 		argv[n++] = words[1];
 		argv[n++] = words[2];
 	}

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/auto.h"
 #include "remote/http_impl.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -310,88 +311,14 @@ static void test_retry_wait(void **state)
 			.random = cases[i].random,
 		};
 		const struct http_verdict v = {.retry = cases[i].retry};
-		const int64_t wait = http_retry_wait(&s, &v, cases[i].after, 0);
+		const int64_t wait =
+			!http_retry_helps(&v, cases[i].nattempts)
+				? -1
+				: http_retry_wait(&s, http_retry_after_ms(cases[i].after, 0));
 
 		if (wait != cases[i].wait)
 			fail_msg("%zu: %lld", i, (long long)wait);
 	}
-}
-
-static void test_url_show(void **state)
-{
-	static const char *const cases[][2] = {
-		{"http://h/p", "http://h/p"},
-		{"https://user:secret@h:8/p/q?sig=secret", "https://h:8/p/q?…"},
-		{"http://a@b@h", "http://h"},
-		{"http://h?x@y", "http://h?…"},
-		{"http://h/p@q", "http://h/p@q"},
-		{"http://u:p@h#f", "http://h"},
-		{"http://h/\n\x7f", "http://h/??"},
-		{"user:secret@h/p", "h/p"},
-		{"", ""},
-		{"a-scheme-that-is-far-too-long://u:secret@h/p", "h/p"},
-	};
-	char shown[OVBD_HTTP_SHOWN_SIZE], url[2 * OVBD_HTTP_SHOWN_SIZE];
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		ovbd_http_show(cases[i][0], shown);
-		assert_string_equal(shown, cases[i][1]);
-	}
-	memset(url, 'x', sizeof(url));
-	memcpy(url, "http://h/", 9);
-	for (size_t len = OVBD_HTTP_SHOWN_SIZE - 40; len < sizeof(url) - 8; len++) {
-		strcpy(url + len, "?s");
-		ovbd_http_show(url, shown);
-		assert_true(strlen(shown) < OVBD_HTTP_SHOWN_SIZE);
-		assert_string_equal(shown + strlen(shown) - strlen("?…"), "?…");
-		memset(url + len, 'x', 3);
-	}
-}
-
-static void test_url_check(void **state)
-{
-	static const struct {
-		const char *url;
-		int code;
-		const char *text;
-	} cases[] = {
-		{"http://h/p?q=1", 0, ""},
-		{"HTTPS://u:p@[::1]:8/", 0, ""},
-		{"ftp://h/p", -ENOTSUP, "ftp://h/p: only http:// and https://"},
-		{"file:///etc/passwd", -ENOTSUP, "only http"},
-		{"/dev/sda", -ENOTSUP, "only http"},
-		{"http://h/p#top", -EINVAL, "http://h/p: a fragment"},
-		{"http://", -EINVAL, "not a URL"},
-		{"http://h:x/", -EINVAL, "not a URL"},
-		{"http://u:secret@h h/", -EINVAL, "http://h h/: not a URL"},
-		{"http://h/\r\nX: y", -EINVAL, "not a URL"},
-	};
-	struct ovbd_error err;
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		const int r = http_url_check(cases[i].url, &err);
-
-		if (cases[i].code == 0)
-			assert_ok(r, err);
-		else
-			assert_fails(r, cases[i].code, err, cases[i].text);
-		if (r < 0)
-			assert_null(strstr(err.msg, "secret"));
-	}
-	assert_true(ovbd_http_is_url("hTTp://x"));
-	assert_true(ovbd_http_is_url("https://"));
-	assert_false(ovbd_http_is_url("http:/x"));
-	assert_false(ovbd_http_is_url(""));
-}
-
-static void test_url_origin(void **state)
-{
-	(void)state;
-	assert_int_equal(http_url_origin("http://h:1/a"), http_url_origin("http://h:1/b?c"));
-	assert_int_not_equal(http_url_origin("http://h:1/a"), http_url_origin("http://h:2/a"));
-	assert_int_not_equal(http_url_origin("http://h/a"), http_url_origin("https://h/a"));
 }
 
 /* Nothing of the copy is in what was copied. */
@@ -443,8 +370,7 @@ int main(void)
 		cmocka_unit_test(test_range_parse), cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_judge_open),  cmocka_unit_test(test_judge_read),
 		cmocka_unit_test(test_retry_after), cmocka_unit_test(test_retry_wait),
-		cmocka_unit_test(test_url_show),    cmocka_unit_test(test_url_check),
-		cmocka_unit_test(test_url_origin),  cmocka_unit_test(test_params_copy),
+		cmocka_unit_test(test_params_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,7 +93,7 @@ static void test_no_server(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, read_byte, b), 0);
 	for (unsigned i = 0; i < 16; i++)
 		pthread_join(threads[i], NULL);
-	assert_fails(ovbd_blob_pread(b, url, 1, 7, &err), -EIO, err, "connect to server");
+	assert_fails(ovbd_blob_pread(b, url, 1, 7, &err), -EIO, err, "Failed to connect");
 	assert_null(strstr(err.msg, "attempts"));
 	ovbd_lazy_be_patient(b);
 	assert_fails(ovbd_blob_pread(b, url, 1, 7, &err), -EIO, err, "gave up after 4 attempts");
