@@ -121,6 +121,7 @@ static int check_redirect(const char *from, unsigned n, struct http_got *got)
 	if (!why)
 		return 0;
 	ovbd_http_show(to, shown);
+	got->where[0] = '\0';
 	return http_verdict(&got->verdict, -EIO, HTTP_NEVER,
 	                    "a redirect to %.120s was not followed: %s", shown, why);
 }

@@ -76,7 +76,7 @@ const struct fault_row fault_rows[] = {
          .text = "the answer was 503 Service Unavailable"},
 	{"504", .lie = "status=504", .code = -EIO, .text = "the answer was 504 Gateway Timeout"},
 	{"redirects without end", .lie = "redirect=30", .once = ONCE_NOT, .code = -EIO,
-         .text = "redirects followed"},
+         .text = "it is the ninth"},
 };
 
 const size_t fault_nrows = sizeof(fault_rows) / sizeof(fault_rows[0]);
