@@ -50,5 +50,6 @@ void bench_convert_process(struct bench *b);
 void bench_cow(struct bench *b);
 void bench_cow_create(struct bench *b);
 void bench_cow_merge(struct bench *b);
+void bench_verity(struct bench *b);
 
 #endif

@@ -22,6 +22,7 @@ struct http_blob {
 	struct http_object object;
 	struct http_pin pin; /* for its size */
 	size_t head_len;
+	atomic_bool head_wrong;  /* and not used any more */
 	uint8_t head[HEAD_SIZE]; /* the first bytes of the object */
 };
 
@@ -38,7 +39,7 @@ static int http_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 	struct http_got got = {.nrequests = 0};
 	int r = 0;
 
-	if (ovbd_within(off, len, h->head_len)) {
+	if (ovbd_within(off, len, h->head_len) && !atomic_load(&h->head_wrong)) {
 		memcpy(buf, h->head + off, len);
 		return 0;
 	}
@@ -57,10 +58,14 @@ static int http_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 	return r;
 }
 
-/* But for what is kept of the beginning. */
 static bool http_distrust(struct ovbd_blob *b, uint64_t off, uint64_t len)
 {
-	return !ovbd_within(off, len, http_of(b)->head_len);
+	struct http_blob *h = http_of(b);
+
+	(void)len;
+	if (off < h->head_len)
+		atomic_store(&h->head_wrong, true);
+	return true;
 }
 
 static void http_close(struct ovbd_blob *b)
