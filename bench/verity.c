@@ -78,7 +78,8 @@ static void open_input(struct input *in)
 	ovbd_sink_close(sink);
 	check(ovbd_blob_open_mem(in->data, DATA_SIZE, &data, &err), &err);
 	check(ovbd_blob_open_mem(in->tree, tree_size, &tree, &err), &err);
-	check(ovbd_verity_blob_open(data, "data", tree, "tree", &root, &in->proven, &err), &err);
+	check(ovbd_verity_blob_open(data, "data", tree, "tree", &root, false, &in->proven, &err),
+	      &err);
 	if (!in->buf)
 		exit(1);
 }

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "lsmt/lsmt.h"
+#include "remote/verity.h"
 
 /* Where we are in the document, for messages: "config.json: lowers[2]." */
 struct place {
@@ -115,6 +116,29 @@ static int refuse_turbo(const struct place *at, const json_t *obj, const char *k
 	                 at->name, at->path, key);
 }
 
+/* What the layer's bytes are to be proven with. */
+static int parse_verity(const struct place *at, const json_t *obj, struct ovbd_layer_ref *l)
+{
+	const json_t *verity = json_object_get(obj, "verity");
+	struct place within = *at;
+	struct ovbd_verity_root root;
+	int r;
+
+	if (verity && !json_is_object(verity) && !json_is_null(verity))
+		return wrong_type(at, "verity", "an object", verity);
+	snprintf(within.path, sizeof(within.path), "%sverity.", at->path);
+	r = get_string(&within, verity, "root", &l->verity_root);
+	if (r == 0)
+		r = get_string(&within, verity, "file", &l->verity_file);
+	if (r == 0)
+		r = get_string(&within, verity, "url", &l->verity_url);
+	if (r < 0 || !json_is_object(verity))
+		return r;
+	/* one without a root must not pass for one that proves something */
+	r = ovbd_verity_root_parse(l->verity_root, &root, at->err);
+	return r < 0 ? ovbd_fail_within(at->err, r, "%s: %sroot", at->name, within.path) : 0;
+}
+
 static int parse_lower(const struct place *at, const json_t *obj, struct ovbd_layer_ref *l)
 {
 	int r;
@@ -128,6 +152,8 @@ static int parse_lower(const struct place *at, const json_t *obj, struct ovbd_la
 		r = get_string(at, obj, "digest", &l->digest);
 	if (r == 0)
 		r = get_size(at, obj, "size", &l->size);
+	if (r == 0)
+		r = parse_verity(at, obj, l);
 	if (r == 0)
 		r = refuse_turbo(at, obj, "targetFile");
 	if (r == 0)
@@ -235,15 +261,21 @@ static int parse_hints(struct place *at, const json_t *root, struct ovbd_config 
 	return parse_download(at, root, c);
 }
 
+static void free_lower(struct ovbd_layer_ref *l)
+{
+	free(l->file);
+	free(l->dir);
+	free(l->url);
+	free(l->digest);
+	free(l->verity_root);
+	free(l->verity_file);
+	free(l->verity_url);
+}
+
 /* The last one holds a trace, not blocks. */
 static void drop_last_lower(struct ovbd_config *c)
 {
-	struct ovbd_layer_ref *last = &c->lowers[--c->nlowers];
-
-	free(last->file);
-	free(last->dir);
-	free(last->url);
-	free(last->digest);
+	free_lower(&c->lowers[--c->nlowers]);
 	ignore(c, OVBD_CONFIG_ACCELERATION);
 }
 
@@ -316,12 +348,8 @@ void ovbd_config_free(struct ovbd_config *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->nlowers; i++) {
-		free(c->lowers[i].file);
-		free(c->lowers[i].dir);
-		free(c->lowers[i].url);
-		free(c->lowers[i].digest);
-	}
+	for (size_t i = 0; i < c->nlowers; i++)
+		free_lower(&c->lowers[i]);
 	free(c->lowers);
 	free(c->repo_blob_url);
 	free(c->result_file);

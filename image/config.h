@@ -18,11 +18,14 @@
 
 /* A layer of the stack. Strings are "" if not given, never NULL. */
 struct ovbd_layer_ref {
-	char *file;    /* wins if it exists */
-	char *dir;     /* where a download of the layer may be */
-	char *url;     /* ours: the layer's own URL */
-	char *digest;  /* with repoBlobUrl: the layer's URL */
-	uint64_t size; /* bytes of the file or object; 0: not given */
+	char *file;        /* wins if it exists */
+	char *dir;         /* where a download of the layer may be */
+	char *url;         /* ours: the layer's own URL */
+	char *digest;      /* with repoBlobUrl: the layer's URL */
+	uint64_t size;     /* bytes of the file or object; 0: not given */
+	char *verity_root; /* ours: "sha256:..."; what the layer's bytes must be proven to be */
+	char *verity_file; /* the Merkle tree; wins if it exists */
+	char *verity_url;
 };
 
 /* What a configuration may ask for that has no effect yet; the bytes read are the same. */

@@ -222,6 +222,8 @@ static int name_layers(struct ovbd_image *img, const struct ovbd_refs *refs, str
 		l->name = OVBD_MOVE(refs->refs[i].name);
 		l->digest = OVBD_MOVE(refs->refs[i].digest);
 		l->said_size = refs->refs[i].size;
+		l->root = OVBD_MOVE(refs->refs[i].root);
+		l->tree = OVBD_MOVE(refs->refs[i].tree);
 		if (remote)
 			ovbd_http_show(l->name, shown);
 		l->shown = strdup(remote ? shown : l->name);
@@ -294,6 +296,8 @@ void ovbd_image_close(struct ovbd_image *img)
 		free(img->layers[i].name);
 		free(img->layers[i].shown);
 		free(img->layers[i].digest);
+		free(img->layers[i].root);
+		free(img->layers[i].tree);
 	}
 	free(img->layers);
 	free(img);

@@ -41,10 +41,12 @@ struct ovbd_image_layer {
 	char *digest;             /* what a configuration says it has, unverified; or NULL */
 	uint64_t said_size;       /* bytes that it says besides; 0: it does not */
 	char *shown;              /* the same for people: a URL without user, password and query */
+	char *root, *tree;        /* what a configuration says proves it, and where; or NULL */
 	enum ovbd_format format;  /* any but AUTO and IMAGE */
 	bool tar;                 /* wrapped in a tar */
 	uint64_t stored_size;     /* bytes of the file or object */
 	struct ovbd_blob *http;   /* where it is remote: for ovbd_lazy_stats() */
+	struct ovbd_blob *verity; /* where it is proven: for ovbd_verity_stats(); all its bytes */
 	struct ovbd_blob *zfile;  /* where it is compressed: for ovbd_zfile_info() and _check() */
 	struct ovbd_layer *layer; /* where it is a layer: for ovbd_layer_info() and _index() */
 	struct ovbd_cow *cow;     /* where it is a COW: for ovbd_cow_info() and _check() */

@@ -2,7 +2,7 @@
 /*
  * What can lie in what:
  *
- *     file or URL ──► [tar member] ──► [ZFile] ──► layer
+ *     file or URL ──► [proof] ──► [cache] ──► [tar member] ──► [ZFile] ──► layer
  *                                         ├──────► Android COW, dm-update, dm-snapshot
  *                                         └──────► any other bytes
  *
@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "image/blob_named.h"
+#include "image/prove.h"
 #include "image/recorder.h"
 #include "image/remote_open.h"
 #include "image/shared.h"
@@ -158,6 +159,14 @@ static int record(struct ovbd_bytes *x, uint32_t number, struct ovbd_recorder *r
 	return ovbd_recorder_wrap(recorder, number, OVBD_MOVE(b), &x->blob, err);
 }
 
+static int open_file(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
+                     struct ovbd_bytes *x, struct ovbd_error *err)
+{
+	const int r = ovbd_blob_open_file(l->name, &x->blob, err);
+
+	return r < 0 ? r : ovbd_prove(x, l, p->http, false, err);
+}
+
 int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
                         const struct ovbd_image_params *p, struct ovbd_blob **ret_blob,
                         struct ovbd_error *err)
@@ -165,22 +174,25 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
 	struct ovbd_image_layer l = {.name = ret->name,
 	                             .digest = ret->digest,
 	                             .said_size = ret->said_size,
-	                             .shown = ret->shown};
+	                             .shown = ret->shown,
+	                             .root = ret->root,
+	                             .tree = ret->tree};
 	struct ovbd_bytes x = {0};
 	int r;
 
-	r = ovbd_http_is_url(l.name) ? ovbd_remote_open(&l, p, &x, err)
-	                             : ovbd_blob_open_file(l.name, &x.blob, err);
+	r = ovbd_http_is_url(l.name) ? ovbd_remote_open(&l, p, &x, err) : open_file(&l, p, &x, err);
 	if (r < 0)
 		return r;
 	l.stored_size = x.blob->size;
 	if (p->format == OVBD_FORMAT_RAW) {
 		l.format = OVBD_FORMAT_RAW;
 		l.http = x.http;
+		l.verity = x.verity;
 		*ret_blob = x.blob;
 	} else {
 		r = unwrap(&x, p->shared, err);
 		l.http = x.http;
+		l.verity = x.verity;
 		l.zfile = x.zfile;
 		l.tar = x.tar;
 		if (r == 0 && p->recorder)

@@ -176,17 +176,45 @@ static int add_place(struct ovbd_refs *refs, const char *config, const struct ov
 	return add_remote(refs, config, c, l, err);
 }
 
+/* Where the Merkle tree of a layer is: file, then the network. */
+static int add_tree(struct ovbd_ref *ref, const char *config, const struct ovbd_layer_ref *l,
+                    size_t number, struct ovbd_error *err)
+{
+	AUTO_FREE char *path = l->verity_file[0] ? resolve(config, l->verity_file) : NULL;
+
+	ref->root = strdup(l->verity_root);
+	if (!ref->root || (l->verity_file[0] && !path))
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	if (l->verity_url[0] && !ovbd_http_is_url(l->verity_url))
+		return ovbd_fail(err, -ENOTSUP,
+		                 "%s: lowers[%zu].verity.url: %s is no http or https URL", config,
+		                 number, l->verity_url);
+	if (path && (!l->verity_url[0] || !is_missing(path)))
+		ref->tree = OVBD_MOVE(path);
+	else if (l->verity_url[0])
+		ref->tree = strdup(l->verity_url);
+	else
+		return 0; /* one block needs none */
+	return ref->tree ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
 static int add_lower(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
                      const struct ovbd_layer_ref *l, struct ovbd_error *err)
 {
 	struct ovbd_ref *ref;
-	const int r = add_place(refs, config, c, l, err);
+	int r = add_place(refs, config, c, l, err);
 
-	if (r < 0 || l->digest[0] == '\0')
+	if (r < 0)
 		return r;
 	ref = &refs->refs[refs->n - 1];
-	ref->digest = strdup(l->digest);
-	return ref->digest ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+	if (l->digest[0] != '\0') {
+		ref->digest = strdup(l->digest);
+		if (!ref->digest)
+			return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	if (l->verity_root[0] != '\0')
+		r = add_tree(ref, config, l, (size_t)(l - c->lowers), err);
+	return r;
 }
 
 /* 1 and the text (to be freed) if name is a configuration; 0 if not. */
@@ -264,6 +292,8 @@ void ovbd_refs_free(struct ovbd_refs *refs)
 	for (size_t i = 0; i < refs->n; i++) {
 		free(refs->refs[i].name);
 		free(refs->refs[i].digest);
+		free(refs->refs[i].root);
+		free(refs->refs[i].tree);
 	}
 	free(refs->refs);
 }

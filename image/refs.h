@@ -10,6 +10,8 @@ struct ovbd_ref {
 	char *name;    /* path or URL */
 	uint64_t size; /* bytes it must have; 0: any */
 	char *digest;  /* as the configuration has it; NULL: it has none */
+	char *root;    /* of its Merkle tree, which must prove it; NULL: there is none */
+	char *tree;    /* path or URL of that; NULL: not given */
 };
 
 struct ovbd_refs {

@@ -28,10 +28,11 @@ size_t ovbd_shared_count(struct ovbd_shared *s);
 
 /* A file or object with its wrapping taken off. */
 struct ovbd_bytes {
-	struct ovbd_blob *blob;  /* what is in it */
-	struct ovbd_blob *http;  /* a part of blob, where it is remote; else NULL */
-	struct ovbd_blob *zfile; /* a part of blob, where it is compressed; else NULL */
-	bool tar;                /* it was wrapped in a tar */
+	struct ovbd_blob *blob;   /* what is in it */
+	struct ovbd_blob *http;   /* a part of blob, where it is remote; else NULL */
+	struct ovbd_blob *verity; /* a part of blob, where it is proven; else NULL */
+	struct ovbd_blob *zfile;  /* a part of blob, where it is compressed; else NULL */
+	bool tar;                 /* it was wrapped in a tar */
 };
 
 /* What was put under key, if it is still open; ret->blob is to be closed like any other. */

@@ -56,16 +56,20 @@ struct ovbd_verity_stats {
 	uint64_t refetch; /* blocks, of data or tree, that were wrong, and were asked for again */
 };
 
+/* *ret, to be freed: what size bytes that root proves are called, whatever keeps them. */
+int ovbd_verity_key(const struct ovbd_verity_root *root, uint64_t size, char **ret,
+                    struct ovbd_error *err);
+
 /* take_source, every block of it proven before a reader sees any of its bytes. take_tree may be
  * NULL if ovbd_verity_tree_size() of the source's size is 0. It is read as it is needed, and
  * believed no more than the source. name and tree_name are for messages.
  *
- * Opening proves that tree and size belong to the root: -EBADMSG if not. So it is for a read: a
- * block that is wrong is read again, once. ovbd_blob_key() says the root, whatever the source is
- * called. Any thread. */
+ * Opening proves that tree and size belong to the root: -EBADMSG if not; lazily, the first read
+ * does. So it is for a read: a block that is wrong is read again, once. ovbd_blob_key() is
+ * ovbd_verity_key(). Any thread. */
 int ovbd_verity_blob_open(struct ovbd_blob *take_source, const char *name,
                           struct ovbd_blob *take_tree, const char *tree_name,
-                          const struct ovbd_verity_root *root, struct ovbd_blob **ret,
+                          const struct ovbd_verity_root *root, bool lazily, struct ovbd_blob **ret,
                           struct ovbd_error *err);
 
 /* Of a blob from ovbd_verity_blob_open(). Any thread. */

@@ -6,6 +6,8 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -142,18 +144,25 @@ static int verity_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off
 	return r;
 }
 
-/* The root says what the content is, whoever keeps it; it is not to be taken for bytes of the same
- * name that nobody has proven. */
-static char *verity_key(struct ovbd_blob *b)
+/* The root and the size say what the content is, whoever keeps it; it is not to be taken for bytes
+ * of the same name that nobody has proven. */
+int ovbd_verity_key(const struct ovbd_verity_root *root, uint64_t size, char **ret,
+                    struct ovbd_error *err)
 {
 	char text[OVBD_VERITY_TEXT_SIZE];
+
+	ovbd_verity_root_text(root, text);
+	if (asprintf(ret, "fs-verity %s %" PRIu64, text, size) >= 0)
+		return 0;
+	*ret = NULL;
+	return ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
+static char *verity_key(struct ovbd_blob *b)
+{
 	char *key;
 
-	ovbd_verity_root_text(&verity_of(b)->root, text);
-	key = malloc(sizeof("fs-verity ") + sizeof(text));
-	if (key)
-		strcat(strcpy(key, "fs-verity "), text);
-	return key;
+	return ovbd_verity_key(&verity_of(b)->root, b->size, &key, NULL) == 0 ? key : NULL;
 }
 
 static void verity_close(struct ovbd_blob *b)
@@ -213,7 +222,7 @@ static int open_small(struct verity_blob *v, struct ovbd_error *err)
 }
 
 static int open_tree(struct verity_blob *v, struct ovbd_blob *take_tree, const char *name,
-                     struct ovbd_error *err)
+                     bool lazily, struct ovbd_error *err)
 {
 	AUTO_BLOB *tree = take_tree;
 	const struct verity_geometry g = verity_geometry(v->blob.size);
@@ -228,12 +237,13 @@ static int open_tree(struct verity_blob *v, struct ovbd_blob *take_tree, const c
 	if (!tree)
 		return ovbd_fail(err, -EINVAL, "%llu bytes of data without a Merkle tree",
 		                 (unsigned long long)v->blob.size);
-	return verity_tree_open(OVBD_MOVE(tree), name, &g, &v->root, &v->refetched, &v->tree, err);
+	return verity_tree_open(OVBD_MOVE(tree), name, &g, &v->root, &v->refetched, lazily,
+	                        &v->tree, err);
 }
 
 int ovbd_verity_blob_open(struct ovbd_blob *take_source, const char *name,
                           struct ovbd_blob *take_tree, const char *tree_name,
-                          const struct ovbd_verity_root *root, struct ovbd_blob **ret,
+                          const struct ovbd_verity_root *root, bool lazily, struct ovbd_blob **ret,
                           struct ovbd_error *err)
 {
 	AUTO_BLOB *source = take_source;
@@ -251,7 +261,7 @@ int ovbd_verity_blob_open(struct ovbd_blob *take_source, const char *name,
 	v->name = strdup(name);
 	if (!v->name)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	r = open_tree(v, OVBD_MOVE(tree), tree_name, err);
+	r = open_tree(v, OVBD_MOVE(tree), tree_name, lazily, err);
 	if (r < 0)
 		return ovbd_fail_named(err, r, name);
 	*ret = OVBD_MOVE(b);

@@ -40,11 +40,11 @@ int verity_root(EVP_MD_CTX *h, uint64_t data_size, const uint8_t tree_hash[VERIT
 
 struct verity_tree;
 
-/* A tree of at least one level, whose last is held against root. refetched is added to, and
- * outlives it. */
+/* A tree of at least one level, whose last is held against root; lazily, when it is first needed.
+ * refetched is added to, and outlives it. */
 int verity_tree_open(struct ovbd_blob *take_blob, const char *name, const struct verity_geometry *g,
                      const struct ovbd_verity_root *root, atomic_uint_fast64_t *refetched,
-                     struct verity_tree **ret, struct ovbd_error *err);
+                     bool lazily, struct verity_tree **ret, struct ovbd_error *err);
 void verity_tree_close(struct verity_tree *take_t);
 static inline void verity_tree_closep(struct verity_tree **t)
 {

@@ -33,11 +33,13 @@ struct verity_tree {
 	struct ovbd_blob *blob; /* owned */
 	char *name;
 	struct verity_geometry g;
-	uint8_t top[BLOCK]; /* the block of the last level */
+	struct ovbd_verity_root root;
 	atomic_uint_fast64_t *refetched;
 	pthread_mutex_t lock; /* guards all that follows */
 	pthread_cond_t landed;
 	struct flight *flights;
+	bool has_top;
+	uint8_t top[BLOCK]; /* the block of the last level */
 	uint64_t clock;
 	uint64_t at[KEPT_MAX];   /* which block of the tree; NO_BLOCK: none */
 	uint64_t used[KEPT_MAX]; /* by the clock */
@@ -77,12 +79,13 @@ static void keep(struct verity_tree *t, uint64_t block, const uint8_t *bytes)
 /* Under the lock. */
 static bool recall(struct verity_tree *t, uint64_t block, uint8_t ret[BLOCK])
 {
-	const unsigned slot = find(t, block);
+	const unsigned slot = block == 0 ? KEPT_MAX : find(t, block);
 
-	if (slot == KEPT_MAX)
+	if (slot == KEPT_MAX && !(block == 0 && t->has_top))
 		return false;
-	memcpy(ret, t->kept[slot], BLOCK);
-	t->used[slot] = ++t->clock;
+	memcpy(ret, block == 0 ? t->top : t->kept[slot], BLOCK);
+	if (slot < KEPT_MAX)
+		t->used[slot] = ++t->clock;
 	return true;
 }
 
@@ -151,6 +154,51 @@ static int fetch_window(struct verity_tree *t, unsigned level, uint64_t number,
 	return r;
 }
 
+/* Whether top, size and root belong together. */
+static int check_top(const struct verity_tree *t, EVP_MD_CTX *h, const uint8_t top[BLOCK],
+                     struct ovbd_error *err)
+{
+	char has[OVBD_VERITY_TEXT_SIZE], want[OVBD_VERITY_TEXT_SIZE];
+	struct ovbd_verity_root got;
+	uint8_t hash[VERITY_HASH_SIZE];
+
+	if (verity_hash(h, top, BLOCK, hash) < 0 || verity_root(h, t->g.data_size, hash, &got) < 0)
+		return ovbd_fail(err, -ENOMEM, "out of memory for a digest");
+	if (memcmp(&got, &t->root, sizeof(got)) == 0)
+		return 0;
+	ovbd_verity_root_text(&got, has);
+	ovbd_verity_root_text(&t->root, want);
+	return ovbd_fail(err, -EBADMSG,
+	                 "Merkle tree %s: with %llu bytes of data its root is %s, not %s", t->name,
+	                 (unsigned long long)t->g.data_size, has, want);
+}
+
+static int fetch_top(struct verity_tree *t, uint8_t ret[BLOCK], struct ovbd_error *err)
+{
+	AUTO_HASHER *h = verity_hasher_create();
+	int r;
+
+	if (!h)
+		return ovbd_fail(err, -ENOMEM, "out of memory for a digest");
+	r = ovbd_blob_pread(t->blob, ret, BLOCK, 0, err);
+	if (r < 0)
+		return ovbd_fail_within(err, r, "Merkle tree");
+	r = check_top(t, h, ret, err);
+	if (r == -EBADMSG) {
+		atomic_fetch_add(t->refetched, 1);
+		ovbd_blob_distrust(t->blob, 0, BLOCK);
+		r = ovbd_blob_pread(t->blob, ret, BLOCK, 0, err);
+		r = r < 0 ? ovbd_fail_within(err, r, "Merkle tree") : check_top(t, h, ret, err);
+	}
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&t->lock);
+	memcpy(t->top, ret, BLOCK);
+	t->has_top = true;
+	pthread_mutex_unlock(&t->lock);
+	return 0;
+}
+
 /* Under the lock. */
 static struct flight *find_flight(const struct verity_tree *t, uint64_t first)
 {
@@ -195,7 +243,8 @@ static int fly(struct verity_tree *t, unsigned level, uint64_t number, const uin
 	f->next = t->flights;
 	t->flights = f;
 	pthread_mutex_unlock(&t->lock);
-	r = fetch_window(t, level, number, parent, ret, &f->err);
+	r = parent ? fetch_window(t, level, number, parent, ret, &f->err)
+	           : fetch_top(t, ret, &f->err);
 	pthread_mutex_lock(&t->lock);
 	for (at = &t->flights; *at != f; at = &(*at)->next)
 		;
@@ -209,7 +258,7 @@ static int fly(struct verity_tree *t, unsigned level, uint64_t number, const uin
 	return r;
 }
 
-/* Block number of level, of which the one above is parent, which may be ret. */
+/* Block number of level, of which the one above is parent; NULL: the last level's. */
 static int get(struct verity_tree *t, unsigned level, uint64_t number, const uint8_t *parent,
                uint8_t ret[BLOCK], struct ovbd_error *err)
 {
@@ -241,72 +290,31 @@ int verity_tree_hashes(struct verity_tree *t, uint64_t number, uint8_t ret[BLOCK
 	numbers[0] = number;
 	for (unsigned i = 1; i < t->g.nlevels; i++)
 		numbers[i] = numbers[i - 1] / VERITY_FANOUT;
-	/* the lowest that is there; the last level always is */
+	/* the lowest that is there */
 	pthread_mutex_lock(&t->lock);
-	while (level + 1 < t->g.nlevels &&
-	       !recall(t, t->g.levels[level].first + numbers[level], ret))
+	while (level < t->g.nlevels && !recall(t, t->g.levels[level].first + numbers[level], ret))
 		level++;
-	if (level + 1 == t->g.nlevels)
-		memcpy(ret, t->top, BLOCK);
 	pthread_mutex_unlock(&t->lock);
 	while (r == 0 && level-- > 0) {
+		const bool top = level + 1 == t->g.nlevels;
 		uint8_t parent[BLOCK];
 
-		memcpy(parent, ret, BLOCK);
-		r = get(t, level, numbers[level], parent, ret, err);
+		memcpy(parent, ret, top ? 0 : BLOCK);
+		r = get(t, level, numbers[level], top ? NULL : parent, ret, err);
 	}
 	return r;
 }
 
 /* ---- opening ---- */
 
-/* Whether top, size and root belong together. */
-static int check_top(const struct verity_tree *t, EVP_MD_CTX *h,
-                     const struct ovbd_verity_root *root, struct ovbd_error *err)
-{
-	char has[OVBD_VERITY_TEXT_SIZE], want[OVBD_VERITY_TEXT_SIZE];
-	struct ovbd_verity_root got;
-	uint8_t hash[VERITY_HASH_SIZE];
-
-	if (verity_hash(h, t->top, BLOCK, hash) < 0 ||
-	    verity_root(h, t->g.data_size, hash, &got) < 0)
-		return ovbd_fail(err, -ENOMEM, "out of memory for a digest");
-	if (memcmp(&got, root, sizeof(got)) == 0)
-		return 0;
-	ovbd_verity_root_text(&got, has);
-	ovbd_verity_root_text(root, want);
-	return ovbd_fail(err, -EBADMSG,
-	                 "Merkle tree %s: with %llu bytes of data its root is %s, not %s", t->name,
-	                 (unsigned long long)t->g.data_size, has, want);
-}
-
-static int read_top(struct verity_tree *t, const struct ovbd_verity_root *root,
-                    struct ovbd_error *err)
-{
-	AUTO_HASHER *h = verity_hasher_create();
-	int r;
-
-	if (!h)
-		return ovbd_fail(err, -ENOMEM, "out of memory for a digest");
-	r = ovbd_blob_pread(t->blob, t->top, BLOCK, 0, err);
-	if (r < 0)
-		return ovbd_fail_within(err, r, "Merkle tree");
-	r = check_top(t, h, root, err);
-	if (r != -EBADMSG)
-		return r;
-	atomic_fetch_add(t->refetched, 1);
-	ovbd_blob_distrust(t->blob, 0, BLOCK);
-	r = ovbd_blob_pread(t->blob, t->top, BLOCK, 0, err);
-	return r < 0 ? ovbd_fail_within(err, r, "Merkle tree") : check_top(t, h, root, err);
-}
-
 int verity_tree_open(struct ovbd_blob *take_blob, const char *name, const struct verity_geometry *g,
                      const struct ovbd_verity_root *root, atomic_uint_fast64_t *refetched,
-                     struct verity_tree **ret, struct ovbd_error *err)
+                     bool lazily, struct verity_tree **ret, struct ovbd_error *err)
 {
 	AUTO_BLOB *blob = take_blob;
 	OVBD_AUTO(verity_tree_closep) struct verity_tree *t = NULL;
-	int r;
+	uint8_t top[BLOCK];
+	int r = 0;
 
 	if (blob->size != g->tree_size)
 		return ovbd_fail(
@@ -321,13 +329,15 @@ int verity_tree_open(struct ovbd_blob *take_blob, const char *name, const struct
 	pthread_cond_init(&t->landed, NULL);
 	t->blob = OVBD_MOVE(blob);
 	t->g = *g;
+	t->root = *root;
 	t->refetched = refetched;
 	for (unsigned i = 0; i < KEPT_MAX; i++)
 		t->at[i] = NO_BLOCK;
 	t->name = strdup(name);
 	if (!t->name)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	r = read_top(t, root, err);
+	if (!lazily)
+		r = fetch_top(t, top, err);
 	if (r < 0)
 		return r;
 	*ret = OVBD_MOVE(t);

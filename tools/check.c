@@ -6,10 +6,12 @@
 #include "tools/check.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "image/digest.h"
 #include "image/suspect.h"
+#include "remote/verity.h"
 
 #define CHUNK (1u << 20)
 
@@ -48,6 +50,52 @@ static int check_digest(const struct ovbd_image_layer *l, struct total *t, struc
 	return r;
 }
 
+/* All that its configuration says it is, block by block: data and tree. */
+static int read_proven(const struct ovbd_image_layer *l, struct total *t, struct ovbd_error *err)
+{
+	AUTO_FREE uint8_t *buf = malloc(CHUNK);
+	struct ovbd_blob *b = l->verity;
+	int r = 0;
+
+	if (!buf)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	for (uint64_t off = 0; r == 0 && off < b->size; off += CHUNK) {
+		r = ovbd_blob_pread(b, buf, (size_t)ovbd_min(CHUNK, b->size - off), off, err);
+		if (r == 0 && advance(t, off, 0) != 0)
+			r = ovbd_fail(err, -ECANCELED, "interrupted");
+	}
+	return r;
+}
+
+/* Whether the file has the root that somebody says it has. */
+static int check_root(const struct ovbd_image_layer *l, struct total *t, struct ovbd_error *err)
+{
+	static const struct ovbd_image_params raw = {.format = OVBD_FORMAT_RAW};
+	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	char text[OVBD_VERITY_TEXT_SIZE];
+	struct ovbd_verity_root want, has;
+	const char *name = l->name;
+	int r;
+
+	r = ovbd_verity_root_parse(l->root, &want, err);
+	if (r == 0)
+		r = ovbd_image_open(&name, 1, &raw, &img, err);
+	if (r == 0)
+		r = ovbd_verity_measure(img->blob, NULL, advance, t, &has, err);
+	if (r < 0 || memcmp(&has, &want, sizeof(has)) == 0)
+		return r;
+	ovbd_verity_root_text(&has, text);
+	return ovbd_fail(err, -EBADMSG, "its root is %s, not %s", text, l->root);
+}
+
+static int check_verity(const struct ovbd_image_layer *l, struct total *t, struct ovbd_error *err)
+{
+	const int r = l->verity ? read_proven(l, t, err) : check_root(l, t, err);
+
+	t->before += l->stored_size;
+	return r;
+}
+
 static int read_all(const char *name, struct total *t, struct ovbd_error *err)
 {
 	static const struct ovbd_image_params raw = {.format = OVBD_FORMAT_RAW};
@@ -77,6 +125,8 @@ static void check_layer(const struct ovbd_image_layer *l, struct total *t,
 	*ret = (struct ovbd_check_result){0};
 	if (l->digest)
 		ret->code = check_digest(l, t, &ret->err);
+	if (ret->code == 0 && l->root)
+		ret->code = check_verity(l, t, &ret->err);
 	if (ret->code < 0)
 		return;
 	if (l->zfile) {
@@ -111,7 +161,8 @@ void ovbd_check_image(const struct ovbd_image *img, ovbd_progress_fn progress, v
 
 	for (size_t i = 0; i < img->nlayers; i++)
 		t.size += work_size(&img->layers[i]) +
-		          (img->layers[i].digest ? img->layers[i].stored_size : 0);
+		          (img->layers[i].digest ? img->layers[i].stored_size : 0) +
+		          (img->layers[i].root ? img->layers[i].stored_size : 0);
 	for (size_t i = 0; i < img->nlayers; i++) {
 		if (stop) {
 			ret[i] = ret[i - 1];

@@ -116,7 +116,9 @@ static void add_options(struct ovbd_getopt *g, const struct ovbd_option *o)
 
 		g->longs[g->n++] = (struct option){
 			.name = o->name,
-			.has_arg = o->arg ? required_argument : no_argument,
+			.has_arg = !o->arg            ? no_argument
+		                   : o->arg[0] == '[' ? optional_argument
+		                                      : required_argument,
 			.val = o->id,
 		};
 		if (o->id < OVBD_OPTION_LONG) {

@@ -39,7 +39,8 @@ enum {
 struct ovbd_option {
 	int id;           /* the short option's letter, or OVBD_OPTION_LONG + n: it has none */
 	const char *name; /* the long option, without dashes */
-	const char *arg;  /* what its value is called: "SIZE"; NULL: it takes none */
+	const char *arg;  /* what its value is called: "SIZE"; "[=FILE]": it may have one, behind
+	                   * "="; NULL: it takes none */
 	const char *help; /* a sentence or two; wrapped as needed */
 };
 
@@ -88,7 +89,7 @@ struct ovbd_cli {
 	const char *cache_dir; /* of --cache and --cache-size, if the verb has them; or NULL */
 	uint64_t cache_size;   /* 0: the default */
 
-	const char *value;           /* of the option that ovbd_cli_next() returned */
+	const char *value;           /* of the option that ovbd_cli_next() returned; or NULL */
 	int status;                  /* after it has returned -1 */
 	const char *const *operands; /* after it has returned 0; ends with NULL */
 	size_t noperands;

@@ -45,7 +45,7 @@ static void print_verb(const struct ovbd_verb *v)
 	print_names(ovbd_common_options);
 	printf("'\n\t\tcase $before in\n");
 	for (const struct ovbd_option *o = v->options; o->id != 0; o++) {
-		if (!o->arg)
+		if (!o->arg || o->arg[0] == '[') /* what follows it is another word */
 			continue;
 		if (o->id < OVBD_OPTION_LONG)
 			printf("\t\t-%c | ", o->id);
@@ -81,6 +81,7 @@ void ovbd_completion_bash(void)
 	printf("\tesac\n"
 	       "\t[[ $verb = cow && $COMP_CWORD = 2 && $word != -* ]] && words=create\n"
 	       "\t[[ $verb = trace && $COMP_CWORD = 2 && $word != -* ]] && words='show merge'\n"
+	       "\t[[ $verb = verity && $COMP_CWORD = 2 && $word != -* ]] && words='create digest'\n"
 	       "\tif [[ -n $words ]]; then\n"
 	       "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
 	       "\telif [[ -z $value && $word = -* ]]; then\n"

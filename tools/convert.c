@@ -8,6 +8,8 @@
  *     ovbd     scan ──► layer writer ─► zfile ──► [tar] ──► file
  *     update   scan ──► dm-update writer ─────────────────► file
  *
+ * A Merkle tree is made of what comes to the file, and goes to a file of its own.
+ *
  * A layer made of layers keeps what they say: zeroed segments stay zeroed segments and holes stay
  * holes, so that it can take their place in a stack; and what they show of what lies below them,
  * from elsewhere, becomes a reference to that, or is read from there. A delta is a scan of two
@@ -16,6 +18,7 @@
 #include "tools/convert_impl.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "image/tar.h"
@@ -59,10 +62,33 @@ static int to_bytes(void *ctx, uint64_t off, uint64_t len, enum ovbd_run_kind ki
 	return ovbd_convert_output(w, append_sparse(w, buf, (size_t)len, err));
 }
 
-static int open_chain(struct ovbd_convert_work *w, struct ovbd_sink **ret, struct ovbd_error *err)
+/* The file, or that with its Merkle tree beside it. */
+static int open_file(struct ovbd_convert_work *w, struct ovbd_sink **ret, struct ovbd_error *err)
 {
 	const struct ovbd_convert *c = w->c;
 	const struct ovbd_sink_file_params file = {.overwrite = c->force};
+	AUTO_SINK *s = NULL;
+	struct ovbd_sink *tree;
+	int r = ovbd_sink_create_file(c->dst, &file, &s, err);
+
+	if (r < 0)
+		return r;
+	w->file = s;
+	if (c->verity) {
+		r = ovbd_sink_create_file(c->verity, &file, &tree, err);
+		if (r == 0)
+			r = ovbd_verity_sink_create(OVBD_MOVE(s), tree, &w->tree_done, &s, err);
+		w->proof = s;
+	}
+	if (r < 0)
+		return r;
+	*ret = OVBD_MOVE(s);
+	return 0;
+}
+
+static int open_chain(struct ovbd_convert_work *w, struct ovbd_sink **ret, struct ovbd_error *err)
+{
+	const struct ovbd_convert *c = w->c;
 	const bool compressed = c->format == OVBD_FORMAT_ZFILE || c->format == OVBD_FORMAT_OVBD;
 	AUTO_SINK *s = NULL;
 	int r;
@@ -70,8 +96,9 @@ static int open_chain(struct ovbd_convert_work *w, struct ovbd_sink **ret, struc
 	if (strcmp(c->dst, "-") == 0)
 		r = ovbd_sink_create_stdout(&s, err);
 	else
-		r = ovbd_sink_create_file(c->dst, &file, &s, err);
-	w->file = s;
+		r = open_file(w, &s, err);
+	if (!w->file)
+		w->file = s;
 	if (r == 0 && c->tar)
 		r = ovbd_tar_create(OVBD_MOVE(s), &s, err);
 	if (r == 0 && compressed) {
@@ -127,6 +154,10 @@ int ovbd_convert_run(const struct ovbd_convert *c, struct ovbd_converted *ret, b
 			.ref_size = w.ref_size,
 			.nlarge = w.zfile ? ovbd_zfile_sink_nlarge(w.zfile) : 0,
 		};
+	if (r == 0 && w.proof)
+		ret->root = ovbd_verity_sink_root(w.proof);
+	if (r < 0 && w.tree_done)
+		unlink(c->verity);
 	ovbd_layer_writer_close(w.writer);
 	ovbd_dm_update_writer_close(w.update);
 	ovbd_sink_close(w.out);

@@ -5,6 +5,7 @@
 
 #include "base/progress.h"
 #include "image/image.h"
+#include "remote/verity.h"
 
 struct ovbd_convert {
 	struct ovbd_blob *src;        /* what is converted: a whole device, or any bytes */
@@ -15,6 +16,7 @@ struct ovbd_convert {
 	enum ovbd_format format; /* of dst: any that can be written */
 	bool references;         /* a layer may refer to what lies beneath it */
 	bool tar, force;
+	const char *verity;             /* where the Merkle tree of dst goes; NULL: nowhere */
 	struct ovbd_zfile_params zfile; /* for ZFILE and OVBD; its level also for DM_UPDATE */
 	enum ovbd_dm_update_codec update_codec; /* for DM_UPDATE */
 	uint32_t update_chunk;                  /* bytes compressed at once */
@@ -30,13 +32,14 @@ struct ovbd_convert {
 	"nothing lies there"
 
 struct ovbd_converted {
-	uint64_t raw_size;    /* bytes, before they were compressed */
-	uint64_t stored_size; /* bytes of dst */
-	uint64_t data_size;   /* bytes of dst that are no hole; raw output */
-	uint64_t nsegments;   /* of a layer */
-	uint64_t nblocks;     /* of a dm-update */
-	uint64_t ref_size;    /* bytes of the device that it refers to what is below for */
-	uint64_t nlarge;      /* blocks the original cannot read */
+	uint64_t raw_size;            /* bytes, before they were compressed */
+	uint64_t stored_size;         /* bytes of dst */
+	uint64_t data_size;           /* bytes of dst that are no hole; raw output */
+	uint64_t nsegments;           /* of a layer */
+	uint64_t nblocks;             /* of a dm-update */
+	uint64_t ref_size;            /* bytes of the device that it refers to what is below for */
+	uint64_t nlarge;              /* blocks the original cannot read */
+	struct ovbd_verity_root root; /* with verity */
 };
 
 /* Makes dst. If it fails, *ret_local says whether that was here rather than in reading the

@@ -13,7 +13,8 @@ struct ovbd_convert_work {
 	struct ovbd_sink *out;            /* the head of the chain; raw and zfile output */
 	struct ovbd_layer_writer *writer; /* lsmt and ovbd output: owns the chain */
 	struct ovbd_dm_update_writer *update;
-	struct ovbd_sink *file, *zfile; /* in the chain, not owned */
+	struct ovbd_sink *file, *proof, *zfile; /* in the chain, not owned */
+	bool tree_done;                         /* the Merkle tree has its name */
 	uint64_t data_size, ref_size;
 	bool local; /* the last failure was in the output */
 };

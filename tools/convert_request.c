@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/json.h"
 #include "tools/size.h"
 #include "tools/source.h"
 
@@ -20,6 +21,7 @@ enum {
 	OPT_WHOLE,
 	OPT_REFERENCES,
 	OPT_NO_REFERENCES,
+	OPT_VERITY,
 };
 
 const struct ovbd_option ovbd_convert_options[] = {
@@ -52,6 +54,10 @@ const struct ovbd_option ovbd_convert_options[] = {
 	{'p', "progress", NULL,
          "Show progress also if standard error is no terminal: a line per 10 %."},
 	{OPT_TAR, "tar", NULL, "Wrap the layer in a tar, the way registries store it."},
+	{OPT_VERITY, "verity", "[=FILE]",
+         "Write a Merkle tree of DST to FILE (default DST.verity), and print its root, which is "
+         "that of fsverity(1)."},
+	OVBD_OPTION_OUTPUT_ENTRY,
 	{OPT_FORCE, "force", NULL, "Replace DST if it exists, or write to the block device DST."},
 	{OPT_UUID, "uuid", "UUID", "The layer's UUID; default: the null UUID."},
 	{OPT_PARENT_UUID, "parent-uuid", "UUID",
@@ -177,6 +183,12 @@ static int parse_option(struct ovbd_cli *c, int id, struct ovbd_convert_request 
 	case OPT_TAR:
 		q->tar = true;
 		return 0;
+	case OPT_VERITY:
+		q->verity = true;
+		q->verity_file = c->value;
+		return 0;
+	case OVBD_OPTION_OUTPUT:
+		return ovbd_json_wanted(c, c->value, &q->json);
 	case OPT_FORCE:
 		q->force = true;
 		return 0;
@@ -211,6 +223,26 @@ static int check_update(struct ovbd_cli *c, const struct ovbd_convert_request *q
 {
 	if (q->references || q->uuid || q->parent_uuid || q->tag || q->tar)
 		return ovbd_cli_usage(c, "a dm-update has no references, UUIDs, message or tar");
+	return 0;
+}
+
+static int check_verity(struct ovbd_cli *c, const struct ovbd_convert_request *q)
+{
+	const char *dst = c->operands[c->noperands - 1];
+
+	if (q->json && (strcmp(dst, "-") == 0 || q->out == OVBD_FORMAT_ANDROID_COW))
+		return ovbd_cli_usage(c, "--output=json is for what becomes a file, and not for "
+		                         "android-cow, which ovbd cow makes");
+	if (!q->verity)
+		return 0;
+	if (q->out == OVBD_FORMAT_ANDROID_COW)
+		return ovbd_cli_usage(c, "--verity is not for android-cow: see ovbd verity create");
+	if (strcmp(dst, "-") == 0)
+		return ovbd_cli_usage(c,
+		                      "--verity: DST is standard output, where its root is told");
+	if (q->verity_file && (q->verity_file[0] == '\0' || strcmp(q->verity_file, dst) == 0))
+		return ovbd_cli_usage(c, "--verity=%s: it is another file than DST",
+		                      q->verity_file);
 	return 0;
 }
 
@@ -302,7 +334,8 @@ int ovbd_convert_parse(struct ovbd_cli *c, struct ovbd_convert_request *ret)
 	while ((id = ovbd_cli_next(c)) > 0)
 		if (parse_option(c, id, ret) != 0)
 			return -1;
-	if (id < 0 || check_options(c, ret) != 0 || check_operands(c, ret) != 0)
+	if (id < 0 || check_options(c, ret) != 0 || check_operands(c, ret) != 0 ||
+	    check_verity(c, ret) != 0)
 		return -1;
 	return 0;
 }

@@ -20,6 +20,8 @@ struct ovbd_convert_request {
 	uint64_t block_size; /* 0: not given */
 	unsigned njobs;
 	bool compress, progress, tar, force;
+	bool verity, json;
+	const char *verity_file;       /* NULL: not given */
 	bool whole;                    /* nothing lies beneath SRC */
 	bool references, materialised; /* the one or the other was asked for */
 	const char *uuid, *parent_uuid, *tag;

@@ -49,7 +49,7 @@ static void print_option(const struct ovbd_option *o)
 	else
 		at = printf("      --%s", o->name);
 	if (o->arg)
-		at += printf(" %s", o->arg);
+		at += printf(o->arg[0] == '[' ? "%s" : " %s", o->arg);
 	if (at + 2 > OPTION_WIDTH) {
 		putchar('\n');
 		at = 0;

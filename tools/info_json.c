@@ -105,6 +105,21 @@ static void add_snapshot(json_t *obj, const struct ovbd_dm_snapshot_info *i)
 	ovbd_json_set(obj, "dm-snapshot", s);
 }
 
+static void add_verity(json_t *obj, const struct ovbd_image_layer *l)
+{
+	char shown[OVBD_HTTP_SHOWN_SIZE];
+	json_t *v = json_object();
+
+	ovbd_json_set_text(v, "root", l->root);
+	if (l->tree && ovbd_http_is_url(l->tree)) {
+		ovbd_http_show(l->tree, shown);
+		ovbd_json_set_text(v, "tree", shown);
+	} else if (l->tree) {
+		ovbd_json_set_text(v, "tree", l->tree);
+	}
+	ovbd_json_set(obj, "verity", v);
+}
+
 static json_t *layer_json(const struct ovbd_image *img, size_t number)
 {
 	const struct ovbd_image_layer *l = &img->layers[number];
@@ -117,6 +132,8 @@ static json_t *layer_json(const struct ovbd_image *img, size_t number)
 	ovbd_json_set_bool(obj, "tar", l->tar);
 	ovbd_json_set_bool(obj, "remote", l->http != NULL);
 	ovbd_json_set_size(obj, "stored-size", l->stored_size);
+	if (l->root)
+		add_verity(obj, l);
 	if (l->zfile)
 		add_zfile(obj, ovbd_zfile_info(l->zfile));
 	if (l->layer)

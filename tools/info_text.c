@@ -145,6 +145,8 @@ static void print_layer(const struct ovbd_image *img, size_t number, bool verbos
 	printf("%-*s%s%s\n", LABEL_WIDTH, "format:", ovbd_format_name(l->format),
 	       l->tar ? ", in a tar" : "");
 	print_size("stored size:", l->stored_size);
+	if (l->root)
+		print_text("verity:", l->root);
 	if (l->zfile) {
 		const struct ovbd_zfile_info z = ovbd_zfile_info(l->zfile);
 

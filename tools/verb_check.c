@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "remote/verity.h"
 #include "tools/check.h"
 #include "tools/interrupt.h"
 #include "tools/json.h"
@@ -16,11 +17,15 @@
 #include "tools/text.h"
 #include "tools/verbs.h"
 
+enum { OPT_VERITY = OVBD_OPTION_LONG };
 enum { EXIT_CLEAN = 0, EXIT_UNCHECKED = 1, EXIT_CORRUPT = 2 }; /* as qemu-img check */
 
 static const struct ovbd_option options[] = {
 	OVBD_SOURCE_OPTIONS,
 	OVBD_OPTION_OUTPUT_ENTRY,
+	{OPT_VERITY, "verity", "ROOT",
+         "Also verify that this is the root of SRC, which is one file or URL: sha256: and what "
+         "fsverity digest prints. Of an image configuration that names roots it is done anyway."},
 	{'p', "progress", NULL,
          "Show progress also if standard error is no terminal: a line per 10 %."},
 	{0},
@@ -35,6 +40,7 @@ static const struct ovbd_example examples[] = {
 struct check {
 	struct ovbd_image_params how;
 	bool json, progress;
+	const char *root; /* or NULL */
 };
 
 static const char *verdict(int code)
@@ -64,6 +70,8 @@ static void print_layer(const struct ovbd_cli *c, const struct ovbd_image_layer 
 	if (l->layer)
 		printf("%s, ",
 		       ovbd_count_text(count, ovbd_layer_info(l->layer)->nsegments, "segment"));
+	if (l->root)
+		printf("%s, ", l->root);
 	if (l->zfile)
 		printf("%s %s checksum: good\n", ovbd_count_text(count, res->nblocks, "block"),
 		       res->checksum ? "with a" : "without a");
@@ -85,6 +93,8 @@ static json_t *layer_json(const struct ovbd_image *img, size_t number,
 		ovbd_json_set_size(obj, "segments", ovbd_layer_info(l->layer)->nsegments);
 	if (l->zfile)
 		ovbd_json_set_size(obj, "blocks", res->nblocks);
+	if (l->root)
+		ovbd_json_set_text(obj, "verity", l->root);
 	if (res->code < 0)
 		ovbd_json_set_text(obj, "error", res->err.msg);
 	return obj;
@@ -164,6 +174,25 @@ static int check_opened(const struct ovbd_cli *c, const struct check *q,
 	return code == 0 ? EXIT_CLEAN : EXIT_CORRUPT;
 }
 
+/* Whether there is something in img that can be checked. */
+static bool is_known(const struct ovbd_image *img)
+{
+	return img->nlayers > 1 || img->format != OVBD_FORMAT_RAW || img->layers[0].root;
+}
+
+/* What the command line says of the only layer. */
+static int set_root(const struct check *q, struct ovbd_image *img, struct ovbd_error *err)
+{
+	if (!q->root)
+		return 0;
+	if (img->format == OVBD_FORMAT_IMAGE)
+		return ovbd_fail(err, -EINVAL,
+		                 "--verity: SRC is a configuration, which has roots "
+		                 "of its own for its layers");
+	img->layers[0].root = strdup(q->root);
+	return img->layers[0].root ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
 static int check(const struct ovbd_cli *c, const struct check *q)
 {
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
@@ -173,7 +202,9 @@ static int check(const struct ovbd_cli *c, const struct check *q)
 	r = ovbd_image_open(c->operands, c->noperands, &q->how, &img, &err);
 	if (r == -EBADMSG)
 		return print_corrupt(c, q->json, &err);
-	if (r == 0 && (img->nlayers > 1 || img->format != OVBD_FORMAT_RAW))
+	if (r == 0)
+		r = set_root(q, img, &err);
+	if (r == 0 && is_known(img))
 		return check_opened(c, q, img);
 	/* one file that is nothing we know: was it? */
 	if ((r == 0 || r == -ENOTSUP) && q->how.format == OVBD_FORMAT_AUTO)
@@ -191,6 +222,8 @@ static int check(const struct ovbd_cli *c, const struct check *q)
 static int run(struct ovbd_cli *c)
 {
 	struct check q = {.how = {.format = OVBD_FORMAT_AUTO, .below = OVBD_BENEATH_UNSAID}};
+	struct ovbd_verity_root root;
+	struct ovbd_error err;
 	int id;
 
 	while ((id = ovbd_cli_next(c)) > 0) {
@@ -200,11 +233,17 @@ static int run(struct ovbd_cli *c)
 			return c->status;
 		if (id == 'p')
 			q.progress = true;
+		if (id == OPT_VERITY)
+			q.root = c->value;
 	}
 	if (id < 0)
 		return c->status;
 	if (c->noperands == 0)
 		return ovbd_cli_usage(c, "SRC is missing");
+	if (q.root && ovbd_verity_root_parse(q.root, &root, &err) < 0)
+		return ovbd_cli_usage(c, "--verity: %s", err.msg);
+	if (q.root && c->noperands > 1)
+		return ovbd_cli_usage(c, "--verity is the root of one SRC");
 	ovbd_interrupt_catch();
 	return check(c, &q);
 }

@@ -13,6 +13,7 @@
 #include "tools/cow_make.h"
 #include "tools/dst.h"
 #include "tools/interrupt.h"
+#include "tools/json.h"
 #include "tools/progress.h"
 #include "tools/scan.h"
 #include "tools/size.h"
@@ -33,6 +34,8 @@ static const struct ovbd_example examples[] = {
 	{"ovbd convert -O raw disk.ovbd delta.ovbd flat.raw", "The device as a plain sparse file."},
 	{"ovbd convert -O android-cow -B old.ovbd new.ovbd update.cow",
          "An update of Android, of layers."},
+	{"ovbd convert --verity disk.raw disk.ovbd",
+         "With disk.ovbd.verity, by which any part of it can be proven."},
 	{"zcat disk.gz | ovbd convert - disk.ovbd", "From standard input."},
 	{NULL},
 };
@@ -251,6 +254,46 @@ static void summarize(const struct ovbd_cli *c, const struct ovbd_convert *v,
 	              segments, refs, seconds);
 }
 
+static void print_json(const struct ovbd_convert *v, const struct ovbd_converted *done)
+{
+	json_t *obj = ovbd_json_create("convert"), *verity;
+	char root[OVBD_VERITY_TEXT_SIZE];
+
+	ovbd_json_set_text(obj, "filename", v->dst);
+	ovbd_json_set_text(obj, "format", ovbd_format_name(v->format));
+	if (v->src->size < OVBD_BLOB_SIZE_UNKNOWN)
+		ovbd_json_set_size(obj, "virtual-size", v->src->size);
+	ovbd_json_set_size(obj, "stored-size", done->stored_size);
+	ovbd_json_set_size(obj, "raw-size", done->raw_size);
+	ovbd_json_set_size(obj, "segments", done->nsegments);
+	ovbd_json_set_size(obj, "reference-size", done->ref_size);
+	if (v->verity) {
+		verity = json_object();
+		ovbd_verity_root_text(&done->root, root);
+		ovbd_json_set_text(verity, "root", root);
+		ovbd_json_set_text(verity, "file", v->verity);
+		ovbd_json_set(obj, "verity", verity);
+	}
+	ovbd_json_print(obj);
+}
+
+/* The root is a result: it is printed with -q too. */
+static void tell(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
+                 const struct ovbd_convert *v, const struct ovbd_converted *done, double seconds)
+{
+	char root[OVBD_VERITY_TEXT_SIZE];
+
+	warn(c, v, done);
+	if (q->json) {
+		print_json(v, done);
+		return;
+	}
+	summarize(c, v, done, seconds);
+	ovbd_verity_root_text(&done->root, root);
+	if (v->verity)
+		printf("verity: %s\n", root);
+}
+
 /* ---- the run ---- */
 
 /* The parent a layer names if none is given: the one it was made to lie on. NULL if that has no
@@ -281,7 +324,7 @@ static enum ovbd_dm_update_codec update_codec(const struct ovbd_convert_request 
 }
 
 static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
-                   const struct opened *o)
+                   const struct opened *o, const char *verity)
 {
 	const unsigned njobs = q->njobs ? q->njobs : ovbd_cpus();
 	struct ovbd_progress progress;
@@ -297,6 +340,7 @@ static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *
 		.references = q->references || (o->img && o->img->part && !q->materialised),
 		.tar = q->tar,
 		.force = q->force,
+		.verity = verity,
 		.zfile = {.codec = q->codec_id,
 	                  .level = q->level,
 	                  .block_size =
@@ -319,8 +363,7 @@ static int convert(const struct ovbd_cli *c, const struct ovbd_convert_request *
 	ovbd_progress_end(&progress);
 	if (r < 0)
 		return ovbd_cli_fail(c, r, o->remote && !local, &err);
-	warn(c, &v, &done);
-	summarize(c, &v, &done, ovbd_progress_seconds(&progress));
+	tell(c, q, &v, &done, ovbd_progress_seconds(&progress));
 	ovbd_source_note_fetched(c, o->base);
 	ovbd_source_note_fetched(c, o->img);
 	return OVBD_EXIT_OK;
@@ -352,15 +395,38 @@ static int make_cow(const struct ovbd_cli *c, const struct ovbd_convert_request 
 	return ovbd_cow_make_run(c, &m);
 }
 
+/* Where the Merkle tree goes, into *ret, to be freed; NULL: it is not wanted. */
+static int verity_place(const struct ovbd_convert_request *q, const char *dst, char **ret,
+                        struct ovbd_error *err)
+{
+	struct stat st;
+
+	*ret = NULL;
+	if (!q->verity)
+		return 0;
+	if (stat(dst, &st) == 0 && S_ISBLK(st.st_mode))
+		return ovbd_fail(err, -EINVAL,
+		                 "%s: is a block device: --verity is for what stays as it is", dst);
+	if (q->verity_file)
+		*ret = strdup(q->verity_file);
+	else if (asprintf(ret, "%s.verity", dst) < 0)
+		*ret = NULL;
+	return *ret ? ovbd_dst_check(*ret, q->force, err)
+	            : ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
 static int open_and_convert(const struct ovbd_cli *c, const struct ovbd_convert_request *q,
                             struct opened *o)
 {
 	const char *dst = c->operands[c->noperands - 1];
+	AUTO_FREE char *verity = NULL;
 	struct ovbd_error err;
 	struct stat st;
 	int r;
 
 	r = ovbd_dst_check(dst, q->force, &err);
+	if (r == 0)
+		r = verity_place(q, dst, &verity, &err);
 	if (r < 0)
 		return ovbd_cli_fail(c, r, false, &err);
 	if (open_sources(c, q, o) < 0)
@@ -370,7 +436,7 @@ static int open_and_convert(const struct ovbd_cli *c, const struct ovbd_convert_
 		if (r < 0)
 			return ovbd_cli_fail(c, r, false, &err);
 	}
-	return q->out == OVBD_FORMAT_ANDROID_COW ? make_cow(c, q, o) : convert(c, q, o);
+	return q->out == OVBD_FORMAT_ANDROID_COW ? make_cow(c, q, o) : convert(c, q, o, verity);
 }
 
 static int run(struct ovbd_cli *c)

@@ -62,7 +62,7 @@ static void read_all(const uint8_t *bytes, size_t len, const uint8_t *t, size_t 
 	if (ovbd_blob_open_mem(bytes, len, &source, &err) < 0 ||
 	    ovbd_blob_open_mem(t, tlen, &tblob, &err) < 0)
 		abort();
-	if (ovbd_verity_blob_open(source, "data", tblob, "tree", &root, &b, &err) < 0)
+	if (ovbd_verity_blob_open(source, "data", tblob, "tree", &root, false, &b, &err) < 0)
 		return;
 	if (b->size != DATA_SIZE)
 		abort();

@@ -27,6 +27,7 @@ What:
     reset=N          the same, but the connection is reset
     closed=N         no length, N bytes, the end (HTTP/1.0)
     long=N           N bytes more, and says so; longchunked=N: chunked, so it does not say so
+    flip=N           a bit of the file's byte N is changed in what has it; fliponce=N: the first time
     chunked          the right bytes, chunked (this is no lie)
     encoding=NAME    Content-Encoding: NAME; multipart: Content-Type: multipart/byteranges
     etag=VALUE       another ETag; noetag: none; weak: W/ before it; modified: another Last-Modified
@@ -95,6 +96,7 @@ class Stats:
         self.proxied = 0
         self.log = []
         self.seen = collections.Counter()
+        self.flipped = collections.Counter()
 
     def as_dict(self):
         return {
@@ -336,7 +338,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "truerange" in lies:
             end -= int(lies["truerange"])
         f.seek(first)
-        body = f.read(end - first)
+        body = self.flip(f.read(end - first), first, lies)
         self.note(206 if wanted else 200, len(body))
         self.send_response(206 if wanted else 200)
         self.send_validators(stat, lies)
@@ -350,6 +352,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind = "multipart/byteranges; boundary=x" if "multipart" in lies else "application/octet-stream"
         self.send_header("Content-Type", kind)
         self.send_body(body, lies)
+
+    def flip(self, body, first, lies):
+        at = int(lies.get("flip", lies.get("fliponce", -1))) - first
+        if not 0 <= at < len(body):
+            return body
+        if "fliponce" in lies:
+            with self.server.stats.lock:
+                self.server.stats.flipped[self.path] += 1
+                if self.server.stats.flipped[self.path] > 1:
+                    return body
+        return body[:at] + bytes([body[at] ^ 1 << at % 8]) + body[at + 1 :]
 
     def send_validators(self, stat, lies):
         etag = lies.get("etag", f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"')

@@ -38,7 +38,7 @@ void test_seal(struct test_sealed *s, size_t size)
 int test_sealed_open(struct test_sealed *s, struct ovbd_blob **ret, struct ovbd_error *err)
 {
 	return ovbd_verity_blob_open(&s->data_wire.blob, "data", &s->tree_wire.blob, "tree",
-	                             &s->root, ret, err);
+	                             &s->root, false, ret, err);
 }
 
 void test_unseal(struct test_sealed *s)

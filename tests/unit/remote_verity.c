@@ -203,14 +203,14 @@ static void test_wrong(void **state)
 	assert_fails(test_sealed_open(&s, &b, &err), -EBADMSG, err,
 	             "with 600000 bytes of data its root");
 	s.tree_wire.bytes = s.tree;
-	assert_fails(ovbd_verity_blob_open(&s.data_wire.blob, "data", NULL, NULL, &s.root, &b,
-	                                   &err),
+	assert_fails(ovbd_verity_blob_open(&s.data_wire.blob, "data", NULL, NULL, &s.root, false,
+	                                   &b, &err),
 	             -EINVAL, err, "without a Merkle tree");
 	s.data_wire.blob.size = 4096;
 	assert_fails(test_sealed_open(&s, &b, &err), -EBADMSG, err, "bytes of data is 0");
 	s.data_wire.blob.size = 0;
-	assert_fails(ovbd_verity_blob_open(&s.data_wire.blob, "data", NULL, NULL, &s.root, &b,
-	                                   &err),
+	assert_fails(ovbd_verity_blob_open(&s.data_wire.blob, "data", NULL, NULL, &s.root, false,
+	                                   &b, &err),
 	             -EBADMSG, err, "the root of its 0 bytes is");
 	assert_null(b);
 }
@@ -266,6 +266,38 @@ static void test_one_flight(void **state)
 	assert_int_equal(all.s.tree_wire.nreads, 4);
 	assert_int_equal(all.s.tree_wire.nbytes, all.s.tree_size);
 	ovbd_blob_close(all.b);
+	test_unseal(&all.s);
+}
+
+/* Lazily nothing is asked for before a read; and then the root is as good as ever. */
+static void test_lazily(void **state)
+{
+	struct readers all = {.b = NULL};
+	struct ovbd_error err;
+	uint8_t byte;
+
+	(void)state;
+	test_seal(&all.s, 24u << 20);
+	all.s.tree_wire.delay_us = 2000;
+	for (unsigned wrong = 0; wrong < 2; wrong++) {
+		all.s.tree_wire.nreads = 0;
+		all.s.root.bytes[7] ^= (uint8_t)wrong;
+		assert_ok(ovbd_verity_blob_open(&all.s.data_wire.blob, "data",
+		                                &all.s.tree_wire.blob, "tree", &all.s.root, true,
+		                                &all.b, &err),
+		          err);
+		assert_int_equal(all.s.tree_wire.nreads, 0);
+		run_readers(&all);
+		if (wrong) {
+			assert_int_equal(all.failed, 16 * 50);
+			assert_fails(ovbd_blob_pread(all.b, &byte, 1, 0, &err), -EBADMSG, err,
+			             "Merkle tree tree: with 25165824 bytes of data its root is");
+		} else {
+			assert_int_equal(all.failed, 0);
+			assert_int_equal(all.s.tree_wire.nreads, 4);
+		}
+		ovbd_blob_close(all.b);
+	}
 	test_unseal(&all.s);
 }
 
@@ -334,7 +366,8 @@ static void test_large(void **state)
 	tree = ovbd_sink_mem_take(sink, &tree_size);
 	ovbd_sink_close(sink);
 	test_wire_init(&wire, tree, tree_size);
-	assert_ok(ovbd_verity_blob_open(&numbers, "n", &wire.blob, "t", &root, &b, &err), err);
+	assert_ok(ovbd_verity_blob_open(&numbers, "n", &wire.blob, "t", &root, false, &b, &err),
+	          err);
 	for (unsigned i = 0; i < 4000; i++) {
 		const uint64_t number = test_random(&random) % (numbers.size / BLOCK);
 
@@ -356,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_wrong),
 		cmocka_unit_test(test_one_flight),
+		cmocka_unit_test(test_lazily),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_large),
 	};

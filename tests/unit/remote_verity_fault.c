@@ -40,7 +40,7 @@ static int read_it(struct test_sealed *s, uint8_t *buf, long n, struct ovbd_erro
 	int r;
 
 	test_fault_set(n);
-	r = ovbd_verity_blob_open(data, "data", tree, "tree", &s->root, &b, err);
+	r = ovbd_verity_blob_open(data, "data", tree, "tree", &s->root, false, &b, err);
 
 	if (r == 0)
 		r = ovbd_blob_pread(b, buf, s->size, 0, err);
