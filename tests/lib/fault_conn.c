@@ -164,7 +164,7 @@ static bool pass(struct relay *c, char *buf, size_t n)
 		return false;
 	if (reached && c->fault.kind == FLIP)
 		for (size_t i = 0; i < n; i++)
-			buf[i] ^= (at + i - c->fault.at) % c->fault.arg == 0;
+			buf[i] = (char)(buf[i] ^ ((at + i - c->fault.at) % c->fault.arg == 0));
 	if (reached && c->fault.kind == TRICKLE) {
 		for (size_t i = 0; i < n; i++)
 			if (!listen_only(c, (int)c->fault.arg) ||

@@ -119,8 +119,9 @@ static void obey(char *line, int listener)
 		printf("not understood\n");
 	} else {
 		pthread_mutex_lock(&proxy.lock);
-		if ((f.kind == REFUSE) != (proxy.fault.kind == REFUSE))
-			f.kind == REFUSE ? shutdown(listener, SHUT_RD) : listen(listener, 128);
+		if ((f.kind == REFUSE) != (proxy.fault.kind == REFUSE) &&
+		    (f.kind == REFUSE ? shutdown(listener, SHUT_RD) : listen(listener, 128)) < 0)
+			abort();
 		proxy.fault = f;
 		pthread_mutex_unlock(&proxy.lock);
 		puts("ok");
@@ -131,6 +132,8 @@ static void obey(char *line, int listener)
 /* Bound to a port by its number, so that it keeps it while it does not listen. */
 static int bind_any(unsigned *ret_port)
 {
+	const int one = 1;
+
 	for (;;) {
 		struct sockaddr_in addr = {.sin_family = AF_INET,
 		                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -142,6 +145,8 @@ static int bind_any(unsigned *ret_port)
 			abort();
 		close(fd);
 		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		/* it listens again while connections of before linger */
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 		if (fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) == 0 &&
 		    listen(fd, 128) == 0) {
 			*ret_port = ntohs(addr.sin_port);

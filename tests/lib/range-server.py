@@ -55,8 +55,10 @@ An absolute URL in the request line is taken as its path: so this is an http_pro
 
 About itself:
 
-    /~stats          JSON: requests, bytes (of bodies), connections, tokens (made), refusals (401),
-                     authorized (requests with Authorization), proxied, log ([status, path, range])
+    /~stats          JSON: requests, bytes (of bodies), connections, lies (told), tokens (made),
+                     refusals (401), authorized (requests with Authorization), proxied, log
+                     ([status, path, range])
+    /~counts         the same without the log
     /~forget         forgets these and the counts of all paths
 
 Lies that change:
@@ -94,6 +96,7 @@ class Stats:
         self.refusals = 0
         self.authorized = 0
         self.proxied = 0
+        self.lies = 0
         self.log = []
         self.seen = collections.Counter()
         self.flipped = collections.Counter()
@@ -107,6 +110,7 @@ class Stats:
             "refusals": self.refusals,
             "authorized": self.authorized,
             "proxied": self.proxied,
+            "lies": self.lies,
             "log": self.log,
         }
 
@@ -139,6 +143,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/~stats":
             with stats.lock:
                 return self.send_whole(200, json.dumps(stats.as_dict()).encode())
+        if self.path == "/~counts":
+            with stats.lock:
+                counts = {k: v for k, v in stats.as_dict().items() if k != "log"}
+                return self.send_whole(200, json.dumps(counts).encode())
         if self.path == "/~forget":
             with stats.lock:
                 stats.forget()
@@ -170,6 +178,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if nth < 0 or nth >= int(lies.pop("times", 1 << 62)):
             lies = {}
             welcome.pop("never", None)
+        if lies:
+            with stats.lock:
+                stats.lies += 1
         try:
             if "token" in lies:
                 self.make_token(lies)

@@ -7,3 +7,8 @@ foreach(what cut lies matrix time nginx fault auth)
 endforeach()
 ovbd_unit(net_http_threads SOURCES http_threads.c DEPS ovbd_test_net LABELS net threads TIMEOUT 60)
 target_link_libraries(test_net_http_fault PRIVATE ovbd_test_malloc)
+if(TARGET ovbd)
+  ovbd_unit(net_image_storm SOURCES image_storm.c DEPS ovbd_test_net ovbd_image LABELS net threads
+            TIMEOUT 240)
+  add_dependencies(test_net_image_storm ovbd)
+endif()

@@ -175,7 +175,7 @@ uint64_t test_server_stat(const struct test_server *s, const char *name)
 	struct text t;
 	const char *at;
 
-	ask(s, "/~stats", &t);
+	ask(s, "/~counts", &t);
 	snprintf(key, sizeof(key), "\"%s\": ", name);
 	at = strstr(t.text, key);
 	assert_non_null(at);
