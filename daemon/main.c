@@ -228,6 +228,8 @@ static void start_cache(struct ovbdd *d)
 	const struct ovbd_cache_params p = {
 		.size_max = d->options.cache_size,
 		.chunk_size = (uint32_t)d->options.cache_chunk_size,
+		.high_percent = (unsigned)d->options.cache_high,
+		.low_percent = (unsigned)d->options.cache_low,
 		.told = cache_told,
 	};
 	struct ovbd_error err;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,6 +35,7 @@ enum {
 	DM_USER_DIR,
 	CACHE,
 	CACHE_SIZE,
+	CACHE_MARKS,
 };
 
 static const struct option longs[] = {
@@ -52,6 +54,7 @@ static const struct option longs[] = {
 	{"dm-user-dir", required_argument, NULL, DM_USER_DIR},
 	{"cache", required_argument, NULL, CACHE},
 	{"cache-size", required_argument, NULL, CACHE_SIZE},
+	{"cache-marks", required_argument, NULL, CACHE_MARKS},
 	{"no-seccomp", no_argument, NULL, NO_SECCOMP},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -79,6 +82,9 @@ const char ovbd_options_help[] =
 	"      --dm-user-dir DIR   Where the channels of dm-user are (default: /dev/dm-user).\n"
 	"      --cache DIR         Keep what is fetched of remote layers there.\n"
 	"      --cache-size SIZE   How much of it (default: 4G).\n"
+	"      --cache-marks HIGH,LOW\n"
+	"                          Evict when HIGH percent are used, until LOW are left\n"
+	"                          (default: 90,80).\n"
 	"      --no-seccomp        Do not filter system calls.\n"
 	"  -h, --help              Show this help.\n"
 	"  -V, --version           Show the version.\n\n"
@@ -109,6 +115,27 @@ static int check_cache_size(uint64_t size, struct ovbd_error *err)
 		return ovbd_fail(err, -EINVAL, "cache-size %llu: must be 16 MiB at least",
 		                 (unsigned long long)size);
 	return 0;
+}
+
+static int check_marks(const struct ovbd_options *o, struct ovbd_error *err)
+{
+	const uint64_t high = o->cache_high ? o->cache_high : 90;
+	const uint64_t low = o->cache_low ? o->cache_low : high * 8 / 9;
+
+	if (high > 100 || low >= high)
+		return ovbd_fail(err, -EINVAL,
+		                 "cache-marks: %llu and %llu: must be percents, the lower one last",
+		                 (unsigned long long)high, (unsigned long long)low);
+	return 0;
+}
+
+static int parse_marks(struct ovbd_options *o, struct ovbd_error *err)
+{
+	char end;
+
+	if (sscanf(optarg, "%3" SCNu64 ",%3" SCNu64 "%c", &o->cache_high, &o->cache_low, &end) != 2)
+		return ovbd_fail(err, -EINVAL, "cache-marks '%.40s': must be HIGH,LOW", optarg);
+	return check_marks(o, err);
 }
 
 static int parse_flag(int id, struct ovbd_options *o)
@@ -170,6 +197,8 @@ static int parse_option(int id, struct ovbd_options *o, struct ovbd_error *err)
 			return ovbd_fail(err, -EINVAL, "cache-size '%.40s': must be a size",
 			                 optarg);
 		return check_cache_size(o->cache_size, err);
+	case CACHE_MARKS:
+		return parse_marks(o, err);
 	case LEVEL:
 		return set_level(o, optarg, err);
 	case METRICS:
@@ -281,6 +310,8 @@ static const struct ovbd_setting own_table[] = {
 	{"metrics", OVBD_SETTING_TEXT, AT(o.metrics)},
 	{"cache", OVBD_SETTING_TEXT, AT(o.cache_dir)},
 	{"cache-size", OVBD_SETTING_NUMBER, AT(o.cache_size), CACHE_SIZE_MIN, INT64_MAX},
+	{"cache-high", OVBD_SETTING_NUMBER, AT(o.cache_high), 1, 100},
+	{"cache-low", OVBD_SETTING_NUMBER, AT(o.cache_low), 1, 100},
 	{"metrics-original", OVBD_SETTING_BOOL, AT(o.metrics_original)},
 };
 
@@ -296,7 +327,8 @@ static int load_own(struct ovbd_options *o, struct ovbd_error *err)
 
 	if (r < 0)
 		return r;
-	if (own.level)
+	r = check_marks(&own.o, err);
+	if (r == 0 && own.level)
 		r = set_level(&own.o, own.level, err);
 	if (r < 0) {
 		json_decref(own.o.file);

@@ -44,6 +44,8 @@ struct ovbd_options {
 	const char *cache_dir;     /* of what is fetched; "": nothing is kept */
 	uint64_t cache_size;       /* bytes; 0: default */
 	uint64_t cache_chunk_size; /* the same */
+	uint64_t cache_high;       /* percent; 0: default */
+	uint64_t cache_low;        /* the same */
 
 	/* What is to be said of the configuration once there is a log: keys without effect, or
 	 * "". */

@@ -47,6 +47,7 @@ struct ovbd_image_layer {
 	uint64_t stored_size;     /* bytes of the file or object */
 	struct ovbd_blob *http;   /* where it is remote: for ovbd_lazy_stats() */
 	struct ovbd_blob *verity; /* where it is proven: for ovbd_verity_stats(); all its bytes */
+	struct ovbd_blob *kept;   /* its bytes as they are stored, where a cache keeps them */
 	struct ovbd_blob *zfile;  /* where it is compressed: for ovbd_zfile_info() and _check() */
 	struct ovbd_layer *layer; /* where it is a layer: for ovbd_layer_info() and _index() */
 	struct ovbd_cow *cow;     /* where it is a COW: for ovbd_cow_info() and _check() */

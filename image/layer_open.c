@@ -188,11 +188,13 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
 		l.format = OVBD_FORMAT_RAW;
 		l.http = x.http;
 		l.verity = x.verity;
+		l.kept = x.kept;
 		*ret_blob = x.blob;
 	} else {
 		r = unwrap(&x, p->shared, err);
 		l.http = x.http;
 		l.verity = x.verity;
+		l.kept = x.kept;
 		l.zfile = x.zfile;
 		l.tar = x.tar;
 		if (r == 0 && p->recorder)

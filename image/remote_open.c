@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/remote_open.h"
 
+#include <string.h>
+
 #include "image/prove.h"
 #include "remote/cache.h"
 #include "remote/cache_key.h"
@@ -29,6 +31,21 @@ static int early_key(const struct ovbd_image_layer *l, const struct ovbd_image_p
 	return ovbd_cache_key(l->name, l->digest, l->said_size, ret, err);
 }
 
+/* Takes user and password out of the URL that key begins with: they are not to be written down, and
+ * say nothing of what is there. */
+static void drop_user(char *key)
+{
+	char *host = strstr(key, "://");
+	char *at;
+
+	if (!host)
+		return;
+	host += 3;
+	at = memrchr(host, '@', strcspn(host, "/?# "));
+	if (at)
+		memmove(host, at + 1, strlen(at + 1) + 1);
+}
+
 /* The one that it has once its server was asked. */
 static int late_key(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
                     struct ovbd_blob *b, char **ret, struct ovbd_error *err)
@@ -40,6 +57,8 @@ static int late_key(const struct ovbd_image_layer *l, const struct ovbd_image_pa
 		r = ovbd_cache_key(l->name, l->digest, b->size, ret, err);
 	if (r == 0 && p->cache && !*ret)
 		r = ovbd_blob_key(b, ret, err);
+	if (*ret)
+		drop_user(*ret);
 	return r;
 }
 
@@ -70,6 +89,7 @@ int ovbd_remote_open(const struct ovbd_image_layer *l, const struct ovbd_image_p
 		r = ovbd_cache_blob_open(p->cache, key, OVBD_MOVE(b), &b, err);
 	if (r < 0)
 		return r;
+	x.kept = key ? b : NULL;
 	x.blob = OVBD_MOVE(b);
 	*ret = x;
 	return 0;

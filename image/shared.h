@@ -30,6 +30,7 @@ size_t ovbd_shared_count(struct ovbd_shared *s);
 struct ovbd_bytes {
 	struct ovbd_blob *blob;   /* what is in it */
 	struct ovbd_blob *http;   /* a part of blob, where it is remote; else NULL */
+	struct ovbd_blob *kept;   /* a part of blob, where a cache keeps its bytes; else NULL */
 	struct ovbd_blob *verity; /* a part of blob, where it is proven; else NULL */
 	struct ovbd_blob *zfile;  /* a part of blob, where it is compressed; else NULL */
 	bool tar;                 /* it was wrapped in a tar */

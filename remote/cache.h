@@ -24,10 +24,12 @@ struct ovbd_cache;
 
 /* 0 in any field means its default. */
 struct ovbd_cache_params {
-	uint64_t size_max;   /* bytes the directory may take; default 4 GiB, at least 16 chunks */
-	uint32_t chunk_size; /* of blobs new to it: a power of two, OVBD_CACHE_CHUNK_MIN..MAX;
+	uint64_t size_max;     /* bytes the directory may take; default 4 GiB, at least 16 chunks */
+	uint32_t chunk_size;   /* of blobs new to it: a power of two, OVBD_CACHE_CHUNK_MIN..MAX;
 	                      * default 256 KiB */
-	uint64_t memory_max; /* bytes of chunks that wait to be written; default 64 MiB */
+	unsigned high_percent; /* of size_max: from there on chunks are evicted; default 90 */
+	unsigned low_percent;  /* until so much is left; default 8/9 of that */
+	uint64_t memory_max;   /* bytes of chunks that wait to be written; default 64 MiB */
 	/* Called once, by any thread, when something first keeps it from storing; not to call back.
 	 * NULL: nobody wants to know, see ovbd_cache_trouble(). */
 	void (*told)(void *arg, const char *sentence);

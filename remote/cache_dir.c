@@ -93,6 +93,13 @@ void cache_in_use(int map_fd)
 	set_lock(map_fd, F_RDLCK, USE_AT, 1);
 }
 
+bool cache_is_in_use(int map_fd)
+{
+	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = USE_AT, .l_len = 1};
+
+	return fcntl(map_fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK;
+}
+
 bool cache_in_use_by_none(int map_fd)
 {
 	return cache_lock_try(map_fd, USE_AT, 1);
@@ -108,7 +115,7 @@ void cache_dir_let_go(struct ovbd_cache *c)
 	cache_unlock(c->lock_fd, LOCK_DIR, 1);
 }
 
-int cache_dir_open(struct ovbd_cache *c, const char *dir, struct ovbd_error *err)
+int cache_dir_open(struct ovbd_cache *c, const char *dir, bool make, struct ovbd_error *err)
 {
 	AUTO_FD parent = -1;
 
@@ -116,12 +123,12 @@ int cache_dir_open(struct ovbd_cache *c, const char *dir, struct ovbd_error *err
 		c->path = NULL;
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	}
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+	if (make && mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return ovbd_fail_errno(err, -errno, "%s: cannot make the cache's directory", dir);
 	parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
 		return ovbd_fail_errno(err, -errno, "%s: cannot open the cache's directory", dir);
-	if (mkdirat(parent, SUBDIR, 0700) < 0 && errno != EEXIST)
+	if (make && mkdirat(parent, SUBDIR, 0700) < 0 && errno != EEXIST)
 		return ovbd_fail_errno(err, -errno, "%s: cannot make it", c->path);
 	c->dir_fd = openat(parent, SUBDIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->dir_fd < 0)
@@ -129,7 +136,8 @@ int cache_dir_open(struct ovbd_cache *c, const char *dir, struct ovbd_error *err
 	c->lock_fd = openat(c->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (c->lock_fd < 0)
 		return ovbd_fail_errno(err, -errno, "%s/lock: cannot open it", c->path);
-	cache_recount(c);
+	if (make)
+		cache_recount(c);
 	return 0;
 }
 
@@ -233,7 +241,7 @@ static bool take_part(struct ovbd_cache *c, uint64_t *len)
 		count_store(c, used + want);
 	count_let_go(c);
 	/* before it is full, so that it will not be */
-	if (used + want > c->params.size_max / 10 * CACHE_HIGH_TENTHS) {
+	if (used + want > c->params.size_max / 100 * c->params.high_percent) {
 		pthread_mutex_lock(&c->lock);
 		c->crowded = true;
 		pthread_cond_broadcast(&c->work);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Makes room: when nine tenths of it are taken, the chunks that were not used for longest go, until
- * eight tenths are left. A round is
+ * Makes room: above the high mark, the chunks that were not used for longest go, until the low one
+ * is reached, but for those of pinned blobs. A round is
  *
  *     look at all maps: how long unused must a chunk be, to go?
  *     take those out of the maps
@@ -22,7 +22,8 @@
 #include "base/bytes.h"
 #include "remote/cache_impl.h"
 
-#define LOW_TENTHS 8u
+#define GC_WAIT_MS 60000
+#define GC_POLL_MS 50
 
 /* Chunks on their way out of the blob called so. */
 struct leaving {
@@ -50,6 +51,8 @@ static int collect(void *ctx, struct cache_file *f)
 {
 	struct round *r = ctx;
 
+	if (cache_is_pinned(r->c, f->name))
+		return 0;
 	for (uint64_t i = 0; i < f->nchunks; i++) {
 		const struct cache_entry e = cache_entry_load(f, i);
 
@@ -116,13 +119,13 @@ static bool is_stray(const struct cache_file *f, uint64_t chunk)
 }
 
 /* The chunk's lock is held. */
-static int take_out(struct round *r, struct cache_file *f, uint64_t chunk)
+static int take_out(struct round *r, struct cache_file *f, uint64_t chunk, bool pinned)
 {
 	struct cache_entry e = cache_entry_load(f, chunk);
 
 	if (!e.present)
 		return is_stray(f, chunk) ? leave(r, f, chunk) : 0;
-	if (r->excess == 0 || age_of(r, &e) < r->age_min)
+	if (pinned || r->excess == 0 || age_of(r, &e) < r->age_min)
 		return 0;
 	e.present = false;
 	if (cache_entry_store(f, chunk, &e) < 0)
@@ -135,12 +138,13 @@ static int take_out(struct round *r, struct cache_file *f, uint64_t chunk)
 static int take_out_all(void *ctx, struct cache_file *f)
 {
 	struct round *r = ctx;
+	const bool pinned = cache_is_pinned(r->c, f->name);
 	int code = 0;
 
 	for (uint64_t i = 0; code == 0 && i < f->nchunks; i++) {
 		if (!cache_lock_try(f->map_fd, CACHE_LOCK_AT + (int64_t)i, 1))
 			continue; /* on its way in */
-		code = take_out(r, f, i);
+		code = take_out(r, f, i, pinned);
 		cache_unlock(f->map_fd, CACHE_LOCK_AT + (int64_t)i, 1);
 	}
 	return code;
@@ -200,18 +204,16 @@ static bool sleep_ms(struct ovbd_cache *c, unsigned ms)
 	return !stop;
 }
 
-static void evict(struct ovbd_cache *c)
+/* Until target bytes are left of used. LOCK_EVICT is held. */
+static void evict_to(struct ovbd_cache *c, uint64_t used, uint64_t target)
 {
-	const uint64_t used = cache_recount(c);
 	struct round r = {
 		.c = c,
-		.excess = used - ovbd_min(used, c->params.size_max / 10 * LOW_TENTHS),
+		.excess = used - ovbd_min(used, target),
 		.now = cache_now_s(),
 	};
 	int code;
 
-	if (used <= c->params.size_max / 10 * CACHE_HIGH_TENTHS)
-		return;
 	code = cache_each_file(c, collect, &r);
 	choose_age(&r);
 	free(r.ages);
@@ -219,16 +221,46 @@ static void evict(struct ovbd_cache *c)
 		code = cache_each_file(c, take_out_all, &r);
 	if (code < 0)
 		cache_trouble(c, code, "evicting");
-	if (r.leaving && sleep_ms(c, CACHE_GRACE_MS)) {
+	if (r.leaving && sleep_ms(c, CACHE_GRACE_MS))
 		punch_all(&r);
-		cache_recount(c);
-	}
+	cache_sweep(c);
+	cache_recount(c);
 	while (r.leaving) {
 		struct leaving *l = r.leaving;
 
 		r.leaving = l->next;
 		free(l);
 	}
+}
+
+static void evict(struct ovbd_cache *c)
+{
+	const struct ovbd_cache_params *p = &c->params;
+	const uint64_t used = cache_recount(c);
+
+	if (used > p->size_max / 100 * p->high_percent)
+		evict_to(c, used, p->size_max / 100 * p->low_percent);
+}
+
+int ovbd_cache_gc(struct ovbd_cache *c, uint64_t size, uint64_t *ret, struct ovbd_error *err)
+{
+	const struct timespec poll = {.tv_nsec = GC_POLL_MS * 1000000L};
+	uint64_t used, before;
+
+	for (unsigned waited = 0; !cache_evict_begin(c); waited += GC_POLL_MS) {
+		if (waited >= GC_WAIT_MS)
+			return ovbd_fail(err, -EBUSY, "%s: another process evicts", c->path);
+		nanosleep(&poll, NULL);
+	}
+	used = cache_recount(c);
+	do { /* more than once: chunks may be in flight, and their sizes are guessed */
+		before = used;
+		evict_to(c, used, size);
+		used = cache_recount(c);
+	} while (used > size && used < before);
+	cache_evict_end(c);
+	*ret = used;
+	return 0;
 }
 
 void *cache_evict_thread(void *arg)

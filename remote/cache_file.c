@@ -149,20 +149,22 @@ static int make_new(struct cache_file *f, const struct names *n)
 	return 0;
 }
 
-/* Whether nobody has cut it. Somebody may be reading it, so it must not be made longer again: what
- * is missing would read as zeros then, and not fail. */
-static bool is_whole(const struct cache_file *f)
+/* Somebody may be reading it, so it must not be made longer again while it is in use: what is
+ * missing would read as zeros then, and not fail. */
+bool cache_file_is_whole(const struct cache_file *f)
 {
-	struct stat st;
+	struct stat data, map;
 
-	return fstat(f->data_fd, &st) == 0 && (uint64_t)st.st_size == f->header.blob_size;
+	return fstat(f->data_fd, &data) == 0 && (uint64_t)data.st_size == f->header.blob_size &&
+	       fstat(f->map_fd, &map) == 0 && (uint64_t)map.st_size == cache_entry_at(f->nchunks);
 }
 
-/* What was cut is made whole if nobody uses it. Its chunks will be found wrong. */
-static bool mend(const struct cache_file *f)
+bool cache_file_mend(const struct cache_file *f)
 {
-	return is_whole(f) || (cache_in_use_by_none(f->map_fd) &&
-	                       ftruncate(f->data_fd, (off_t)f->header.blob_size) == 0);
+	return cache_file_is_whole(f) ||
+	       (cache_in_use_by_none(f->map_fd) &&
+	        ftruncate(f->map_fd, (off_t)cache_entry_at(f->nchunks)) == 0 &&
+	        ftruncate(f->data_fd, (off_t)f->header.blob_size) == 0);
 }
 
 /* Opens what is there, if it is what is wanted. */
@@ -173,7 +175,7 @@ static bool open_old(struct cache_file *f)
 	if (!cache_file_peek(f->cache, f->name, &old))
 		return false;
 	if (old.header.blob_size != f->header.blob_size ||
-	    strcmp(old.header.key, f->header.key) != 0 || !mend(&old)) {
+	    strcmp(old.header.key, f->header.key) != 0 || !cache_file_mend(&old)) {
 		cache_file_unpeek(&old);
 		return false;
 	}
@@ -402,7 +404,7 @@ int cache_data_write(const struct cache_file *f, const void *buf, size_t len, ui
 {
 	const uint8_t *p = buf;
 
-	if (!is_whole(f))
+	if (!cache_file_is_whole(f))
 		return -ESTALE;
 	while (len > 0) {
 		const ssize_t n = pwrite(f->data_fd, p, len, (off_t)off);

@@ -98,3 +98,10 @@ struct cache_entry cache_entry_decode(const uint8_t buf[CACHE_ENTRY_SIZE], uint3
 		.used = ovbd_get_le32(buf + CACHE_OFF_USED),
 	};
 }
+
+bool cache_entry_is_absent(const uint8_t buf[CACHE_ENTRY_SIZE])
+{
+	return ovbd_get_le32(buf + CACHE_OFF_CRC) == 0 &&
+	       ovbd_get_le16(buf + CACHE_OFF_CHECK) == 0 &&
+	       ovbd_get_le32(buf + CACHE_OFF_UNUSED) == 0;
+}

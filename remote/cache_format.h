@@ -24,6 +24,7 @@ enum {
 	CACHE_OFF_GEN = 4,
 	CACHE_OFF_CHECK = 6,
 	CACHE_OFF_USED = 8,
+	CACHE_OFF_UNUSED = 12,
 };
 
 struct cache_header {
@@ -54,6 +55,9 @@ void cache_entry_encode(const struct cache_entry *e, uint32_t seed, uint64_t chu
                         uint8_t buf[CACHE_ENTRY_SIZE]);
 struct cache_entry cache_entry_decode(const uint8_t buf[CACHE_ENTRY_SIZE], uint32_t seed,
                                       uint64_t chunk);
+
+/* Whether buf is one of an absent chunk, and nothing else. */
+bool cache_entry_is_absent(const uint8_t buf[CACHE_ENTRY_SIZE]);
 
 static inline uint64_t cache_entry_at(uint64_t chunk)
 {

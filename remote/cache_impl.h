@@ -7,6 +7,9 @@
  *     cache_store.c   the thread that writes them down, data before map
  *     cache_evict.c   the thread that makes room
  *     cache_file.c    one blob's two files, and what is known of its chunks
+ *     cache_open.c    a cache's begin and end
+ *     cache_list.c    what is in the directory, and what of it is nobody's
+ *     cache_verify.c  whether it is right
  *     cache_dir.c     the directory: names, locks, how much it takes
  *     cache_doubt.c   chunks that are wrong although their checksums say otherwise
  *     cache_format.c  the bytes of a map                                              (pure)
@@ -28,13 +31,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "remote/cache.h"
+#include "remote/cache_admin.h"
 #include "remote/cache_format.h"
 
 #define CACHE_TRUST_MS    1000u /* a read may begin so long after the entry was seen */
 #define CACHE_READ_MS     2000u /* and must have ended after this */
 #define CACHE_GRACE_MS    3000u
-#define CACHE_HIGH_TENTHS 9u         /* of the limit; from there on chunks are evicted */
 #define CACHE_FILL_CHUNKS 64u        /* of one fill, at most: bits of a word */
 #define CACHE_FILL_SIZE   (4u << 20) /* bytes of one, at most */
 #define CACHE_DOUBT_MS    10000u
@@ -155,6 +157,7 @@ struct ovbd_cache {
 	struct cache_fill *queue, **queue_end;
 	uint64_t held;  /* bytes in queue */
 	uint64_t quota; /* bytes that may be stored without asking again */
+	bool threads;   /* it has the two */
 	bool stop, crowded;
 	uint64_t trouble_ms; /* when it was last seen; 0: there is none */
 	struct ovbd_error trouble;
@@ -164,8 +167,8 @@ struct ovbd_cache {
 
 void cache_name(const char *key, char ret[CACHE_NAME_SIZE]);
 
-/* Makes and opens the directory. Nothing is left to do for whoever cannot write it. */
-int cache_dir_open(struct ovbd_cache *c, const char *dir, struct ovbd_error *err);
+/* Opens the directory, and makes it if it is to be made. */
+int cache_dir_open(struct ovbd_cache *c, const char *dir, bool make, struct ovbd_error *err);
 
 /* Who makes or removes files holds the directory; so do those who open them. False: not in time.
  * Not two threads of a process at once: under file_lock. */
@@ -179,6 +182,7 @@ void cache_unlock(int fd, int64_t off, int64_t n);
 
 /* Says to all processes that the file of map_fd is in use, which ends with the descriptor. */
 void cache_in_use(int map_fd);
+bool cache_is_in_use(int map_fd);
 /* Whether nobody uses it; then nobody can from now on, until map_fd is closed. */
 bool cache_in_use_by_none(int map_fd);
 
@@ -202,8 +206,36 @@ void cache_file_unpeek(struct cache_file *f);
 
 /* Removes both files, if nobody uses them. f comes from cache_file_peek(). */
 void cache_file_remove(struct cache_file *f);
-void cache_file_remove(struct cache_file *f);
 
+/* Whether nobody has cut its data. */
+bool cache_file_is_whole(const struct cache_file *f);
+/* Makes files that were cut as long as they should be, if nobody uses them; what was cut off is
+ * wrong then, or absent. */
+bool cache_file_mend(const struct cache_file *f);
+
+/* --- cache_list.c --- */
+
+/* Calls one for each name that has a map, or is pinned. */
+int cache_each_name(struct ovbd_cache *c, int (*one)(void *ctx, const char *name), void *ctx,
+                    struct ovbd_error *err);
+bool cache_has_map(const struct ovbd_cache *c, const char *name);
+bool cache_is_pinned(const struct ovbd_cache *c, const char *name);
+
+/* Fills *ret, whose strings lie in *f. True: *f is from cache_file_peek(). */
+bool cache_item_fill(struct ovbd_cache *c, const char *name, struct cache_file *f,
+                     struct ovbd_cache_item *ret);
+
+/* Why cache_file_peek() fails for a name that has a map. */
+void cache_map_diagnose(const struct ovbd_cache *c, const char *name, struct ovbd_error *ret);
+
+/* cache_file_mend() of what is called so. */
+void cache_mend(struct ovbd_cache *c, const char *name);
+
+/* Removes what cannot be read under name, if nobody uses it. */
+bool cache_remove_unreadable(struct ovbd_cache *c, const char *name);
+
+/* Removes what processes that were killed have left: parts of pairs of files. */
+void cache_sweep(struct ovbd_cache *c);
 /* Something keeps us from storing. */
 void cache_trouble(struct ovbd_cache *c, int code, const char *what);
 

@@ -98,3 +98,19 @@ int ovbd_cache_key(const char *url, const char *digest, uint64_t size, char **re
 	*ret = NULL;
 	return ovbd_fail(err, -ENOMEM, "out of memory");
 }
+
+void ovbd_cache_key_show(const char *key, char ret_url[OVBD_HTTP_SHOWN_SIZE],
+                         char ret_digest[OVBD_CACHE_DIGEST_SIZE])
+{
+	const size_t url_len = strcspn(key, " ");
+	const char *second = key[url_len] ? key + url_len + 1 : "";
+	const size_t len = strcspn(second, " ");
+	char *url = strndup(key, url_len);
+
+	ret_url[0] = ret_digest[0] = '\0';
+	if (url)
+		ovbd_http_show(url, ret_url);
+	free(url);
+	if (memchr(second, ':', len))
+		snprintf(ret_digest, OVBD_CACHE_DIGEST_SIZE, "%.*s", (int)len, second);
+}

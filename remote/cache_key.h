@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "remote/http.h"
 
 /* *ret, to be freed: the key of url, whose content somebody says has this digest and size. NULL:
  * the URL does not name it by that digest, and so may have something else tomorrow. 0 or -ENOMEM.
@@ -15,5 +16,11 @@
  * promises that what it has there has this digest, under any NAME; elsewhere to the URL. */
 int ovbd_cache_key(const char *url, const char *digest, uint64_t size, char **ret,
                    struct ovbd_error *err);
+
+#define OVBD_CACHE_DIGEST_SIZE 160
+
+/* What any key says, as it may be shown: where it is from, and its digest, "" where it has none. */
+void ovbd_cache_key_show(const char *key, char ret_url[OVBD_HTTP_SHOWN_SIZE],
+                         char ret_digest[OVBD_CACHE_DIGEST_SIZE]);
 
 #endif

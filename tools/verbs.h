@@ -6,6 +6,7 @@
 #include "tools/cli.h"
 
 extern const struct ovbd_verb ovbd_verb_convert;
+extern const struct ovbd_verb ovbd_verb_cache;
 extern const struct ovbd_verb ovbd_verb_cow;
 extern const struct ovbd_verb ovbd_verb_info;
 extern const struct ovbd_verb ovbd_verb_map;

@@ -43,7 +43,7 @@ ok "one cache"
 exec 7>&-
 wait_for not is_running "$web"
 mkdir config
-echo "{\"cache\": \"$tmp/kept\", \"cache-size\": 67108864}" >config/ovbdd.json
+echo "{\"cache\": \"$tmp/kept\", \"cache-size\": 67108864, \"cache-high\": 95, \"cache-low\": 70}" >config/ovbdd.json
 start_daemon --config config/ovbdd.json # attaches them again
 cmp "$("$ovbd" attach --id a a.json)" v1 || fail "not the image, without its server"
 cmp "$("$ovbd" attach --id c b.json)" v1 || fail "not the image, without its server"
@@ -59,6 +59,8 @@ said "warning: /dev/null: cannot open the cache's directory: Not a directory; go
 cmp "$("$ovbd" attach --id v -f raw v1)" v1 || fail "not served"
 "$ovbd" detach v
 stop_daemon TERM
+expect 2 "cache-marks 'x': must be HIGH,LOW" "$ovbdd" --cache-marks x
+expect 2 "cache-marks: 80 and 90: must be percents, the lower one last" "$ovbdd" --cache-marks 80,90
 expect 2 "cache-size '12x': must be a size" "$ovbdd" --cache-size 12x
 expect 2 "cache-size 4096: must be 16 MiB at least" "$ovbdd" --cache-size 4096
 ok "no cache"
