@@ -106,6 +106,7 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 		.credentials = s->all->credentials,
 		.shared = s->all->shared,
 		.cache = s->all->cache,
+		.metered = true,
 	};
 	int r;
 

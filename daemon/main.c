@@ -155,6 +155,7 @@ static int start_metrics(struct ovbdd *d, int take_fd, struct ovbd_error *err)
 {
 	const struct ovbd_metrics_params p = {
 		.devices = d->devices,
+		.cache = d->cache,
 		.original = d->options.metrics_original,
 		.interval_ms = d->options.metrics_interval_ms,
 	};

@@ -153,6 +153,7 @@ int ovbd_metrics_write(struct ovbd_metrics *m, char **ret_text, size_t *ret_len)
 	add_states(&t, m->p.devices);
 	add_devices(&t, m->p.devices);
 	metrics_add_latency(&t, m->p.devices);
+	metrics_add_remote(&t, m->p.cache);
 	if (m->p.original)
 		metrics_add_original(&t, m);
 	metrics_add(&t, "# EOF\n");

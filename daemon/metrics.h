@@ -4,11 +4,13 @@
 #define OVBD_DAEMON_METRICS_H
 
 #include "daemon/devices.h"
+#include "remote/cache.h"
 
 struct ovbd_metrics_params {
 	struct ovbd_devices *devices;
-	bool original;        /* also what overlaybd's daemon tells, by its names */
-	uint64_t interval_ms; /* of these: over how long rates are taken, at least */
+	struct ovbd_cache *cache; /* of theirs, or NULL */
+	bool original;            /* also what overlaybd's daemon tells, by its names */
+	uint64_t interval_ms;     /* of these: over how long rates are taken, at least */
 };
 
 struct ovbd_metrics;

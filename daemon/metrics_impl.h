@@ -31,6 +31,7 @@ struct ovbd_metrics {
 	char node[65];
 };
 
+void metrics_add_remote(struct text *t, struct ovbd_cache *cache);
 void metrics_add_latency(struct text *t, struct ovbd_devices *ds);
 void metrics_original_start(struct ovbd_metrics *m);
 void metrics_add_original(struct text *t, struct ovbd_metrics *m);

@@ -94,6 +94,7 @@ struct ovbd_image_params {
 	const char *credentials;             /* a file of users of registries: docs/image-config.md;
 	                                      * NULL: none */
 	struct ovbd_shared *shared;          /* image/shared.h; NULL: nothing is shared */
+	bool metered;                        /* reads of local layers: remote/metrics.h */
 	struct ovbd_cache *cache;            /* remote/cache.h, outlives the image; or NULL */
 	struct ovbd_recorder *recorder;      /* image/recorder.h, outlives the image; or NULL */
 	struct ovbd_cow_params cow;          /* how far updates are read */

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "image/blob_metered.h"
 #include "image/blob_named.h"
 #include "image/prove.h"
 #include "image/recorder.h"
@@ -162,8 +163,10 @@ static int record(struct ovbd_bytes *x, uint32_t number, struct ovbd_recorder *r
 static int open_file(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
                      struct ovbd_bytes *x, struct ovbd_error *err)
 {
-	const int r = ovbd_blob_open_file(l->name, &x->blob, err);
+	int r = ovbd_blob_open_file(l->name, &x->blob, err);
 
+	if (r == 0 && p->metered)
+		r = ovbd_blob_open_metered(OVBD_MOVE(x->blob), &x->blob, err);
 	return r < 0 ? r : ovbd_prove(x, l, p->http, false, err);
 }
 

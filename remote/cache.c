@@ -48,6 +48,7 @@ struct window {
 	size_t len;
 	struct part parts[PARTS_MAX];
 	unsigned nparts;
+	bool fetched; /* some of it was not in the cache */
 };
 
 static struct cached_blob *cached_of(struct ovbd_blob *b)
@@ -204,7 +205,6 @@ static int take_filled(struct window *w, const struct part *p, struct ovbd_error
 	uint64_t off;
 	size_t len;
 
-	cache_fill_wait(p->fill);
 	if (fill->code < 0)
 		return ovbd_fail(err, fill->code, "%s", fill->err.msg);
 	range_of(w, p, &off, &len);
@@ -221,6 +221,10 @@ static int read_window(struct window *w, struct ovbd_error *err)
 	for (unsigned i = 0; i < w->nparts; i++) {
 		struct part *p = &w->parts[i];
 
+		if (r == 0 && p->fill)
+			cache_fill_wait(p->fill);
+		if (r == 0 && p->fill)
+			w->fetched |= p->fill->fetched;
 		if (r == 0)
 			r = p->fill ? take_filled(w, p, err) : take_ready(w, p);
 		if (p->fill)
@@ -229,10 +233,10 @@ static int read_window(struct window *w, struct ovbd_error *err)
 	return r;
 }
 
-static int cached_pread(struct ovbd_blob *blob, void *buf, size_t len, uint64_t off,
-                        struct ovbd_error *err)
+/* *fetched: whether the source was needed. */
+static int read_all(struct cached_blob *b, void *buf, size_t len, uint64_t off, bool *fetched,
+                    struct ovbd_error *err)
 {
-	struct cached_blob *b = cached_of(blob);
 	uint8_t *dst = buf;
 	unsigned tries = 0;
 
@@ -242,10 +246,13 @@ static int cached_pread(struct ovbd_blob *blob, void *buf, size_t len, uint64_t 
 
 		w.len = (size_t)ovbd_min(len, WINDOW_SIZE - off % WINDOW_SIZE);
 		r = read_window(&w, err);
+		*fetched |= w.fetched;
 		if (r == AGAIN && ++tries < TRIES_MAX)
 			continue;
-		if (r == -ENOMEM || r == AGAIN)
+		if (r == -ENOMEM || r == AGAIN) {
+			*fetched = true;
 			r = ovbd_blob_pread(b->source, dst, w.len, off, err);
+		}
 		if (r < 0)
 			return r;
 		dst += w.len;
@@ -253,6 +260,18 @@ static int cached_pread(struct ovbd_blob *blob, void *buf, size_t len, uint64_t 
 		len -= w.len;
 	}
 	return 0;
+}
+
+static int cached_pread(struct ovbd_blob *blob, void *buf, size_t len, uint64_t off,
+                        struct ovbd_error *err)
+{
+	const uint64_t begin = ovbd_remote_now_ns();
+	bool fetched = false;
+	const int r = read_all(cached_of(blob), buf, len, off, &fetched, err);
+
+	if (!fetched)
+		ovbd_remote_count_read(OVBD_SOURCE_CACHE, ovbd_remote_now_ns() - begin, len, r);
+	return r;
 }
 
 static char *cached_key(struct ovbd_blob *b)

@@ -47,6 +47,7 @@ void cache_doubt(struct cache_file *f, uint64_t chunk)
 		*d = (struct cache_doubt){.when_ms = now, .gen = e.gen, .pending = e.present};
 		atomic_store(&f->notes[chunk], 0);
 		atomic_fetch_add(&f->cache->nrefetched, 1);
+		ovbd_remote_count(OVBD_COUNT_DISTRUSTED, 1);
 	}
 	pthread_mutex_unlock(&f->lock);
 }

@@ -132,6 +132,7 @@ static int take_out(struct round *r, struct cache_file *f, uint64_t chunk, bool 
 		return 0;
 	r->excess -= ovbd_min(r->excess, cache_chunk_len(f, chunk));
 	atomic_fetch_add(&r->c->nevicted, 1);
+	ovbd_remote_count(OVBD_COUNT_EVICTED, 1);
 	return leave(r, f, chunk);
 }
 

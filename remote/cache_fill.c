@@ -136,8 +136,10 @@ static void drop_wrong(struct cache_fill *fill, uint64_t missing)
 		e = cache_entry_load(f, chunk);
 		if (!e.present)
 			continue;
-		if (!cache_doubted(f, chunk, &e))
+		if (!cache_doubted(f, chunk, &e)) {
 			atomic_fetch_add(&f->cache->nbad, 1);
+			ovbd_remote_count(OVBD_COUNT_BAD_CHUNKS, 1);
+		}
 		e.present = false;
 		cache_entry_store(f, chunk, &e);
 	}
@@ -200,6 +202,7 @@ void cache_fill_run(struct cache_fill *fill, struct ovbd_blob *source)
 	missing = lock_or_wait(fill, missing);
 	if (fill->locked)
 		drop_wrong(fill, missing);
+	fill->fetched = missing != 0;
 	if (missing)
 		fill->code = from_source(fill, missing, source);
 	fill->fresh = fill->code == 0 && fill->locked ? missing : 0;

@@ -33,6 +33,7 @@
 
 #include "remote/cache_admin.h"
 #include "remote/cache_format.h"
+#include "remote/metrics.h"
 
 #define CACHE_TRUST_MS    1000u /* a read may begin so long after the entry was seen */
 #define CACHE_READ_MS     2000u /* and must have ended after this */
@@ -102,6 +103,7 @@ struct cache_fill {
 	struct ovbd_error err;
 	uint8_t *buf;
 	size_t len;
+	bool fetched;   /* some of it was asked of the source */
 	uint64_t fresh; /* bit i: chunk first + i came from the source, and is to be stored */
 	bool locked;    /* the locks of all its chunks are ours */
 };

@@ -38,6 +38,7 @@ static bool wait_for_room(struct ovbd_cache *c, size_t len)
 
 void cache_store(struct ovbd_cache *c, struct cache_fill *take_fill)
 {
+	unsigned n;
 	bool taken;
 
 	pthread_mutex_lock(&c->lock);
@@ -52,7 +53,9 @@ void cache_store(struct ovbd_cache *c, struct cache_fill *take_fill)
 	pthread_mutex_unlock(&c->lock);
 	if (taken)
 		return;
-	atomic_fetch_add(&c->nunstored, (unsigned)__builtin_popcountll(take_fill->fresh));
+	n = (unsigned)__builtin_popcountll(take_fill->fresh);
+	atomic_fetch_add(&c->nunstored, n);
+	ovbd_remote_count(OVBD_COUNT_UNSTORED, n);
 	cache_fill_retire(take_fill);
 }
 
@@ -78,6 +81,7 @@ static void write_data(struct cache_fill *fill)
 			cache_trouble(c, r, f->name);
 		fill->fresh &= ~(UINT64_C(1) << i);
 		atomic_fetch_add(&c->nunstored, 1);
+		ovbd_remote_count(OVBD_COUNT_UNSTORED, 1);
 	}
 }
 
@@ -99,6 +103,7 @@ static void write_entries(struct cache_fill *fill)
 			continue;
 		cache_chunk_verified(f, chunk, e.gen, cache_now_ms());
 		atomic_fetch_add(&f->cache->stored_bytes, len);
+		ovbd_remote_count(OVBD_COUNT_STORED_BYTES, len);
 	}
 }
 

@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/bytes.h"
 #include "remote/http_impl.h"
+#include "remote/metrics.h"
 
 #define HEAD_SIZE  4096
 #define PIECE_SIZE (4u << 20)
@@ -49,8 +50,10 @@ static int http_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 			.len = ovbd_min(len, PIECE_SIZE),
 			.pin = &h->pin,
 		};
+		const uint64_t begin = ovbd_remote_read_begin(OVBD_SOURCE_REMOTE);
 
 		r = http_object_get(&h->object, &want, NULL, dst, &got, err);
+		ovbd_remote_read_end(OVBD_SOURCE_REMOTE, begin, want.len, r);
 		dst += want.len;
 		off += want.len;
 		len -= want.len;

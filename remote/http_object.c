@@ -13,6 +13,7 @@
  * trickles does not use it up.
  */
 #include "remote/http_impl.h"
+#include "remote/metrics.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -180,6 +181,7 @@ static void note(struct reading *r, size_t i)
 	const uint64_t now = http_now_ms();
 	struct try *t = &r->tries[i];
 
+	ovbd_remote_count_status(got->answer.status);
 	atomic_fetch_add(&r->o->requests, got->nrequests);
 	atomic_fetch_add(&r->o->bytes, got->nbytes);
 	if (r->o->nroutes > 1)
@@ -339,6 +341,7 @@ int http_object_get(struct http_object *o, const struct http_want *w, const char
 		if (wait < 0)
 			return fail(&r, err);
 		atomic_fetch_add(&o->retries, 1);
+		ovbd_remote_count(OVBD_COUNT_RETRIES, 1);
 		http_sleep_until(now + (uint64_t)wait);
 	}
 }

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "remote/verity_impl.h"
+#include "remote/metrics.h"
 
 #define BLOCK      OVBD_VERITY_BLOCK
 #define PIECE_SIZE (4u << 20) /* bytes that are read of the source at once */
@@ -56,6 +57,7 @@ static int read_again(struct verity_blob *v, EVP_MD_CTX *h, uint64_t number, con
 	int r;
 
 	atomic_fetch_add(&v->refetched, 1);
+	ovbd_remote_count(OVBD_COUNT_UNVERIFIED, 1);
 	ovbd_blob_distrust(v->source, number * BLOCK, len);
 	r = ovbd_blob_pread(v->source, buf, len, number * BLOCK, err);
 	if (r < 0)
@@ -216,6 +218,7 @@ static int open_small(struct verity_blob *v, struct ovbd_error *err)
 	if (r != -EBADMSG || len == 0)
 		return r;
 	atomic_fetch_add(&v->refetched, 1);
+	ovbd_remote_count(OVBD_COUNT_UNVERIFIED, 1);
 	ovbd_blob_distrust(v->source, 0, len);
 	r = ovbd_blob_pread(v->source, v->small, len, 0, err);
 	return r < 0 ? r : check_small(v, h, err);

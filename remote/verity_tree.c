@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "remote/verity_impl.h"
+#include "remote/metrics.h"
 
 #define WINDOW   16u  /* blocks that are fetched at once; a divisor of VERITY_FANOUT */
 #define KEPT_MAX 512u /* blocks in memory: of 2 MiB, the hashes of 256 MiB */
@@ -105,6 +106,7 @@ static int fetch_again(struct verity_tree *t, EVP_MD_CTX *h, uint64_t block, con
 	int r;
 
 	atomic_fetch_add(t->refetched, 1);
+	ovbd_remote_count(OVBD_COUNT_UNVERIFIED, 1);
 	ovbd_blob_distrust(t->blob, block * BLOCK, BLOCK);
 	r = ovbd_blob_pread(t->blob, buf, BLOCK, block * BLOCK, err);
 	if (r < 0)
@@ -186,6 +188,7 @@ static int fetch_top(struct verity_tree *t, uint8_t ret[BLOCK], struct ovbd_erro
 	r = check_top(t, h, ret, err);
 	if (r == -EBADMSG) {
 		atomic_fetch_add(t->refetched, 1);
+		ovbd_remote_count(OVBD_COUNT_UNVERIFIED, 1);
 		ovbd_blob_distrust(t->blob, 0, BLOCK);
 		r = ovbd_blob_pread(t->blob, ret, BLOCK, 0, err);
 		r = r < 0 ? ovbd_fail_within(err, r, "Merkle tree") : check_top(t, h, ret, err);

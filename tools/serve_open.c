@@ -38,7 +38,9 @@ static int open_writable(struct ovbd_serving *s, enum ovbd_format f)
 int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f)
 {
 	const struct ovbd_cli *c = s->c;
-	const struct ovbd_image_params how = {.format = f, .recorder = s->recorder};
+	const struct ovbd_image_params how = {.format = f,
+	                                      .metered = true,
+	                                      .recorder = s->recorder};
 	int status;
 
 	if (writable)

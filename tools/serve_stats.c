@@ -15,6 +15,7 @@
 #include "tools/serving.h"
 #include "tools/size.h"
 #include "remote/lazy.h"
+#include "remote/metrics.h"
 
 #define TELL_EVERY_MS 1000
 
@@ -83,6 +84,24 @@ void ovbd_serving_failed(void *arg, const struct ovbd_request *rq, int code,
 	                  name_of(rq->op), rq->len, rq->off, before, why->msg);
 }
 
+/* What of the layers' bytes came from the cache, and what had to be fetched again. */
+static void tell_cache(struct ovbd_serving *s)
+{
+	struct ovbd_remote_metrics m;
+	char kept[OVBD_SIZE_TEXT], stored[OVBD_SIZE_TEXT];
+
+	ovbd_remote_metrics(&m);
+	ovbd_serving_tell(s, false,
+	                  "the cache answered %" PRIu64 " reads, %s; %s stored, %" PRIu64
+	                  " chunks evicted, %" PRIu64 " wrong ones fetched again",
+	                  m.from[OVBD_SOURCE_CACHE].reads,
+	                  ovbd_size_text(kept, m.from[OVBD_SOURCE_CACHE].bytes),
+	                  ovbd_size_text(stored, m.counters[OVBD_COUNT_STORED_BYTES]),
+	                  m.counters[OVBD_COUNT_EVICTED],
+	                  m.counters[OVBD_COUNT_BAD_CHUNKS] + m.counters[OVBD_COUNT_DISTRUSTED] +
+	                          m.counters[OVBD_COUNT_UNVERIFIED]);
+}
+
 void ovbd_serving_tell_stats(struct ovbd_serving *s)
 {
 	struct ovbd_http_stats all = {0};
@@ -117,4 +136,6 @@ void ovbd_serving_tell_stats(struct ovbd_serving *s)
 		                  " requests, %" PRIu64 " of them retries",
 		                  ovbd_size_text(bytes, all.bytes), ovbd_size_text(size, stored),
 		                  nremote, nremote == 1 ? "" : "s", all.requests, all.retries);
+	if (s->img && s->img->cache)
+		tell_cache(s);
 }

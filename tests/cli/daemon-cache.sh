@@ -37,6 +37,17 @@ sent=$(bytes_sent)
 cmp "$("$ovbd" attach --id b b.json)" v1 || fail "not the image"
 [ "$(bytes_sent)" = "$sent" ] || fail "another repository of the registry: $(bytes_sent), after $sent"
 wait_for is_stored
+api /metrics >metrics
+"$OVBD_SOURCE/tests/lib/openmetrics.py" <metrics \
+	'm("ovbd_layer_read_bytes_total", source="cache") > 0' \
+	'm("ovbd_layer_read_bytes_total", source="remote") == m("ovbd_cache_stored_bytes_total")' \
+	"m('ovbd_cache_stored_bytes_total') == $size" \
+	'm("ovbd_layer_reads_in_flight") == 0' \
+	'm("ovbd_layer_read_latency_seconds_count", source="remote") == m("ovbd_layer_reads_total", source="remote") > 0' \
+	'm("ovbd_layer_read_latency_seconds_bucket", source="cache", le="+Inf") == m("ovbd_layer_reads_total", source="cache")' \
+	'm("ovbd_http_answers_total", status="206") == m("ovbd_http_answers_total") > 0' \
+	'm("ovbd_refetched_chunks_total") == m("ovbd_http_retries_total") == m("ovbd_prefetched_bytes_total") == 0' \
+	"$size <= m('ovbd_cache_used_bytes') < 67108864" || { [ $? = 77 ] || fail "metrics"; }
 stop_daemon TERM
 ok "one cache"
 
