@@ -185,7 +185,8 @@ static int make_upper(struct maker *m, const struct verity_geometry *g, uint8_t 
 
 	if (g->nlevels == 0) {
 		memset(ret_hash, 0, VERITY_HASH_SIZE); /* of no data */
-		memcpy(ret_hash, m->hashes, m->n * VERITY_HASH_SIZE);
+		if (m->n > 0)
+			memcpy(ret_hash, m->hashes, VERITY_HASH_SIZE);
 	}
 	for (unsigned level = 1; r == 0 && level < g->nlevels; level++) {
 		uint8_t *next = upper + g->levels[level].first * OVBD_VERITY_BLOCK;
