@@ -87,6 +87,10 @@ static inline void ovbd_blob_closep(struct ovbd_blob **b)
  * that shrinks while it is open reads as -EIO beyond its new end, never as zeros. */
 int ovbd_blob_open_file(const char *path, struct ovbd_blob **ret, struct ovbd_error *err);
 
+/* The same for a file that grows while it is open, up to size: beyond its end it reads as zeros. */
+int ovbd_blob_open_growing(const char *path, uint64_t size, struct ovbd_blob **ret,
+                           struct ovbd_error *err);
+
 /* The same for what others write to: a block device is read past the page cache, which may have old
  * bytes of it. */
 int ovbd_blob_open_uncached(const char *path, struct ovbd_blob **ret, struct ovbd_error *err);

@@ -74,4 +74,11 @@ int ovbd_device_open_file(const char *path, struct ovbd_device **ret, struct ovb
  * can be told), or if it is a block device that is mounted, or is part of another one. */
 int ovbd_device_open_file_alone(const char *path, struct ovbd_device **ret, struct ovbd_error *err);
 
+/* A regular file that grows as it is written to, for who must be alone with it (-EBUSY, as above).
+ * Its size is max (at most OVBD_DEVICE_GROWING_MAX); what nobody wrote reads as zeros, beyond its
+ * present end too. *ret_end: that end. */
+#define OVBD_DEVICE_GROWING_MAX (UINT64_C(1) << 62)
+int ovbd_device_open_growing(const char *path, uint64_t max, struct ovbd_device **ret,
+                             uint64_t *ret_end, struct ovbd_error *err);
+
 #endif

@@ -130,7 +130,9 @@ static const struct ovbd_device_ops file_ops = {
 	.flush = file_flush,
 };
 
-static int open_fd(int take_fd, const char *path, struct ovbd_device **ret, struct ovbd_error *err)
+/* max: 0, or the size of what grows. */
+static int open_fd(int take_fd, const char *path, uint64_t max, struct ovbd_device **ret,
+                   struct ovbd_error *err)
 {
 	AUTO_FD fd = take_fd;
 	const size_t name_size = strlen(path) + 1;
@@ -141,7 +143,8 @@ static int open_fd(int take_fd, const char *path, struct ovbd_device **ret, stru
 
 	if (fstat(fd, &st) < 0)
 		return ovbd_fail_errno(err, -errno, "%s", path);
-	r = ovbd_blob_open_file(path, &blob, err);
+	r = max ? ovbd_blob_open_growing(path, max, &blob, err)
+	        : ovbd_blob_open_file(path, &blob, err);
 	if (r < 0)
 		return r;
 	f = calloc(1, sizeof(*f) + name_size);
@@ -173,10 +176,11 @@ int ovbd_device_open_file(const char *path, struct ovbd_device **ret, struct ovb
 {
 	const int fd = open_file(path, 0, err);
 
-	return fd < 0 ? fd : open_fd(fd, path, ret, err);
+	return fd < 0 ? fd : open_fd(fd, path, 0, ret, err);
 }
 
-int ovbd_device_open_file_alone(const char *path, struct ovbd_device **ret, struct ovbd_error *err)
+static int open_alone(const char *path, uint64_t max, struct ovbd_device **ret,
+                      struct ovbd_error *err)
 {
 	struct stat st;
 	/* of a regular file O_EXCL means nothing without O_CREAT; it is not to be asked for */
@@ -196,5 +200,28 @@ int ovbd_device_open_file_alone(const char *path, struct ovbd_device **ret, stru
 		return ovbd_fail_errno(err, r, "%s: cannot be locked", path);
 	r = fd;
 	fd = -1;
-	return open_fd(r, path, ret, err);
+	return open_fd(r, path, max, ret, err);
+}
+
+int ovbd_device_open_file_alone(const char *path, struct ovbd_device **ret, struct ovbd_error *err)
+{
+	return open_alone(path, 0, ret, err);
+}
+
+int ovbd_device_open_growing(const char *path, uint64_t max, struct ovbd_device **ret,
+                             uint64_t *ret_end, struct ovbd_error *err)
+{
+	AUTO_DEVICE *d = NULL;
+	struct stat st;
+	int r = open_alone(path, max, &d, err);
+
+	if (r < 0)
+		return r;
+	if (fstat(file_of(d)->fd, &st) < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return ovbd_fail(err, -ENOTSUP, "%s: is not a regular file", path);
+	*ret_end = (uint64_t)st.st_size;
+	*ret = OVBD_MOVE(d);
+	return 0;
 }

@@ -281,6 +281,54 @@ void ovbd_lsmt_entry_encode(const struct lsmt_entry *e, uint8_t ret_raw[LSMT_ENT
 	                                   (uint64_t)e->tag << TAG_BIT);
 }
 
+int ovbd_lsmt_rw_header_decode(const uint8_t raw[LSMT_HEADER_SIZE], bool index,
+                               struct lsmt_header *ret, struct ovbd_error *err)
+{
+	const uint32_t flags = ovbd_get_le32(raw + LSMT_OFF_FLAGS);
+	const uint32_t kind = LSMT_FLAG_HEADER | (index ? 0 : LSMT_FLAG_DATA);
+	const char *name = index ? "index file" : "data file";
+	uint8_t as_data[LSMT_HEADER_SIZE];
+	int r;
+
+	if (!ovbd_lsmt_has_magic(raw))
+		return ovbd_fail(err, -EBADMSG, "lsmt %s: no LSMT magic", name);
+	if ((flags & (LSMT_FLAG_HEADER | LSMT_FLAG_DATA | LSMT_FLAG_SEALED)) != kind)
+		return ovbd_fail(err, -EBADMSG,
+		                 "lsmt %s: flags 0x%" PRIx32
+		                 " are not those of the %s of a writable layer",
+		                 name, flags, name);
+	memcpy(as_data, raw, sizeof(as_data));
+	ovbd_put_le32(as_data + LSMT_OFF_FLAGS, flags | LSMT_FLAG_DATA);
+	r = ovbd_lsmt_header_decode(as_data, LSMT_HEADER, ret, err);
+	if (r < 0)
+		return r;
+	ret->flags = flags;
+	if (ret->references)
+		return ovbd_fail(err, -ENOTSUP, "lsmt %s: version 2.0 of a writable layer", name);
+	if (ret->virtual_size > LSMT_DEVICE_MAX)
+		return ovbd_fail(err, -EBADMSG,
+		                 "lsmt %s: virtual size %" PRIu64 " is more than %" PRIu64, name,
+		                 ret->virtual_size, LSMT_DEVICE_MAX);
+	return 0;
+}
+
+int ovbd_lsmt_record_check(const struct lsmt_entry *e, uint64_t number, uint64_t data_end,
+                           struct ovbd_error *err)
+{
+	if (!ovbd_within(e->off, e->len, LSMT_DEVICE_MAX))
+		return ovbd_fail(err, -EBADMSG,
+		                 "lsmt index record %" PRIu64 ": %" PRIu64
+		                 " bytes at device offset %" PRIu64 " end beyond %" PRIu64,
+		                 number, e->len, e->off, LSMT_DEVICE_MAX);
+	if (!e->zeroed &&
+	    (e->reference || e->src < LSMT_HEADER_SIZE || !ovbd_within(e->src, e->len, data_end)))
+		return ovbd_fail(err, -EBADMSG,
+		                 "lsmt index record %" PRIu64 ": %" PRIu64 " bytes at %" PRIu64
+		                 " are not within the data file, which ends at %" PRIu64,
+		                 number, e->len, e->src, data_end);
+	return 0;
+}
+
 int ovbd_lsmt_uuid_parse(const char *text, char ret_uuid[OVBD_UUID_SIZE], struct ovbd_error *err)
 {
 	char uuid[OVBD_UUID_SIZE] = {0};

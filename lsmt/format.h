@@ -55,8 +55,12 @@ enum {
 	LSMT_FLAG_HEADER = 1 << 0, /* otherwise a trailer */
 	LSMT_FLAG_DATA = 1 << 1,   /* otherwise the index file of a writable layer */
 	LSMT_FLAG_SEALED = 1 << 2,
+	LSMT_FLAG_SPARSE = 1 << 4,     /* of a writable layer's data file: offset = offset */
 	LSMT_FLAG_REFERENCES = 1 << 8, /* version 2; the trailer's LSMT_FLAG_DATA is clear then */
 };
+
+/* Records of a writable layer's index file begin here. */
+#define LSMT_RECORDS_OFF 4096u
 
 /* In the words of this project; the comments name the fields. */
 struct lsmt_header {
@@ -112,6 +116,15 @@ int ovbd_lsmt_entry_check(const struct lsmt_entry *e, uint64_t number, uint64_t 
                           const struct lsmt_header *t, struct ovbd_error *err);
 
 void ovbd_lsmt_entry_encode(const struct lsmt_entry *e, uint8_t ret_raw[LSMT_ENTRY_SIZE]);
+
+/* The header of the data or the index file of a writable layer, which is not sealed. ret->flags
+ * tells of LSMT_FLAG_SPARSE. -EBADMSG or -ENOTSUP. */
+int ovbd_lsmt_rw_header_decode(const uint8_t raw[LSMT_HEADER_SIZE], bool index,
+                               struct lsmt_header *ret, struct ovbd_error *err);
+
+/* Whether e can be record number of an index file whose data file ends at data_end. */
+int ovbd_lsmt_record_check(const struct lsmt_entry *e, uint64_t number, uint64_t data_end,
+                           struct ovbd_error *err);
 
 /* text as header_encode() wants it: NULL is the null UUID, and letters are upper case. -EINVAL if
  * it is not of the form of a UUID. */

@@ -1,3 +1,5 @@
 if(TARGET ovbd_lsmt)
   ovbd_fuzz(layer SOURCES fuzz_layer.c DEPS ovbd_lsmt)
+  set(mem_device ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c)
+  ovbd_fuzz(rw_pair SOURCES fuzz_rw_pair.c ${mem_device} DEPS ovbd_lsmt ovbd_test)
 endif()

@@ -18,3 +18,6 @@ ovbd_unit(
   DEPS ovbd_lsmt
   LABELS prop)
 ovbd_unit(prop_lsmt_rw_index SOURCES lsmt_rw_index.c DEPS ovbd_lsmt LABELS prop threads)
+set(rw_model ${CMAKE_CURRENT_SOURCE_DIR}/../lib/rw_model.c
+             ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c)
+ovbd_unit(prop_lsmt_rw SOURCES lsmt_rw.c ${rw_model} DEPS ovbd_lsmt LABELS prop threads)

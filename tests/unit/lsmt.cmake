@@ -15,3 +15,8 @@ ovbd_unit(
   SOURCES lsmt_stack.c ${lsmt_make}
   DEPS ovbd_lsmt ovbd_test_malloc
   LABELS unit threads)
+ovbd_unit(
+  unit_lsmt_rw
+  SOURCES lsmt_rw.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c
+  DEPS ovbd_lsmt ovbd_test
+  LABELS unit)

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The original's append format: data at the end of one file, a record of each write at the end of
+ * another. It has no checksums, so all is in the order: records wait in memory until a flush, which
+ * first makes the data durable that they lead to, and then them. So whatever of the index file a
+ * crash leaves leads to data that are there. What it costs: a process that is killed loses what it
+ * had not flushed, as a disk does that loses power.
+ *
+ * Each write has a place of its own in the data file, taken with the lock, written without it; its
+ * record and its segment follow with the lock again. So writers run beside each other, and the
+ * order of the records is that in which readers saw them.
+ */
+#include "lsmt/rw_pair.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+#define WAITING_MAX 65536u /* records: then who writes also flushes */
+
+struct append {
+	struct rw_core core; /* its head */
+	uint64_t data_end;   /* lock */
+	struct rw_records records;
+};
+
+static struct append *append_of(struct rw_core *c)
+{
+	return OVBD_CONTAINER_OF(c, struct append, core);
+}
+
+static int append_sync(struct rw_core *c, struct ovbd_error *err)
+{
+	struct rw_records *rs = &append_of(c)->records;
+	int r = ovbd_rw_records_take(rs, err);
+
+	pthread_mutex_unlock(&c->lock);
+	if (r == 0)
+		r = ovbd_rw_flush_file(c, c->data, err);
+	if (r == 0)
+		r = ovbd_rw_records_write(rs, err);
+	if (r == 0)
+		r = ovbd_rw_flush_file(c, rs->device, err);
+	pthread_mutex_lock(&c->lock);
+	return r;
+}
+
+/* With the lock. */
+static int add(struct append *a, const struct ovbd_segment *s, struct ovbd_error *err)
+{
+	const struct lsmt_entry e = {
+		.off = s->off,
+		.len = s->len,
+		.src = s->kind == OVBD_RUN_DATA ? s->src : a->data_end,
+		.zeroed = s->kind == OVBD_RUN_ZERO,
+	};
+	const int r = ovbd_rw_records_add(&a->records, &e, err);
+
+	return r < 0 ? r : ovbd_rw_put(&a->core, s, err);
+}
+
+/* A write that has become durable, or only one that makes room. */
+static int finish_write(struct rw_core *c, unsigned flags, struct ovbd_error *err)
+{
+	bool full;
+
+	pthread_mutex_lock(&c->lock);
+	full = append_of(c)->records.nwaiting >= WAITING_MAX;
+	pthread_mutex_unlock(&c->lock);
+	return full || flags & OVBD_WRITE_FUA ? ovbd_rw_flush(&c->device, err) : 0;
+}
+
+static int write_piece(struct append *a, const void *buf, size_t len, uint64_t off,
+                       struct ovbd_error *err)
+{
+	struct rw_core *c = &a->core;
+	struct ovbd_segment s = {.off = off, .len = len, .kind = OVBD_RUN_DATA};
+	int r;
+
+	pthread_mutex_lock(&c->lock);
+	s.src = a->data_end;
+	a->data_end += len;
+	pthread_mutex_unlock(&c->lock);
+	r = ovbd_rw_write_file(c->data, buf, len, s.src, err);
+	pthread_mutex_lock(&c->lock);
+	if (r == 0)
+		r = add(a, &s, err);
+	else if (a->data_end == s.src + len)
+		a->data_end = s.src; /* the next may fit */
+	pthread_mutex_unlock(&c->lock);
+	return r;
+}
+
+static int append_pwrite(struct ovbd_device *d, const void *buf, size_t len, uint64_t off,
+                         unsigned flags, struct ovbd_error *err)
+{
+	struct rw_core *c = ovbd_rw_core_of(d);
+	const uint8_t *p = buf;
+	int r = ovbd_rw_check(c, off, len, err);
+
+	while (r == 0 && len > 0) {
+		const size_t n = (size_t)ovbd_min(len, LSMT_ENTRY_LEN_MAX);
+
+		r = write_piece(append_of(c), p, n, off, err);
+		p += n;
+		off += n;
+		len -= n;
+	}
+	return r < 0 ? r : finish_write(c, flags, err);
+}
+
+static int append_write_zeroes(struct ovbd_device *d, uint64_t off, uint64_t len, unsigned flags,
+                               struct ovbd_error *err)
+{
+	struct rw_core *c = ovbd_rw_core_of(d);
+	int r = ovbd_rw_check(c, off, len, err);
+
+	pthread_mutex_lock(&c->lock);
+	while (r == 0 && len > 0) {
+		const struct ovbd_segment s = {
+			.off = off,
+			.len = ovbd_min(len, LSMT_ENTRY_LEN_MAX),
+			.kind = OVBD_RUN_ZERO,
+		};
+
+		r = add(append_of(c), &s, err);
+		off += s.len;
+		len -= s.len;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return r < 0 ? r : finish_write(c, flags, err);
+}
+
+static int append_discard(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err)
+{
+	return append_write_zeroes(d, off, len, 0, err);
+}
+
+/* Smaller: what is cut off must not come back. It is zeroed first, as the size itself says nothing
+ * of what lies beyond. */
+static int append_resize(struct rw_core *c, uint64_t size, struct ovbd_error *err)
+{
+	struct append *a = append_of(c);
+	const uint64_t old = c->header.virtual_size;
+	int r = 0;
+
+	if (size < old)
+		r = append_write_zeroes(&c->device, size, old - size, OVBD_WRITE_FUA, err);
+	return r < 0 ? r : ovbd_rw_pair_set_size(c, a->records.device, size, err);
+}
+
+static void append_free(struct rw_core *c)
+{
+	struct append *a = append_of(c);
+
+	ovbd_rw_records_close(&a->records);
+	free(a);
+}
+
+static const struct rw_kind append_kind = {
+	.name = "append",
+	.sync = append_sync,
+	.resize = append_resize,
+	.free = append_free,
+};
+
+static const struct ovbd_device_ops append_ops = {
+	.pwrite = append_pwrite,
+	.write_zeroes = append_write_zeroes,
+	.discard = append_discard,
+	.flush = ovbd_rw_flush,
+};
+
+static int load_one(void *arg, const struct lsmt_entry *e, struct ovbd_error *err)
+{
+	const struct ovbd_segment s = {
+		.off = e->off,
+		.len = e->len,
+		.src = e->zeroed ? 0 : e->src,
+		.kind = e->zeroed ? OVBD_RUN_ZERO : OVBD_RUN_DATA,
+	};
+
+	return ovbd_rw_put(arg, &s, err);
+}
+
+int ovbd_rw_append_open(struct lsmt_header *header, const struct ovbd_rw_pair *take_files,
+                        struct ovbd_blob *take_lower, struct ovbd_device **ret,
+                        struct ovbd_error *err)
+{
+	struct append *a = calloc(1, sizeof(*a));
+	OVBD_AUTO(ovbd_rw_core_closep) struct rw_core *c = NULL;
+	int r;
+
+	ovbd_device_close(take_files->map.device);
+	if (!a) {
+		ovbd_device_close(take_files->data.device);
+		ovbd_device_close(take_files->index.device);
+		ovbd_blob_close(take_lower);
+		return ovbd_fail(err, -ENOMEM, "out of memory for a writable layer");
+	}
+	c = &a->core;
+	c->kind = &append_kind;
+	c->header = *header;
+	c->lower = take_lower;
+	c->data = take_files->data.device;
+	a->data_end =
+		(take_files->data.end + LSMT_SECTOR_SIZE - 1) / LSMT_SECTOR_SIZE * LSMT_SECTOR_SIZE;
+	a->records.device = take_files->index.device;
+	a->records.end = take_files->index.end;
+	r = ovbd_rw_core_init(c, &append_ops, err);
+	if (r == 0)
+		r = ovbd_rw_records_load(&a->records, take_files->data.end, load_one, c, err);
+	if (r == 0) /* what died before today stays where it is */
+		r = ovbd_rw_core_start(c, 1, take_files->no_thread, err);
+	if (r < 0)
+		return r;
+	*ret = &a->core.device;
+	c = NULL;
+	return 0;
+}
