@@ -315,7 +315,7 @@ struct http_route {
 	const struct ovbd_http_tls *tls; /* these two are of the parameters */
 	const char *const *headers;
 	struct http_auth *auth;
-	atomic_uint_fast64_t useless_until_ms; /* what it said last would be the same until then */
+	atomic_uint_fast64_t useless_until_ms; /* a mirror that did not help */
 	pthread_mutex_t lock;                  /* guards what follows */
 	bool pinned;
 	struct http_pin pin;

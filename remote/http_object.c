@@ -192,7 +192,7 @@ static void note(struct reading *r, size_t i)
 		got->verdict.retry = HTTP_ALWAYS; /* only its part of the time is over */
 	t->nattempts++;
 	t->over = !http_retry_helps(&got->verdict, t->nattempts);
-	if (t->over && !is_own(r, i))
+	if (got->verdict.retry != HTTP_ALWAYS && !is_own(r, i))
 		atomic_store(&r->o->routes[i].useless_until_ms, now + USELESS_MS);
 	t->not_before_ms =
 		now + http_retry_after_ms(got->answer.field[HTTP_RETRY_AFTER], time(NULL));

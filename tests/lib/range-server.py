@@ -10,7 +10,9 @@ standard input does (or by a signal). How a request is answered is part of its p
     /FILE                  honestly
     /~LIE[=ARG],.../FILE   with these lies, for instance /~ok200,after=1/layer.zfile
 
-When (requests are counted for each path, so a tag=ANYTHING makes a path of its own):
+or of a header, X-Lie: LIE[=ARG],...
+
+When (requests are counted for each path or such header, so a tag=ANYTHING makes a path of its own):
 
     after=N          the first N requests are answered honestly
     times=N          only N requests are lied to, then it is honest again
@@ -163,6 +165,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if parts[0].startswith("~"):
             lies = self.parse_lies(parts[0][1:])
             path = "/" + parts[1]
+        elif "X-Lie" in self.headers:
+            counted = self.headers["X-Lie"]
+            lies = self.parse_lies(counted)
         if "as" in lies:
             counted = lies["as"]
             text = self.server.named.get(counted)

@@ -37,7 +37,7 @@ void test_site_create(struct test_site *ret)
 	const char *tmp = getenv("TMPDIR");
 	uint64_t seed = 2;
 
-	setenv("no_proxy", "127.0.0.1", 1); /* whatever the machine is set up for */
+	setenv("no_proxy", "127.0.0.1,localhost", 1); /* whatever the machine is set up for */
 	snprintf(ret->dir, sizeof(ret->dir), "%s/ovbd-net-XXXXXX", tmp ? tmp : "/tmp");
 	assert_non_null(mkdtemp(ret->dir));
 	assert_int_equal(chmod(ret->dir, 0755), 0);
