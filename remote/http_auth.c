@@ -298,9 +298,9 @@ static int renew(const struct http_auth *a, const struct http_way *way, const ch
 /* --- flights --- */
 
 /* A new pass for all who have one older than generation seen, with the lock held; it is left while
- * it is made, or waited for. refused and told as renew(). */
+ * it is made, or waited for. refused and told as renew(). *nmade counts those made here. */
 static int fly(struct http_auth *a, const struct http_way *way, unsigned seen, const char *refused,
-               bool told, struct http_got *got)
+               bool told, unsigned *nmade, struct http_got *got)
 {
 	const unsigned flight = a->nflights;
 	struct made made = {NULL};
@@ -326,6 +326,7 @@ static int fly(struct http_auth *a, const struct http_way *way, unsigned seen, c
 		a->fresh_ms = made.fresh_ms;
 		a->end_ms = made.end_ms;
 		a->generation++;
+		++*nmade;
 	} else {
 		a->failure = got->verdict;
 	}
@@ -349,11 +350,12 @@ int http_auth_pass(struct http_auth *a, const struct http_way *way, struct http_
                    struct http_got *got)
 {
 	uint64_t now = http_now_ms();
+	unsigned nmade = 0;
 	int r = 0;
 
 	pthread_mutex_lock(&a->lock);
 	if (a->end_ms != 0 && now >= a->fresh_ms && (!a->busy || now >= a->end_ms)) {
-		r = fly(a, way, a->generation, NULL, false, got);
+		r = fly(a, way, a->generation, NULL, false, &nmade, got);
 		now = http_now_ms();
 		if (r < 0 && now < a->end_ms) { /* it is good for a while yet */
 			a->fresh_ms = now + (a->end_ms - now) / 2 + 1;
@@ -377,12 +379,9 @@ int http_auth_refused(struct http_auth *a, const struct http_way *way, const str
 		const bool told = *nlogins == 1 && a->line && a->end_ms == 0 && has_source(a);
 
 		if (*nlogins == 0 || told) {
-			++*nlogins;
 			if (!a->busy)
 				http_challenge_parse(got->answer.challenge, &a->challenge);
-			r = fly(a, way, pass->generation, pass->line, told, got);
-			if (r < 0 && got->verdict.retry != HTTP_NEVER)
-				--*nlogins; /* none was made */
+			r = fly(a, way, pass->generation, pass->line, told, nlogins, got);
 		} else {
 			r = http_verdict(
 				&got->verdict, -EACCES, HTTP_NEVER,

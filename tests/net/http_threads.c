@@ -11,7 +11,7 @@
 #include "remote/http.h"
 #include "tests/net/fixture.h"
 
-#define NTHREADS 8
+#define NTHREADS 16
 #define READ_MAX 20000
 
 struct readers {
@@ -71,7 +71,7 @@ static void join(struct readers *rs)
 /* Each thread has a connection, which it keeps. */
 static void test_parallel(void **state)
 {
-	struct readers rs = {.nreads = 50};
+	struct readers rs = {.nreads = 25};
 	uint64_t nconnections;
 
 	(void)state;
@@ -86,18 +86,76 @@ static void test_parallel(void **state)
 static void test_parallel_with_trouble(void **state)
 {
 	const struct ovbd_http_params p = {.backoff_ms = 1};
-	struct readers rs = {.nreads = 20};
+	struct readers rs = {.nreads = 10};
 
 	(void)state;
 	start(&rs, "~after=20,times=10,short=100/", &p);
 	join(&rs);
 	memset(&rs, 0, sizeof(rs));
-	rs.nreads = 20;
+	rs.nreads = 10;
 	start(&rs, "~after=20,times=10,reset=5000/", &p);
 	join(&rs);
 	memset(&rs, 0, sizeof(rs));
-	rs.nreads = 20;
+	rs.nreads = 10;
 	start(&rs, "~after=20,times=2,early/", &p);
+	join(&rs);
+}
+
+/* Each token is good for 64 requests, and its server is slow: however many readers wait for the next
+ * one, it is made once. */
+static void test_one_token_for_all(void **state)
+{
+	const uint64_t uses = 64;
+	const struct ovbd_http_params p = {.backoff_ms = 1};
+	struct readers rs = {.nreads = 10};
+	uint64_t nanswered;
+
+	(void)state;
+	test_server_forget(&server);
+	start(&rs, "~bearer,uses=64,slowtoken=0.2/", &p);
+	join(&rs);
+	nanswered = test_server_stat(&server, "requests") - test_server_stat(&server, "refusals");
+	assert_int_equal(test_server_stat(&server, "tokens"), (nanswered + uses - 1) / uses);
+}
+
+/* From one moment on nobody is let in, whatever he has: all are told so, and none goes on asking. */
+static void test_storm(void **state)
+{
+	const struct ovbd_http_params p = {.backoff_ms = 1};
+	struct readers rs = {.nreads = 1};
+
+	(void)state;
+	test_server_forget(&server);
+	start(&rs, "~bearer,life=99,slowtoken=0.2,after=3,never/", &p);
+	for (size_t i = 0; i < NTHREADS; i++)
+		assert_int_equal(pthread_join(rs.threads[i], NULL), 0);
+	assert_int_equal(atomic_load(&rs.nwrong), NTHREADS);
+	assert_non_null(strstr(rs.err.msg, "the answer was 401 Unauthorized, again"));
+	assert_true(test_server_stat(&server, "tokens") <= 1 + NTHREADS);
+	assert_true(test_server_stat(&server, "requests") <= 3 + 6 * NTHREADS);
+	ovbd_blob_close(rs.blobs[0]);
+	ovbd_blob_close(rs.blobs[1]);
+}
+
+/* Two mirrors that go and come: nothing is seen of it. */
+static void test_hosts(void **state)
+{
+	struct ovbd_http_host hosts[2] = {{NULL}, {NULL}};
+	const struct ovbd_http_params p = {.backoff_ms = 1, .hosts = hosts, .nhosts = 2};
+	struct readers rs = {.nreads = 12};
+	char a[128], b[128], cmd[900];
+	char *const argv[] = {(char[]){"sh"}, (char[]){"-c"}, cmd, NULL};
+
+	(void)state;
+	snprintf(cmd, sizeof(cmd), "mkdir -p %s/v2/r/blobs && ln %s/data %s/v2/r/blobs/", site.dir,
+	         site.dir, site.dir);
+	assert_int_equal(test_run(argv), 0);
+	snprintf(a, sizeof(a), "http://a.localhost:%u/~after=30,times=3,status=503/v2",
+	         server.port);
+	snprintf(b, sizeof(b), "http://b.localhost:%u/~after=10,times=50,drop/v2", server.port);
+	hosts[0].base = a;
+	hosts[1].base = b;
+	start(&rs, "v2/r/blobs/", &p);
 	join(&rs);
 }
 
@@ -123,7 +181,7 @@ static bool some_noticed(struct readers *rs)
 static void test_killed_and_restarted(void **state)
 {
 	const struct ovbd_http_params p = {.backoff_ms = 20, .max_attempts = 100};
-	struct readers rs = {.nreads = 12};
+	struct readers rs = {.nreads = 6};
 
 	(void)state;
 	start(&rs, "~slow=400000/", &p); /* so that it dies in mid-read */
@@ -139,6 +197,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parallel),
 		cmocka_unit_test(test_parallel_with_trouble),
+		cmocka_unit_test(test_one_token_for_all),
+		cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_killed_and_restarted),
 	};
 
