@@ -112,6 +112,8 @@ static int failed(const struct http_token_want *w, struct http_got *got)
 	char shown[OVBD_HTTP_SHOWN_SIZE];
 	int code = why.code;
 
+	if (code == -ENOMEM) /* perhaps before anybody was asked: then the answer is an older one */
+		return code;
 	ovbd_http_show(w->realm, shown);
 	if (got->redirect) {
 		free(got->redirect);
@@ -122,7 +124,7 @@ static int failed(const struct http_token_want *w, struct http_got *got)
 	}
 	if (status == 400 || status == 401 || status == 403)
 		code = -EACCES;
-	else if (code != -ENOMEM && code != -ETIMEDOUT && code != -EAGAIN)
+	else if (code != -ETIMEDOUT && code != -EAGAIN)
 		code = -EIO;
 	return http_verdict(&got->verdict, code, why.retry, "the token server %.100s: %.250s",
 	                    shown, why.text);

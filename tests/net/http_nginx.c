@@ -39,11 +39,25 @@ static char ca_file[300];
 	"  server {\n"                                                                             \
 	"    listen 127.0.0.1:%u;\n"                                                               \
 	"    listen 127.0.0.1:%u ssl http2;\n"                                                     \
+	"    listen unix:%s/sock;\n"                                                               \
+	"    ssl_verify_client optional;\n"                                                        \
+	"    ssl_client_certificate cert.pem;\n"                                                   \
 	"    ssl_certificate cert.pem;\n"                                                          \
 	"    ssl_certificate_key key.pem;\n"                                                       \
 	"    root .;\n"                                                                            \
 	"    location /up/ { return 302 https://127.0.0.1:%u/data; }\n"                            \
 	"    location /down/ { return 302 http://127.0.0.1:%u/data; }\n"                           \
+	"    location /members/ {\n"                                                               \
+	"      if ($ssl_client_verify != SUCCESS) { return 403; }\n"                               \
+	"      rewrite ^/members/(.*) /$1 last;\n"                                                 \
+	"    }\n"                                                                                  \
+	"    location /signed/ {\n"                                                                \
+	"      secure_link $arg_md5,$arg_expires;\n"                                               \
+	"      secure_link_md5 \"$secure_link_expires$uri secret\";\n"                             \
+	"      if ($secure_link = \"\") { return 403; }\n"                                         \
+	"      if ($secure_link = \"0\") { return 410; }\n"                                        \
+	"      rewrite ^/signed/(.*) /$1 break;\n"                                                 \
+	"    }\n"                                                                                  \
 	"  }\n"                                                                                    \
 	"}\n"
 
@@ -83,7 +97,7 @@ static bool listens(unsigned at)
 static bool start_nginx(void)
 {
 	const struct timespec tick = {.tv_nsec = 1000000};
-	char text[sizeof(CONFIG) + 64], path[300];
+	char text[sizeof(CONFIG) + 400], path[300];
 	/* it does not outlive us */
 	char *const argv[] = {(char[]){"setpriv"},
 	                      (char[]){"--pdeathsig"},
@@ -97,7 +111,7 @@ static bool start_nginx(void)
 
 	free_ports(&port, &tls_port);
 	snprintf(path, sizeof(path), "%s/nginx.conf", site.dir);
-	snprintf(text, sizeof(text), CONFIG, port, tls_port, tls_port, port);
+	snprintf(text, sizeof(text), CONFIG, port, tls_port, site.dir, tls_port, port);
 	test_site_put(&site, "nginx.conf", text, strlen(text));
 	nginx = test_spawn(argv, NULL, NULL);
 	if (nginx < 0)
@@ -276,11 +290,140 @@ static void test_frozen(void **state)
 	}
 }
 
+/* Who shows the right certificate is let in; key and certificate may be one file or two. */
+static void test_client_certificate(void **state)
+{
+	AUTO_BLOB *b = NULL;
+	AUTO_BLOB *none = NULL;
+	struct ovbd_error err;
+	struct ovbd_http_params p = {.tls.ca_file = ca_file, .backoff_ms = 1};
+	char url[128], key[300];
+
+	(void)state;
+	need_nginx();
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/members/data", tls_port);
+	snprintf(key, sizeof(key), "%s/key.pem", site.dir);
+	assert_fails(ovbd_http_open(url, &p, &none, &err), -EACCES, err, "answer was 403");
+	p.tls.cert_file = ca_file;
+	p.tls.key_file = key;
+	assert_ok(ovbd_http_open(url, &p, &b, &err), err);
+	read_at_random(b);
+	/* a connection of who has shown one is not used for who has none */
+	p.tls.cert_file = p.tls.key_file = NULL;
+	assert_fails(ovbd_http_open(url, &p, &none, &err), -EACCES, err, "answer was 403");
+	p.tls.cert_file = "/no/such.pem";
+	assert_fails(ovbd_http_open(url, &p, &none, &err), -EIO, err, "/no/such.pem");
+	assert_null(strstr(err.msg, "gave up")); /* the next attempt would find none either */
+}
+
+static void test_trust(void **state)
+{
+	AUTO_BLOB *a = NULL;
+	AUTO_BLOB *b = NULL;
+	AUTO_BLOB *none = NULL;
+	struct ovbd_error err;
+	struct ovbd_http_params p = {.backoff_ms = 1};
+	char url[128], dir[300], cmd[1300];
+	char *const argv[] = {(char[]){"sh"}, (char[]){"-c"}, cmd, NULL};
+
+	(void)state;
+	need_nginx();
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/data", tls_port);
+	snprintf(dir, sizeof(dir), "%s/ca", site.dir);
+	snprintf(cmd, sizeof(cmd), "mkdir %s && cp %s %s && openssl rehash %s", dir, ca_file, dir,
+	         dir);
+	assert_int_equal(test_run(argv), 0);
+	p.tls.ca_dir = dir;
+	assert_ok(ovbd_http_open(url, &p, &a, &err), err);
+	p.tls.ca_dir = NULL;
+	p.tls.skip_verify = true;
+	assert_ok(ovbd_http_open(url, &p, &b, &err), err);
+	/* nor is one of who believes anything used for who does not */
+	p.tls.skip_verify = false;
+	assert_fails(ovbd_http_open(url, &p, &none, &err), -EIO, err, "SSL certificate problem");
+}
+
+static void test_unix_socket(void **state)
+{
+	struct ovbd_http_document d;
+	struct ovbd_error err;
+	char path[300];
+	const struct ovbd_http_params p = {.unix_socket = path};
+
+	(void)state;
+	need_nginx();
+	snprintf(path, sizeof(path), "%s/sock", site.dir);
+	assert_ok(ovbd_http_get("http://localhost/one", &p, NULL, 100, &d, &err), err);
+	assert_int_equal(d.len, 1);
+	free(d.body);
+	snprintf(path, sizeof(path), "%s/none", site.dir);
+	assert_fails(ovbd_http_get("http://localhost/one", &p, NULL, 100, &d, &err), -EIO, err,
+	             "http://localhost/one: ");
+}
+
+/* A URL at nginx that it takes for so many seconds from now. */
+static void sign(unsigned seconds, char *ret, size_t size)
+{
+	const long expires = (long)time(NULL) + seconds;
+	char cmd[256], md5[64] = "";
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd),
+	         "printf '%%s' '%ld/signed/data secret' | openssl md5 -binary | openssl base64 | "
+	         "tr +/ -_ | tr -d =",
+	         expires);
+	f = popen(cmd, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(md5, sizeof(md5), f));
+	pclose(f);
+	md5[strcspn(md5, "\n")] = '\0';
+	snprintf(ret, size,
+	         "to=http:%%2F%%2F127.0.0.1:%u%%2Fsigned%%2Fdata%%3Fmd5=%s%%26expires=%ld", port,
+	         md5, expires);
+}
+
+/* A registry whose signed URLs end after some seconds: nothing is seen of it. */
+static void test_signed(void **state)
+{
+	const struct ovbd_http_params p = {.backoff_ms = 1};
+	const struct timespec tick = {.tv_nsec = 50000000};
+	AUTO_BLOB *b = NULL;
+	struct test_server registry;
+	struct ovbd_error err;
+	char url[128], lie[256];
+	uint8_t buf[100];
+
+	(void)state;
+	need_nginx();
+	test_server_start(&registry, site.dir, 0, NULL, NULL);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/~as=signed/data", registry.port);
+	sign(4, lie, sizeof(lie));
+	test_server_set(&registry, "signed", lie);
+	assert_ok(ovbd_http_open(url, &p, &b, &err), err);
+	sign(3600, lie, sizeof(lie));
+	test_server_set(&registry, "signed", lie);
+	while (test_server_stat(&registry, "requests") < 2) {
+		assert_ok(ovbd_blob_pread(b, buf, sizeof(buf), 70000, &err), err);
+		assert_memory_equal(buf, site.data + 70000, sizeof(buf));
+		nanosleep(&tick, NULL);
+	}
+	assert_ok(ovbd_blob_pread(b, buf, sizeof(buf), 70000, &err), err);
+	assert_int_equal(test_server_stat(&registry, "requests"), 2);
+	assert_int_equal(ovbd_http_stats(b).retries, 0);
+	test_server_kill(&registry);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),     cmocka_unit_test(test_tls),
-		cmocka_unit_test(test_redirects), cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_client_certificate),
+		cmocka_unit_test(test_trust),
+		cmocka_unit_test(test_unix_socket),
+		cmocka_unit_test(test_signed),
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_redirects),
+		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_frozen),
 	};
 
