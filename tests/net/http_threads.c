@@ -101,8 +101,8 @@ static void test_parallel_with_trouble(void **state)
 	join(&rs);
 }
 
-/* Each token is good for 64 requests, and its server is slow: however many readers wait for the next
- * one, it is made once. */
+/* Each token is good for 64 requests, and its server is slow: however many readers wait for the
+ * next one, it is made once. */
 static void test_one_token_for_all(void **state)
 {
 	const uint64_t uses = 64;
@@ -118,7 +118,7 @@ static void test_one_token_for_all(void **state)
 	assert_int_equal(test_server_stat(&server, "tokens"), (nanswered + uses - 1) / uses);
 }
 
-/* From one moment on nobody is let in, whatever he has: all are told so, and none goes on asking. */
+/* From one moment on nobody is let in, whatever he has: all are told so, and none goes on. */
 static void test_storm(void **state)
 {
 	const struct ovbd_http_params p = {.backoff_ms = 1};
