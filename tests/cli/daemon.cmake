@@ -16,7 +16,7 @@ foreach(
   update)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
-foreach(story shared troubles) # half a minute each
+foreach(story faults shared troubles) # half a minute each
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli slow TIMEOUT 240)
 endforeach()
 

@@ -31,6 +31,12 @@ PY
 [ ! -e file ] || fail "the file is still there after SIGINT"
 ok "SIGINT"
 
+serve file --cache kept image # it has threads of its own, from before there is a device
+kill "$server"
+ended 0
+[ ! -e file ] || fail "the file is still there"
+ok "SIGTERM, with a cache"
+
 serve file image
 kill -INT "$server"
 kill -USR1 "$server"
