@@ -2,7 +2,8 @@
 /*
  * Three processes read four blobs through one directory with room for a third of them, and are
  * killed at any moment, now and then all at once; then bits of the files are flipped, and files are
- * cut. None ever reads a wrong byte, and the directory does not grow beyond its limit.
+ * cut. None ever reads a wrong byte, the directory does not grow beyond its limit, and who verifies
+ * it finds no damage before, and all of it afterwards.
  *
  *     prop_remote_cache          60 kills
  *     prop_remote_cache N SEED   so many, from this seed
@@ -20,7 +21,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "remote/cache.h"
+#include "remote/cache_impl.h"
 #include "tests/lib/source.h"
 
 #define CHUNK   (16u << 10)
@@ -148,6 +149,31 @@ static void check_size(void)
 		         (unsigned long long)used, LIMIT);
 }
 
+static int note_damage(void *ctx, const struct ovbd_cache_item *item,
+                       const struct ovbd_cache_damage *d)
+{
+	unsigned *n = ctx;
+
+	if (d->what.msg[0]) {
+		print_message("%.8s: %s\n", item->name, d->what.msg);
+		++*n;
+	}
+	return 0;
+}
+
+/* How many blobs are damaged. */
+static unsigned verify(bool repair)
+{
+	struct ovbd_cache *c = NULL;
+	struct ovbd_error err;
+	unsigned n = 0;
+
+	assert_ok(ovbd_cache_attach(dir, &c, &err), err);
+	assert_ok(ovbd_cache_verify(c, repair, note_damage, &n, &err), err);
+	ovbd_cache_close(c);
+	return n;
+}
+
 static void test_kills(void **state)
 {
 	uint64_t random = seed;
@@ -168,7 +194,12 @@ static void test_kills(void **state)
 			for (unsigned o = 0; o < NKIDS; o++)
 				if (o != i)
 					kill_one(kids[o]);
-			walk(&random);
+			/* being killed leaves no damage; what came of the last walk() is mended */
+			if (verify(k % 24 == 11) != 0 && k % 24 == 23)
+				fail_msg("seed %llu: being killed has left damage",
+				         (unsigned long long)seed);
+			if (k % 24 == 23)
+				walk(&random);
 			for (unsigned o = 0; o < NKIDS; o++)
 				if (o != i)
 					kids[o] = give_birth(&random);
@@ -199,11 +230,90 @@ static void test_afterwards(void **state)
 	check_size();
 }
 
+/* One damage to what somebody would read: a bit of a chunk that is there, or of its entry; a bit of
+ * the header; the end of a file. */
+static void damage_one(const char *name, uint64_t *random)
+{
+	struct ovbd_cache *c = NULL;
+	struct cache_file f;
+	uint64_t chunk, at = 0;
+	uint8_t byte;
+	int fd;
+
+	assert_int_equal(ovbd_cache_attach(dir, &c, NULL), 0);
+	assert_true(cache_file_peek(c, name, &f));
+	fd = test_random(random) % 2 ? f.map_fd : f.data_fd;
+	if (test_random(random) % 4 == 0) {
+		const uint64_t size = fd == f.map_fd ? cache_entry_at(f.nchunks) : SIZE;
+
+		assert_int_equal(ftruncate(fd, (off_t)(test_random(random) % size)), 0);
+	} else {
+		do
+			chunk = test_random(random) % f.nchunks;
+		while (!cache_entry_load(&f, chunk).present);
+		if (fd == f.data_fd)
+			at = cache_chunk_off(&f, chunk) +
+			     test_random(random) % cache_chunk_len(&f, chunk);
+		else if (test_random(random) % 2)
+			at = cache_entry_at(chunk) + test_random(random) % CACHE_OFF_USED;
+		else
+			at = test_random(random) % CACHE_HEADER_SIZE;
+		assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+		byte ^= (uint8_t)(1u << test_random(random) % 8);
+		assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+	}
+	cache_file_unpeek(&f);
+	ovbd_cache_close(c);
+}
+
+static void fill(void)
+{
+	AUTO_FREE uint8_t *buf = malloc(SIZE);
+	struct test_source sources[NBLOBS];
+	struct ovbd_blob *blobs[NBLOBS];
+	struct ovbd_cache *c;
+
+	open_all(sources, blobs, &c);
+	for (unsigned i = 0; i < NBLOBS; i++) {
+		assert_int_equal(ovbd_blob_pread(blobs[i], buf, SIZE / 6, 0, NULL), 0);
+		assert_true(test_source_is(&sources[i], buf, SIZE / 6, 0));
+		ovbd_blob_close(blobs[i]);
+	}
+	ovbd_cache_close(c);
+}
+
+/* Each damage is found, alone, and mended. */
+static void test_verify(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s/ovbd-cache-1", dir);
+	assert_int_equal(system(command), 0);
+	for (unsigned i = 0; i < nkills; i++) {
+		const char key[] = {(char)('a' + test_random(&seed) % NBLOBS), '\0'};
+		char name[CACHE_NAME_SIZE];
+
+		if (i % 8 == 0)
+			fill();
+		cache_name(key, name);
+		if (i % 8 == 0)
+			assert_int_equal(verify(false), 0);
+		damage_one(name, &seed);
+		if (verify(false) != 1)
+			fail_msg("damage %u of %s is not found", i, name);
+		assert_int_equal(verify(true), 1);
+		assert_int_equal(verify(false), 0);
+		fill();
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kills),
 		cmocka_unit_test(test_afterwards),
+		cmocka_unit_test(test_verify),
 	};
 	char command[128];
 	int r;
