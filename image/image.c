@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/pool.h"
 #include "image/layer_open.h"
+#include "image/prefetch.h"
 #include "image/refs.h"
 #include "image/suspect.h"
 #include "remote/cache.h"
@@ -263,6 +264,7 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = calloc(1, sizeof(*img));
 	OVBD_AUTO(ovbd_refs_free) struct ovbd_refs refs = {0};
 	struct opening o = {.refs = &refs, .img = img};
+	AUTO_TRACE trace = {0};
 	int r;
 
 	assert(n > 0);
@@ -276,10 +278,15 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (refs.n > OVBD_LAYERS_MAX)
 		return ovbd_fail(err, -E2BIG, "%zu layers; a stack has at most %u", refs.n,
 		                 OVBD_LAYERS_MAX);
+	r = ovbd_image_trace_load(&o.params.prefetch, &trace, err);
+	if (r < 0)
+		return r;
 	img->ignored = refs.ignored;
 	if (o.params.format == OVBD_FORMAT_IMAGE)
 		o.params.format = OVBD_FORMAT_AUTO;
 	r = open_all(&o, refs.n == 1 && !refs.configured, err);
+	if (r == 0)
+		r = ovbd_image_prefetch_start(img, &o.params.prefetch, &trace, err);
 	if (r < 0)
 		return r;
 	*ret = OVBD_MOVE(img);
@@ -290,6 +297,7 @@ void ovbd_image_close(struct ovbd_image *img)
 {
 	if (!img)
 		return;
+	ovbd_prefetch_close(img->prefetch);
 	ovbd_blob_close(img->blob);
 	ovbd_cache_close(img->cache);
 	for (size_t i = 0; img->layers && i < img->nlayers; i++) {

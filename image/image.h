@@ -17,6 +17,7 @@
 #include "ota/dm_snapshot.h"
 #include "ota/dm_update.h"
 #include "remote/http.h"
+#include "remote/prefetch.h"
 #include "zfile/zfile.h"
 
 enum ovbd_format {
@@ -48,6 +49,8 @@ struct ovbd_image_layer {
 	struct ovbd_blob *http;   /* where it is remote: for ovbd_lazy_stats() */
 	struct ovbd_blob *verity; /* where it is proven: for ovbd_verity_stats(); all its bytes */
 	struct ovbd_blob *kept;   /* its bytes as they are stored, where a cache keeps them */
+	struct ovbd_blob *ahead;  /* where it is remote: for ovbd_ahead_stats(), in its offsets */
+	uint64_t tar_off;         /* bytes of it before the layer */
 	struct ovbd_blob *zfile;  /* where it is compressed: for ovbd_zfile_info() and _check() */
 	struct ovbd_layer *layer; /* where it is a layer: for ovbd_layer_info() and _index() */
 	struct ovbd_cow *cow;     /* where it is a COW: for ovbd_cow_info() and _check() */
@@ -70,6 +73,8 @@ struct ovbd_image {
 	uint64_t reach; /* bytes, >= blob->size: content a larger layer on top would bring back */
 	size_t nlayers; /* bottom first */
 	struct ovbd_image_layer *layers;
+	struct ovbd_prefetch *prefetch; /* what is fetched in the background; or NULL */
+	uint64_t prefetch_named;        /* bytes of objects that hold what a trace names */
 	struct ovbd_cache
 		*cache;   /* NULL, or the caller leaves it here to be closed with the image */
 	unsigned ignored; /* what its configurations ask for in vain: see image/config.h */
@@ -88,6 +93,24 @@ enum ovbd_beneath {
 	OVBD_BENEATH_STACK,   /* a layer or update is a part of a stack, over params.beneath */
 };
 
+enum ovbd_prefetch_mode {
+	OVBD_PREFETCH_AUTO,  /* what a trace names, if one is given */
+	OVBD_PREFETCH_NONE,  /* nothing is fetched before it is read */
+	OVBD_PREFETCH_TRACE, /* what the trace names */
+	OVBD_PREFETCH_ALL,   /* that, and then all else */
+};
+
+/* "none", "trace", "all": -EINVAL if it is none of them. */
+int ovbd_prefetch_mode_parse(const char *name, enum ovbd_prefetch_mode *ret);
+
+/* What is fetched in the background once the image is open. */
+struct ovbd_image_prefetch {
+	enum ovbd_prefetch_mode mode;
+	const char *trace; /* a file: docs/format-trace.md; NULL: none. One that cannot be read is
+	                    * an error of ovbd_image_open(), before anything else is opened */
+	struct ovbd_prefetch_params params;
+};
+
 struct ovbd_image_params {
 	enum ovbd_format format;             /* of every name; AUTO detects */
 	const struct ovbd_http_params *http; /* NULL: defaults */
@@ -97,6 +120,7 @@ struct ovbd_image_params {
 	bool metered;                        /* reads of local layers: remote/metrics.h */
 	struct ovbd_cache *cache;            /* remote/cache.h, outlives the image; or NULL */
 	struct ovbd_recorder *recorder;      /* image/recorder.h, outlives the image; or NULL */
+	struct ovbd_image_prefetch prefetch; /* of what is remote */
 	struct ovbd_cow_params cow;          /* how far updates are read */
 	enum ovbd_beneath below;
 	struct ovbd_blob *beneath; /* stays the caller's, and outlives the image; NULL: unknown, and

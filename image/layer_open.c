@@ -42,6 +42,7 @@ static int unwrap_tar(struct ovbd_bytes *x, struct ovbd_error *err)
 	if (r <= 0)
 		return r;
 	x->tar = true;
+	x->tar_off = off;
 	return ovbd_blob_open_slice(OVBD_MOVE(x->blob), off, len, &x->blob, err);
 }
 
@@ -52,6 +53,7 @@ static int unwrap_zfile(struct ovbd_bytes *x, struct ovbd_error *err)
 
 	if (r <= 0)
 		return r;
+	ovbd_remote_bring_metadata(x);
 	r = ovbd_zfile_open(OVBD_MOVE(x->blob), &x->blob, err);
 	x->zfile = x->blob;
 	return r;
@@ -199,7 +201,9 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
 		l.verity = x.verity;
 		l.kept = x.kept;
 		l.zfile = x.zfile;
+		l.ahead = x.ahead;
 		l.tar = x.tar;
+		l.tar_off = x.tar_off;
 		if (r == 0 && p->recorder)
 			r = record(&x, number, p->recorder, err);
 		if (r == 0)

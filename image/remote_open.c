@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "image/prove.h"
+#include "remote/ahead.h"
 #include "remote/cache.h"
 #include "remote/cache_key.h"
 #include "remote/lazy.h"
@@ -16,6 +18,10 @@ static int verity_key(const struct ovbd_image_layer *l, char **ret, struct ovbd_
 
 	return r < 0 ? r : ovbd_verity_key(&root, l->said_size, ret, err);
 }
+
+#define HEAD_SIZE    4096u       /* that opening a URL has fetched */
+#define TRACED_CHUNK 4096u       /* of a cache: what a trace names lies in many small pieces */
+#define INDEX_GUESS  (32u << 10) /* bytes that the index of a layer takes, more or less */
 
 /* The key by which what l names is known before its server is asked; NULL: there is none. */
 static int early_key(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
@@ -62,12 +68,50 @@ static int late_key(const struct ovbd_image_layer *l, const struct ovbd_image_pa
 	return r;
 }
 
+/* What opening the URL has fetched, for reads to find. */
+static int put_head(struct ovbd_bytes *x, struct ovbd_error *err)
+{
+	uint8_t head[HEAD_SIZE];
+	const size_t n = (size_t)ovbd_min(sizeof(head), x->blob->size);
+	int r = ovbd_blob_pread(x->http, head, n, 0, err);
+
+	return r == 0 && n > 0 ? ovbd_ahead_put(x->ahead, head, n, 0, err) : r;
+}
+
+void ovbd_remote_bring_metadata(const struct ovbd_bytes *x)
+{
+	const uint64_t end = x->tar_off + x->blob->size;
+	struct ovbd_zfile_layout z;
+	struct ovbd_range ranges[2];
+	uint64_t before, first;
+
+	if (!x->ahead || ovbd_zfile_layout_read(x->blob, &z, NULL) != 1)
+		return;
+	/* the first block is not longer than this, or is fetched when it is read */
+	first = x->tar_off + z.data_off + z.block_size;
+	ranges[0].off = HEAD_SIZE;
+	ranges[0].len = first > HEAD_SIZE ? first - HEAD_SIZE : 0;
+	/* the index is the last of the data, and the jump table follows them */
+	before = INDEX_GUESS + (x->blob->size - z.index_off) / 16;
+	ranges[1].off = x->tar_off + (z.index_off > before ? z.index_off - before : 0);
+	if (ranges[1].off < ranges[0].off + ranges[0].len)
+		ranges[1].off = ranges[0].off + ranges[0].len;
+	if (ranges[1].off >= end)
+		return;
+	ranges[1].len = end - ranges[1].off;
+	if (ranges[0].len > 0)
+		ovbd_ahead_bring_now(x->ahead, ranges, 2, NULL);
+	else
+		ovbd_ahead_bring_now(x->ahead, ranges + 1, 1, NULL);
+}
+
 int ovbd_remote_open(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
                      struct ovbd_bytes *ret, struct ovbd_error *err)
 {
 	AUTO_FREE char *key = NULL;
 	struct ovbd_bytes x = {0};
 	AUTO_BLOB *b = NULL;
+	const bool traced = p->prefetch.trace && p->prefetch.mode != OVBD_PREFETCH_NONE;
 	bool lazily;
 	int r;
 
@@ -86,11 +130,19 @@ int ovbd_remote_open(const struct ovbd_image_layer *l, const struct ovbd_image_p
 	if (r == 0 && !lazily)
 		r = late_key(l, p, b, &key, err);
 	if (r == 0 && key)
-		r = ovbd_cache_blob_open(p->cache, key, OVBD_MOVE(b), &b, err);
+		r = ovbd_cache_blob_open_chunks(p->cache, key, traced ? TRACED_CHUNK : 0,
+		                                OVBD_MOVE(b), &b, err);
+	x.kept = r == 0 && key ? b : NULL;
+	if (r == 0)
+		r = ovbd_ahead_open(OVBD_MOVE(b), key != NULL, &b, err);
 	if (r < 0)
 		return r;
-	x.kept = key ? b : NULL;
-	x.blob = OVBD_MOVE(b);
+	x.blob = x.ahead = b;
+	if (!lazily && !x.verity) /* what opening the URL has fetched is not proven */
+		r = put_head(&x, err);
+	if (r < 0)
+		return r;
+	b = NULL;
 	*ret = x;
 	return 0;
 }

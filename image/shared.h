@@ -34,6 +34,8 @@ struct ovbd_bytes {
 	struct ovbd_blob *verity; /* a part of blob, where it is proven; else NULL */
 	struct ovbd_blob *zfile;  /* a part of blob, where it is compressed; else NULL */
 	bool tar;                 /* it was wrapped in a tar */
+	uint64_t tar_off;         /* then bytes before what was */
+	struct ovbd_blob *ahead;  /* a part of blob, where it is remote: of remote/ahead.h */
 };
 
 /* What was put under key, if it is still open; ret->blob is to be closed like any other. */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/thread.h"
 #include "remote/cache_impl.h"
 
 #define PARTS_MAX   32u
@@ -158,7 +159,7 @@ static void run_own(struct window *w)
 		if (!p->own)
 			continue;
 		if (mine) {
-			mine->threaded = pthread_create(&mine->thread, NULL, run_fill, mine) == 0;
+			mine->threaded = ovbd_thread_start(&mine->thread, run_fill, mine) == 0;
 			if (!mine->threaded)
 				run_fill(mine);
 		}
@@ -309,8 +310,9 @@ static const struct ovbd_blob_ops cached_ops = {
 	.close = cached_close,
 };
 
-int ovbd_cache_blob_open(struct ovbd_cache *c, const char *key, struct ovbd_blob *take_source,
-                         struct ovbd_blob **ret, struct ovbd_error *err)
+int ovbd_cache_blob_open_chunks(struct ovbd_cache *c, const char *key, uint32_t chunk_size,
+                                struct ovbd_blob *take_source, struct ovbd_blob **ret,
+                                struct ovbd_error *err)
 {
 	AUTO_BLOB *source = take_source;
 	AUTO_BLOB *b = NULL;
@@ -322,9 +324,15 @@ int ovbd_cache_blob_open(struct ovbd_cache *c, const char *key, struct ovbd_blob
 	b = &cached->blob;
 	*b = (struct ovbd_blob){.ops = &cached_ops, .size = source->size};
 	cached->source = OVBD_MOVE(source);
-	r = cache_file_open(c, key, b->size, &cached->file, err);
+	r = cache_file_open(c, key, b->size, chunk_size, &cached->file, err);
 	if (r < 0)
 		return r;
 	*ret = OVBD_MOVE(b);
 	return 0;
+}
+
+int ovbd_cache_blob_open(struct ovbd_cache *c, const char *key, struct ovbd_blob *take_source,
+                         struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	return ovbd_cache_blob_open_chunks(c, key, 0, take_source, ret, err);
 }

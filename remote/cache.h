@@ -67,6 +67,12 @@ static inline void ovbd_cache_closep(struct ovbd_cache **c)
 int ovbd_cache_blob_open(struct ovbd_cache *c, const char *key, struct ovbd_blob *take_source,
                          struct ovbd_blob **ret, struct ovbd_error *err);
 
+/* The same, in chunks of this size (as in the parameters) if the blob is new to the directory; 0:
+ * of c's size. */
+int ovbd_cache_blob_open_chunks(struct ovbd_cache *c, const char *key, uint32_t chunk_size,
+                                struct ovbd_blob *take_source, struct ovbd_blob **ret,
+                                struct ovbd_error *err);
+
 struct ovbd_cache_stats ovbd_cache_stats(struct ovbd_cache *c);
 
 /* Whether something keeps c from storing; then *ret says what. */

@@ -223,7 +223,8 @@ static void file_free(struct cache_file *f)
 	free(f);
 }
 
-static struct cache_file *file_new(struct ovbd_cache *c, const char *key, uint64_t size)
+static struct cache_file *file_new(struct ovbd_cache *c, const char *key, uint64_t size,
+                                   uint32_t chunk_size)
 {
 	struct cache_file *f = calloc(1, sizeof(*f));
 
@@ -233,7 +234,7 @@ static struct cache_file *file_new(struct ovbd_cache *c, const char *key, uint64
 	f->users = 1;
 	f->map_fd = f->data_fd = -1;
 	f->header.blob_size = size;
-	f->header.chunk_size = c->params.chunk_size;
+	f->header.chunk_size = chunk_size;
 	snprintf(f->header.key, sizeof(f->header.key), "%s", key);
 	cache_name(key, f->name);
 	pthread_mutex_init(&f->lock, NULL);
@@ -259,8 +260,8 @@ static struct cache_file *find(const struct ovbd_cache *c, const char *key, uint
 	return f;
 }
 
-int cache_file_open(struct ovbd_cache *c, const char *key, uint64_t size, struct cache_file **ret,
-                    struct ovbd_error *err)
+int cache_file_open(struct ovbd_cache *c, const char *key, uint64_t size, uint32_t chunk_size,
+                    struct cache_file **ret, struct ovbd_error *err)
 {
 	struct cache_file *f;
 
@@ -273,7 +274,7 @@ int cache_file_open(struct ovbd_cache *c, const char *key, uint64_t size, struct
 		f->users++;
 	pthread_mutex_unlock(&c->lock);
 	if (!f) {
-		f = file_new(c, key, size);
+		f = file_new(c, key, size, chunk_size ? chunk_size : c->params.chunk_size);
 		pthread_mutex_lock(&c->lock);
 		if (f) {
 			f->next = c->files;

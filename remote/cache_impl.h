@@ -67,8 +67,8 @@ struct cache_file {
 
 /* The file called after key; c's own if it is open already. What cannot be kept on disk is one
  * with nothing behind it; so this fails only for lack of memory. */
-int cache_file_open(struct ovbd_cache *c, const char *key, uint64_t size, struct cache_file **ret,
-                    struct ovbd_error *err);
+int cache_file_open(struct ovbd_cache *c, const char *key, uint64_t size, uint32_t chunk_size,
+                    struct cache_file **ret, struct ovbd_error *err);
 void cache_file_close(struct cache_file *take_f);
 
 uint64_t cache_chunk_off(const struct cache_file *f, uint64_t chunk);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "remote/cache_admin.h"
 #include "remote/cache_impl.h"
 
@@ -74,9 +75,9 @@ static void stop(struct ovbd_cache *c)
 
 static int start_threads(struct ovbd_cache *c, struct ovbd_error *err)
 {
-	if (pthread_create(&c->storer, NULL, cache_store_thread, c) != 0)
+	if (ovbd_thread_start(&c->storer, cache_store_thread, c) != 0)
 		return ovbd_fail(err, -EAGAIN, "cannot start a thread");
-	if (pthread_create(&c->evictor, NULL, cache_evict_thread, c) != 0) {
+	if (ovbd_thread_start(&c->evictor, cache_evict_thread, c) != 0) {
 		stop(c);
 		pthread_join(c->storer, NULL);
 		return ovbd_fail(err, -EAGAIN, "cannot start a thread");

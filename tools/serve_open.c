@@ -40,7 +40,8 @@ int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_fo
 	const struct ovbd_cli *c = s->c;
 	const struct ovbd_image_params how = {.format = f,
 	                                      .metered = true,
-	                                      .recorder = s->recorder};
+	                                      .recorder = s->recorder,
+	                                      .prefetch = s->prefetch};
 	int status;
 
 	if (writable)

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/serve.h"
+#include "remote/ahead.h"
 #include "remote/http.h"
 #include "tools/serving.h"
 #include "tools/size.h"
@@ -102,6 +103,33 @@ static void tell_cache(struct ovbd_serving *s)
 	                          m.counters[OVBD_COUNT_UNVERIFIED]);
 }
 
+/* What was brought before it was read, and what of that was read since. */
+static void tell_prefetch(struct ovbd_serving *s)
+{
+	struct ovbd_ahead_stats all = {0};
+	char named[OVBD_SIZE_TEXT], planned[OVBD_SIZE_TEXT], brought[OVBD_SIZE_TEXT],
+		used[OVBD_SIZE_TEXT];
+
+	for (size_t i = 0; s->img && s->img->prefetch && i < s->img->nlayers; i++)
+		if (s->img->layers[i].ahead) {
+			const struct ovbd_ahead_stats one =
+				ovbd_ahead_stats(s->img->layers[i].ahead);
+
+			all.planned += one.planned;
+			all.brought += one.brought;
+			all.used += one.used;
+			all.nfailed += one.nfailed;
+		}
+	if (all.planned > 0)
+		ovbd_serving_tell(s, false,
+		                  "prefetch: %s named; %s of %s brought, of which %s were read; "
+		                  "%" PRIu64 " failed",
+		                  ovbd_size_text(named, s->img->prefetch_named),
+		                  ovbd_size_text(brought, all.brought),
+		                  ovbd_size_text(planned, all.planned),
+		                  ovbd_size_text(used, all.used), all.nfailed);
+}
+
 void ovbd_serving_tell_stats(struct ovbd_serving *s)
 {
 	struct ovbd_http_stats all = {0};
@@ -130,6 +158,7 @@ void ovbd_serving_tell_stats(struct ovbd_serving *s)
 		                  (uint64_t)s->stats->writes,
 		                  ovbd_size_text(bytes, s->stats->written_bytes),
 		                  (uint64_t)s->stats->flushes);
+	tell_prefetch(s);
 	if (nremote > 0)
 		ovbd_serving_tell(s, false,
 		                  "fetched %s of the %s of %zu remote layer%s: %" PRIu64

@@ -43,6 +43,8 @@ struct ovbd_serving {
 	struct ovbd_nbd_tls *tls;     /* or NULL */
 	struct ovbd_image *img;       /* NULL: a device that is writable */
 
+	struct ovbd_image_prefetch prefetch;
+
 	/* serve_trace.c's own. */
 	struct ovbd_recorder *recorder; /* NULL: nothing is recorded */
 	const char *trace_path;

@@ -150,6 +150,35 @@ static int parse_label(struct ovbd_cli *c, struct ovbd_cow_params *ret)
 	return -1;
 }
 
+int ovbd_source_prefetch_option(struct ovbd_cli *c, int id, struct ovbd_image_prefetch *how)
+{
+	switch (id) {
+	case OVBD_OPTION_TRACE:
+		how->trace = c->value;
+		return 1;
+	case OVBD_OPTION_PREFETCH:
+		if (ovbd_prefetch_mode_parse(c->value, &how->mode) == 0)
+			return 1;
+		ovbd_cli_usage(c, "--prefetch %s: it is none, trace or all", c->value);
+		return -1;
+	case OVBD_OPTION_PREFETCH_RATE:
+		if (ovbd_size_parse(c->value, &how->params.rate) == 0 && how->params.rate > 0)
+			return 1;
+		ovbd_cli_usage(c, "--prefetch-rate %s: it is a size", c->value);
+		return -1;
+	default:
+		return 0;
+	}
+}
+
+int ovbd_source_prefetch_check(struct ovbd_cli *c, const struct ovbd_image_prefetch *how)
+{
+	if (how->mode != OVBD_PREFETCH_TRACE || how->trace)
+		return 0;
+	ovbd_cli_usage(c, "--prefetch trace goes with --trace FILE");
+	return -1;
+}
+
 int ovbd_source_option(struct ovbd_cli *c, int id, struct ovbd_image_params *p)
 {
 	if (id == 'f')

@@ -32,6 +32,28 @@ bool ovbd_source_maybe_remote(const char *const *names, size_t n);
  * mistake. */
 int ovbd_source_option(struct ovbd_cli *c, int id, struct ovbd_image_params *p);
 
+/* Takes an option of OVBD_PREFETCH_OPTIONS; others are left alone. 1: it was one; 0; or -1 after
+ * telling a mistake. */
+int ovbd_source_prefetch_option(struct ovbd_cli *c, int id, struct ovbd_image_prefetch *how);
+
+/* -1, and told, if the options contradict each other. */
+int ovbd_source_prefetch_check(struct ovbd_cli *c, const struct ovbd_image_prefetch *how);
+
+#define OVBD_OPTION_PREFETCH      (OVBD_OPTION_LONG + 102)
+#define OVBD_OPTION_TRACE         (OVBD_OPTION_LONG + 103)
+#define OVBD_OPTION_PREFETCH_RATE (OVBD_OPTION_LONG + 104)
+#define OVBD_PREFETCH_OPTIONS                                                                      \
+	{OVBD_OPTION_TRACE, "trace", "FILE",                                                       \
+	 "Fetch in the background what this trace names, in its order, before it is read (see "    \
+	 "ovbd trace)."},                                                                          \
+		{OVBD_OPTION_PREFETCH, "prefetch", "none|trace|all",                               \
+	         "What is fetched of remote layers before it is read: nothing, what the trace "    \
+	         "names (the default if there is one), or all, beginning with that."},             \
+	{                                                                                          \
+		OVBD_OPTION_PREFETCH_RATE, "prefetch-rate", "SIZE",                                \
+			"Fetch so much in a second at most, for that."                             \
+	}
+
 /* The value of an option that takes a format. A mistake is told, and -1 returned. */
 int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *ret);
 

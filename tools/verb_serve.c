@@ -65,6 +65,7 @@ static const struct ovbd_option options[] = {
 	{OPTION_TLS, "tls", "require|on", "'on' also lets clients in that use no TLS."},
 	OVBD_OPTION_FORMAT_ENTRY,
 	OVBD_CACHE_OPTIONS,
+	OVBD_PREFETCH_OPTIONS,
 	{'j', "threads", "N", "Requests that are worked on at a time (default 16)."},
 	{OPTION_RECORD_TRACE, "record-trace", "FILE",
          "Record which ranges of which layers are read, in order, and write them to FILE at the "
@@ -127,6 +128,7 @@ struct arguments {
 	struct ovbd_serving_nbd of_nbd;
 	const char *command;
 	const char *record;
+	struct ovbd_image_prefetch prefetch;
 	enum ovbd_format format;
 	unsigned nthreads;
 	int id;
@@ -226,9 +228,11 @@ static int parse_option(struct ovbd_cli *c, int id, struct arguments *a)
 	case OPTION_BACKGROUND:
 		a->background = true;
 		return 0;
-	default:
+	case OPTION_RUN:
 		a->command = c->value;
 		return 0;
+	default:
+		return ovbd_source_prefetch_option(c, id, &a->prefetch) < 0 ? -1 : 0;
 	}
 }
 
@@ -273,6 +277,8 @@ static int parse(struct ovbd_cli *c, struct arguments *a)
 	if (id < 0)
 		return -1;
 	wrong = contradiction(a);
+	if (ovbd_source_prefetch_check(c, &a->prefetch) < 0)
+		return -1;
 	if (wrong)
 		ovbd_cli_usage(c, "%s", wrong);
 	else if (c->noperands == 0)
@@ -369,6 +375,7 @@ static int open_and_serve(struct ovbd_cli *c, const struct arguments *a, int rea
 
 	s.path = a->fuse ? a->fuse : a->nbd ? a->nbd : "ublk";
 	s.stats = &stats;
+	s.prefetch = a->prefetch;
 	if (!a->command) {
 		status = ovbd_serving_confine(&s, kind_of(a), a->no_seccomp);
 		if (status != 0)

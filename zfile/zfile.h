@@ -45,6 +45,22 @@ int ovbd_zfile_open(struct ovbd_blob *take_inner, struct ovbd_blob **ret, struct
 /* b must come from ovbd_zfile_open(). */
 struct ovbd_zfile_info ovbd_zfile_info(const struct ovbd_blob *b);
 
+/* Where the blocks that hold [off, off + len) of b, which comes from ovbd_zfile_open(), lie in what
+ * that was opened on. What lies beyond the end is left out; *ret_len is 0 if nothing is left. */
+void ovbd_zfile_stored_range(const struct ovbd_blob *b, uint64_t off, uint64_t len,
+                             uint64_t *ret_off, uint64_t *ret_len);
+
+struct ovbd_zfile_layout {
+	uint64_t data_off;  /* where the first block begins */
+	uint64_t index_off; /* where the jump table begins; what counts of the rest follows it */
+	uint32_t block_size;
+};
+
+/* What the header of the ZFile that b begins with tells before it is opened. 1; 0: the header does
+ * not tell, but the trailer. Reads the header only. */
+int ovbd_zfile_layout_read(struct ovbd_blob *b, struct ovbd_zfile_layout *ret,
+                           struct ovbd_error *err);
+
 /* Verifies all there is to verify in an open ZFile: header and trailer against each other and their
  * digests, the jump table's checksum, that blocks lie back to back and fill the file, and every
  * block's checksum and decompressed length. 0, or the first error. progress may be NULL. */
