@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +28,7 @@
 #include "daemon/dmuser.h"
 #include "daemon/exporter.h"
 #include "daemon/log.h"
+#include "daemon/many_files.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/snapuserd.h"
@@ -191,17 +191,6 @@ static int confine(const struct ovbd_options *o, struct ovbd_error *err)
 	return r;
 }
 
-/* As many files as the host lets it have; many devices need them. */
-static void raise_limits(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
-}
-
 static int listen_control(struct ovbdd *d, int *ret_fd, struct ovbd_error *err)
 {
 	int r;
@@ -310,7 +299,7 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 	                              .asked = asked};
 	int metrics_fd = -1, snapuserd_fd = -1, r;
 
-	raise_limits();
+	ovbd_many_files();
 	ovbd_dmuser_set_dir(d->options.dm_user_dir);
 	r = ovbd_devices_open(&p, &d->devices, err);
 	if (r == 0)

@@ -14,6 +14,12 @@ wait_for test -s port
 url=http://127.0.0.1:$(cat port)
 start_daemon
 
+# The table of files has room for many devices from the start: growing it holds up all threads.
+room=$(awk '$1 == "FDSize:" { print $2 }' "/proc/$daemon/status")
+limit=$(awk '/^Max open files/ { print $5 < 4096 ? $5 : 4096 }' "/proc/$daemon/limits")
+[ "$room" -ge "$limit" ] || fail "room for $room files"
+ok "room for $room files"
+
 # One that never answers holds up nobody.
 "$ovbd" attach -f raw --id mute "$url/~mute/image" 2>err &
 mute=$!
