@@ -16,6 +16,7 @@ enum {
 	SERIAL_MAX = 64,
 	LIMITS_SIZE = 0x3c,
 	MODE_PAGE_MAX = 20,
+	PROVISIONING = 0xb2,
 };
 
 #define VENDOR    "LIO-ORG " /* padded to the fields' sizes, as all names are */
@@ -46,15 +47,23 @@ static void inquiry_standard(struct ovbd_scsi_command *ret, size_t room)
 	scsi_answer(ret, SIZE, room);
 }
 
+/* A page costs whoever finds the disk three commands; this one says nothing of a read-only disk. */
+static bool has_page(const struct ovbd_scsi_disk *d, uint8_t code)
+{
+	return code != PROVISIONING || d->writable;
+}
+
 /* Each page function writes what follows the header, and returns its length. */
 
 static size_t page_supported(const struct ovbd_scsi_disk *d, uint8_t *p)
 {
-	static const uint8_t pages[] = {0x00, 0x80, 0x83, 0xb0, 0xb1, 0xb2};
+	static const uint8_t pages[] = {0x00, 0x80, 0x83, 0xb0, 0xb1, PROVISIONING};
+	size_t n = 0;
 
-	(void)d;
-	memcpy(p, pages, sizeof(pages));
-	return sizeof(pages);
+	for (size_t i = 0; i < sizeof(pages); i++)
+		if (has_page(d, pages[i]))
+			p[n++] = pages[i];
+	return n;
 }
 
 static size_t page_serial(const struct ovbd_scsi_disk *d, uint8_t *p)
@@ -120,10 +129,9 @@ static size_t page_provisioning(const struct ovbd_scsi_disk *d, uint8_t *p)
 {
 	enum { LBPU = 0x80, LBPWS = 0x40, LBPWS10 = 0x20, THIN = 2 };
 
-	if (d->writable) {
-		p[1] = LBPU | LBPWS | LBPWS10;
-		p[2] = THIN;
-	}
+	(void)d;
+	p[1] = LBPU | LBPWS | LBPWS10;
+	p[2] = THIN;
 	return 4;
 }
 
@@ -134,8 +142,9 @@ void ovbd_scsi_inquiry(const struct scsi_cdb *c, struct ovbd_scsi_command *ret)
 		uint8_t code;
 		size_t (*put)(const struct ovbd_scsi_disk *d, uint8_t *p);
 	} pages[] = {
-		{0x00, page_supported}, {0x80, page_serial},          {0x83, page_identification},
-		{0xb0, page_limits},    {0xb1, page_characteristics}, {0xb2, page_provisioning},
+		{0x00, page_supported},       {0x80, page_serial},
+		{0x83, page_identification},  {0xb0, page_limits},
+		{0xb1, page_characteristics}, {PROVISIONING, page_provisioning},
 	};
 	const size_t room = ovbd_get_be16(c->b + 3);
 
@@ -144,7 +153,7 @@ void ovbd_scsi_inquiry(const struct scsi_cdb *c, struct ovbd_scsi_command *ret)
 		return;
 	}
 	for (size_t i = 0; c->b[1] == EVPD && i < sizeof(pages) / sizeof(*pages); i++) {
-		if (pages[i].code == c->b[2]) {
+		if (pages[i].code == c->b[2] && has_page(c->disk, c->b[2])) {
 			const size_t len = pages[i].put(c->disk, ret->answer + VPD_HEADER_SIZE);
 
 			ret->answer[1] = c->b[2];

@@ -54,7 +54,8 @@ struct tcmu_transport {
 	bool polling; /* somebody is */
 	bool over;    /* stopped, or the disk is gone */
 	unsigned nworkers;
-	struct tcmu_worker workers[];
+	struct tcmu_worker
+		workers[]; /* most are never started: nothing is written to them before */
 };
 
 static struct tcmu_transport *tcmu_of(struct ovbd_transport *t)
@@ -229,6 +230,8 @@ static int tcmu_next(struct ovbd_transport *transport, unsigned worker, struct o
 	int r;
 
 	assert(worker < t->nworkers);
+	w->command.iov = w->pieces;
+	w->command.iov_max = IOV_MAX_PIECES;
 	for (;;) {
 		r = take(t, w, err);
 		if (r == -ESHUTDOWN)
@@ -319,10 +322,6 @@ static int allocate(const struct ovbd_tcmu_params *p, struct tcmu_transport **re
 	t->uio_fd = -1;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->wake, NULL);
-	for (unsigned i = 0; i < p->nworkers; i++) {
-		t->workers[i].command.iov = t->workers[i].pieces;
-		t->workers[i].command.iov_max = IOV_MAX_PIECES;
-	}
 	t->serial = strdup(p->serial);
 	t->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!t->serial || t->stop_fd < 0) {
