@@ -208,7 +208,8 @@ bool test_make_cert(const char *dir)
 	         "-subj /CN=ovbd-test -addext subjectAltName=IP:127.0.0.1 -days 2 "
 	         "-keyout %s/key.pem -out %s/cert.pem 2>/dev/null && "
 	         "openssl x509 -in %s/cert.pem -signkey %s/key.pem -days -1 "
-	         "-out %s/expired.pem 2>/dev/null",
-	         dir, dir, dir, dir, dir);
+	         "-out %s/expired.pem 2>/dev/null && "
+	         "cat %s/cert.pem %s/expired.pem >%s/trusted.pem",
+	         dir, dir, dir, dir, dir, dir, dir, dir);
 	return test_run(argv) == 0;
 }

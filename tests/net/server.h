@@ -48,7 +48,7 @@ int test_run(char *const argv[]);
 pid_t test_spawn(char *const argv[], int *ret_in, int *ret_out);
 
 /* Makes dir/cert.pem and dir/key.pem for 127.0.0.1 with the program openssl; false: there is
- * none. And dir/expired.pem, for the same key. */
+ * none. And dir/expired.pem, for the same key; trusted.pem has both. */
 bool test_make_cert(const char *dir);
 
 #endif
