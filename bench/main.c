@@ -9,7 +9,8 @@
 static const char usage[] =
 	"usage: ovbd-bench [--json FILE] [GROUP...]\n"
 	"Prints what ovbd does a second, what the stated limit does in the same process, and the\n"
-	"ratio. Groups: zfile lookup merge rw-index convert cow cow-create cow-merge verity.\n"
+	"ratio. Groups: zfile lookup merge rw-index convert cow cow-create cow-merge verity "
+	"cache.\n"
 	"Exit 0 also where a wanted ratio is missed.\n";
 
 void bench_groups(struct bench *b)
@@ -22,7 +23,7 @@ void bench_groups(struct bench *b)
 		{"merge", bench_merge},           {"rw-index", bench_rw_index},
 		{"convert", bench_convert},       {"cow", bench_cow},
 		{"cow-create", bench_cow_create}, {"cow-merge", bench_cow_merge},
-		{"verity", bench_verity},
+		{"verity", bench_verity},         {"cache", bench_cache},
 	};
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
