@@ -18,7 +18,7 @@
 #include <pthread.h>
 
 #define IDLE_MAX    64
-#define SOCKETS_MAX 4 /* kept by a connection: redirects lead to other hosts */
+#define SOCKETS_MAX 8 /* kept by a connection: hosts, where they redirect to, token servers */
 
 static struct {
 	pthread_mutex_t lock; /* guards all of this; nothing else is locked within */
