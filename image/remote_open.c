@@ -19,7 +19,8 @@ static int verity_key(const struct ovbd_image_layer *l, char **ret, struct ovbd_
 	return r < 0 ? r : ovbd_verity_key(&root, l->said_size, ret, err);
 }
 
-#define HEAD_SIZE    4096u       /* that opening a URL has fetched */
+#define HEAD_SIZE    4096u /* that opening a URL has fetched */
+#define LAYER_HEADER 4096u
 #define TRACED_CHUNK 4096u       /* of a cache: what a trace names lies in many small pieces */
 #define INDEX_GUESS  (32u << 10) /* bytes that the index of a layer takes, more or less */
 
@@ -87,8 +88,9 @@ void ovbd_remote_bring_metadata(const struct ovbd_bytes *x)
 
 	if (!x->ahead || ovbd_zfile_layout_read(x->blob, &z, NULL) != 1)
 		return;
-	/* the first block is not longer than this, or is fetched when it is read */
-	first = x->tar_off + z.data_off + z.block_size;
+	/* The first block is not longer than this, or is fetched when it is read. One of 4 KiB is
+	 * the header of a layer: compressed, it is in what there is. */
+	first = x->tar_off + z.data_off + (z.block_size > LAYER_HEADER ? z.block_size : 0);
 	ranges[0].off = HEAD_SIZE;
 	ranges[0].len = first > HEAD_SIZE ? first - HEAD_SIZE : 0;
 	/* the index is the last of the data, and the jump table follows them */

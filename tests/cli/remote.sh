@@ -22,6 +22,8 @@ base=http://127.0.0.1:$(cat port)
 
 "$ovbd" info --output=json "$base/l1" "$base/l2" >j
 holds j ovbd.info.v1 "[l['remote'] for l in j['layers']] == [True, True]"
+"$ovbd" info -v "$base/l1" >j # its head, and its end
+grep -q "fetched: .* 2 requests" j || fail "$(cat j)"
 "$ovbd" check -q "$base/l1" "$base/l2"
 same "$base/l1" "$base/l2" v2
 "$ovbd" map "$base/l1" | grep -q " data "
