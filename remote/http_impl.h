@@ -366,7 +366,8 @@ struct http_object {
 	char shown[OVBD_HTTP_SHOWN_SIZE];
 	size_t nroutes;
 	struct http_route routes[HTTP_HOSTS_MAX + 1];
-	bool entered; /* the pool */
+	bool entered;   /* the pool */
+	bool has_login; /* of some kind, good or not */
 	atomic_uint_fast64_t random;
 	atomic_uint_fast64_t requests, retries, bytes;
 };

@@ -91,6 +91,7 @@ static int add_routes(struct http_object *o, const char *url, struct ovbd_error 
 		if (r < 0)
 			return r;
 	}
+	o->has_login = user || o->p->logins.get;
 	own = &o->routes[o->nroutes];
 	own->tls = &o->p->tls;
 	own->headers = o->p->headers;
@@ -204,11 +205,12 @@ static void note(struct reading *r, size_t i)
 static int ask(struct reading *r, size_t i, bool is_last)
 {
 	const uint64_t now = http_now_ms();
+	const uint64_t left = now < r->deadline_ms ? r->deadline_ms - now : 0;
 	const struct http_way way = {
 		.conn = r->conn,
 		.p = r->o->p,
 		.tls = r->o->routes[i].tls,
-		.deadline_ms = is_last ? r->deadline_ms : now + (r->deadline_ms - now) / 2,
+		.deadline_ms = is_last ? r->deadline_ms : now + left / 2,
 	};
 
 	r->got->nrequests = 0;
@@ -300,7 +302,7 @@ static int fail(struct reading *r, struct ovbd_error *err)
 	if (!w->whole)
 		snprintf(range, sizeof(range), "bytes %" PRIu64 "-%" PRIu64 ": ", w->off,
 		         w->off + w->len - 1);
-	if (code != -EACCES || strstr(story, "who may read it") || r->o->p->logins.get)
+	if (code != -EACCES || strstr(story, "who may read it") || r->o->has_login)
 		hint = "";
 	return ovbd_fail(err, code, "%s: %s%s%s", r->o->shown, range, story, hint);
 }

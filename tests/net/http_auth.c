@@ -109,6 +109,7 @@ static void test_basic(void **state)
 	assert_fails(open_as("u:x@", "b,basic=u:p/data", NULL, &none, &err), -EACCES, err,
 	             "who we are (user and password) is not accepted");
 	assert_null(strstr(err.msg, "u:x"));
+	assert_null(strstr(err.msg, "puts user and password")); /* he has */
 	assert_fails(open_as("", "b,basic=u:p/data", &wrong, &none, &err), -EACCES, err,
 	             "who we are (user and password) is not accepted");
 	assert_fails(open_as("", "b,basic=u:p/data", NULL, &none, &err), -EACCES, err,
