@@ -183,7 +183,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if nth < 0 or nth >= int(lies.pop("times", 1 << 62)):
             lies = {}
             welcome.pop("never", None)
-        if lies:
+        if lies.keys() - {"basic", "bearer", "user", "refresh", "scope", "life", "uses"}:
             with stats.lock:
                 stats.lies += 1
         try:

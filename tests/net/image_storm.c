@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Sixteen threads read an image (http, cache with room for a fifth, tar, ZFile, two layers) while
- * faults are switched on and off at random. Every read that returns has the right bytes; every
- * other fails in time, with the place in its sentence; when it is over, all reads right. Nothing
- * grows from round to round.
+ * faults are switched on and off at random; in some rounds the server wants tokens, which do not
+ * last. Every read that returns has the right bytes; every other fails in time, with the place in
+ * its sentence; when it is over, all reads right. Nothing grows from round to round.
  *
  *     OVBD_SEED=N     another choice of faults (when they strike is up to the threads)
  *     OVBD_CASES=N    rounds until so many faults have struck, instead of three
@@ -93,7 +93,11 @@ static const char *const server_faults[] = {
 	"status=504,times=8",
 	"badstatus,times=8",
 	"drop,times=8",
+	"never,times=8",
+	"never", /* the last NREFUSALS */
 };
+
+#define NREFUSALS 2
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -111,6 +115,7 @@ static struct ovbd_cache *cache;
 static struct ovbd_image *image;
 static struct reader readers[NREADERS];
 static atomic_bool round_over, broken;
+static const char *welcome = ""; /* in this round: who may ask */
 static bool flips; /* in this round; otherwise nothing but right bytes comes out of the network */
 static atomic_uint_fast64_t nright, nfailed, slowest_ms;
 
@@ -218,22 +223,30 @@ static void look_for_hangs(void)
 	}
 }
 
+static void set_lies(const char *lies)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "%s%s%s", welcome, welcome[0] && lies[0] ? "," : "", lies);
+	test_server_set(&server, "storm", text);
+}
+
 static void be_honest(void)
 {
 	test_proxy_do(&proxy, "ok");
-	test_server_set(&server, "storm", "");
+	set_lies("");
 }
 
 static void switch_faults(uint64_t *random)
 {
 	const uint64_t n = test_random(random) % 8;
 	const size_t nproxy = COUNT(proxy_faults) - (flips ? 0 : NFLIPS);
+	const size_t nserver = COUNT(server_faults) - (welcome[0] ? 0 : NREFUSALS);
 
 	if (n < 3)
 		test_proxy_do(&proxy, proxy_faults[test_random(random) % nproxy]);
 	else if (n < 5)
-		test_server_set(&server, "storm",
-		                server_faults[test_random(random) % COUNT(server_faults)]);
+		set_lies(server_faults[test_random(random) % nserver]);
 	else if (n == 5)
 		test_proxy_do(&proxy, test_random(random) % 2 ? "cut" : "freeze");
 	else
@@ -343,6 +356,8 @@ static void test_storm(void **state)
 	(void)state;
 	for (unsigned i = 0; ncases ? nfaults < ncases : i < NROUNDS; i++) {
 		flips = i % 2 == 1;
+		welcome = i % 3 == 2 ? "bearer,uses=100" : "";
+		be_honest();
 		storm(&random);
 		if (atomic_load(&broken))
 			fail_msg("seed %llu", (unsigned long long)seed);
@@ -350,7 +365,8 @@ static void test_storm(void **state)
 		now = i == 0 ? measure() : measure_until_less(&limit);
 		if (i == 0) {
 			first = now;
-			limit = (struct usage){now.nfds + NREADERS, now.nthreads + 4,
+			/* a connection may keep sockets to the server, and to that of tokens */
+			limit = (struct usage){now.nfds + 3 * NREADERS, now.nthreads + 4,
 			                       now.nbytes + (4u << 20)};
 		}
 		nfaults = test_proxy_count(&proxy).spoiled + test_server_stat(&server, "lies");
