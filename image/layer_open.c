@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "base/bytes.h"
 #include "image/blob_metered.h"
 #include "image/blob_named.h"
 #include "image/prove.h"
@@ -20,6 +21,8 @@
 #include "image/shared.h"
 #include "image/tar.h"
 #include "remote/lazy.h"
+
+#define ENDS 4096u /* bytes, of what is stored: a header, a trailer */
 
 int ovbd_bytes_open(const char *name, const struct ovbd_http_params *http, struct ovbd_blob **ret,
                     struct ovbd_blob **ret_http, struct ovbd_error *err)
@@ -172,9 +175,9 @@ static int open_file(const struct ovbd_image_layer *l, const struct ovbd_image_p
 	return r < 0 ? r : ovbd_prove(x, l, p->http, false, err);
 }
 
-int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
-                        const struct ovbd_image_params *p, struct ovbd_blob **ret_blob,
-                        struct ovbd_error *err)
+static int open_once(struct ovbd_image_layer *ret, uint32_t number,
+                     const struct ovbd_image_params *p, struct ovbd_blob **ret_blob,
+                     struct ovbd_error *err)
 {
 	struct ovbd_image_layer l = {.name = ret->name,
 	                             .digest = ret->digest,
@@ -213,6 +216,40 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
 	}
 	if (l.http)
 		ovbd_lazy_be_patient(l.http);
+	*ret = l;
+	return 0;
+}
+
+/* Whether what has become of a layer may be a cache's fault: it keeps what a server said, and the
+ * server may have been wrong once, in what has no checksum: the tar's header, the first bytes. */
+static bool is_doubtful(const struct ovbd_image_layer *l, int r)
+{
+	return r == -EBADMSG || (r == 0 && l->digest && l->format == OVBD_FORMAT_RAW);
+}
+
+int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
+                        const struct ovbd_image_params *p, struct ovbd_blob **ret_blob,
+                        struct ovbd_error *err)
+{
+	struct ovbd_image_layer l = *ret;
+	struct ovbd_bytes x = {0};
+	AUTO_BLOB *kept = NULL; /* so that it is not forgotten what is doubted */
+	int r = open_once(&l, number, p, ret_blob, err);
+
+	if (p->cache && p->format != OVBD_FORMAT_RAW && ovbd_http_is_url(ret->name) &&
+	    is_doubtful(&l, r) && ovbd_remote_open(ret, p, &x, NULL) == 0 && x.kept) {
+		const uint64_t part = ovbd_min(x.kept->size, ENDS);
+
+		kept = x.blob;
+		ovbd_blob_distrust(x.kept, 0, part);
+		ovbd_blob_distrust(x.kept, x.kept->size - part, part);
+		if (r == 0)
+			ovbd_blob_close(*ret_blob);
+		l = *ret;
+		r = open_once(&l, number, p, ret_blob, err);
+	}
+	if (r < 0)
+		return r;
 	*ret = l;
 	return 0;
 }

@@ -14,3 +14,4 @@ ovbd_unit(
 ovbd_unit(unit_remote_verity_cache SOURCES remote_verity_cache.c ${sealed} DEPS ovbd_remote LABELS unit)
 ovbd_unit(unit_remote_ahead SOURCES remote_ahead.c DEPS ovbd_remote ovbd_test LABELS unit threads)
 ovbd_unit(unit_remote_http_story SOURCES remote_http_story.c DEPS ovbd_remote LABELS unit)
+ovbd_unit(unit_remote_cache_admin SOURCES remote_cache_admin.c DEPS ovbd_remote ovbd_test LABELS unit threads slow)

@@ -489,6 +489,7 @@ int main(void)
 		TEST(test_evict),
 		TEST(test_no_room),
 		TEST(test_bad_params),
+
 		TEST(test_outage),
 		TEST(test_distrust),
 		TEST(test_distrust_stored),
