@@ -78,14 +78,13 @@ asked() {
 [ "$(asked other.json)" -ge "$size" ] || fail "another place of the host is taken for the registry: $(cat err)"
 [ "$(asked localhost.json)" -ge "$size" ] || fail "another host is taken for the registry: $(cat err)"
 expect 65 "is $size bytes, but the configuration says $((size + 1))" "$ovbd" compare -q --cache kept wrong.json v1
-# Wrong once, wherever: it is asked for again, and nothing wrong stays.
+# Wrong once, wherever (after the first request, which a cache keeps nothing of): it is asked for again, and nothing wrong stays.
 tag=0
 for at in 10 150 257 700 1030 1281 1536 1550 1600 5000 700000 $((size - 1500)); do
 	tag=$((tag + 1))
-	configure "$host/~fliponce=$at,tag=$tag/v2/x/blobs" "$size" >lie.json
-	for i in 1 2; do
-		exits 0 "$ovbd" compare -q --cache lies lie.json v1 2>err
-	done
+	configure "$host/~after=1,fliponce=$at,tag=$tag/v2/x/blobs" "$size" >lie.json
+	exits 0 "$ovbd" compare -q --cache lies lie.json v1 2>err
+	exits 0 "$ovbd" compare -q --cache lies lie.json v1 2>err
 done
 ok "lies"
 
