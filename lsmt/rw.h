@@ -63,6 +63,26 @@ struct ovbd_rw_pair {
 int ovbd_rw_open_pair(const struct ovbd_rw_pair *take_files, struct ovbd_blob *take_lower,
                       struct ovbd_device **ret, struct ovbd_error *err);
 
+/* ---- ovbd-rw: one file ---- */
+
+/* Whether b begins like one: 1, 0 or -errno. */
+int ovbd_rw_probe(struct ovbd_blob *b, struct ovbd_error *err);
+
+/* An empty one; durable afterwards. p->sparse means nothing. */
+int ovbd_rw_create(struct ovbd_device *file, const struct ovbd_rw_params *p,
+                   struct ovbd_error *err);
+
+/* For tests. */
+struct ovbd_rw_open_params {
+	bool no_thread;             /* what is done in the background is done by who flushes */
+	unsigned checkpoint_blocks; /* a log of so many is made shorter; 0: 64 */
+};
+
+/* Takes the file and take_lower (NULL: nothing beneath), also on failure. What a crash has left
+ * unfinished is finished or dropped, durably. p may be NULL. */
+int ovbd_rw_open(const struct ovbd_rw_file *take_file, const struct ovbd_rw_open_params *p,
+                 struct ovbd_blob *take_lower, struct ovbd_device **ret, struct ovbd_error *err);
+
 /* ---- of all ---- */
 
 /* d is from one of the functions here. */

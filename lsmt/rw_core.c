@@ -186,6 +186,8 @@ static int sync_now(struct rw_core *c, struct ovbd_error *err)
 	if (r == 0) {
 		c->durable = upto;
 		ovbd_rw_reclaim_flushed(c, ndead);
+		if (c->kind->wants_tending && c->kind->wants_tending(c))
+			pthread_cond_signal(&c->reclaim.wake);
 	} else if (c->lost) {
 		c->broken = r;
 	}
@@ -193,9 +195,8 @@ static int sync_now(struct rw_core *c, struct ovbd_error *err)
 	return r;
 }
 
-int ovbd_rw_flush(struct ovbd_device *d, struct ovbd_error *err)
+int ovbd_rw_sync(struct rw_core *c, struct ovbd_error *err)
 {
-	struct rw_core *c = ovbd_rw_core_of(d);
 	uint64_t target;
 	int r = 0;
 
@@ -210,6 +211,14 @@ int ovbd_rw_flush(struct ovbd_device *d, struct ovbd_error *err)
 	if (r == 0 && c->broken)
 		r = flush_failed(c->broken, err);
 	pthread_mutex_unlock(&c->lock);
+	return r;
+}
+
+int ovbd_rw_flush(struct ovbd_device *d, struct ovbd_error *err)
+{
+	struct rw_core *c = ovbd_rw_core_of(d);
+	const int r = ovbd_rw_sync(c, err);
+
 	if (r == 0 && c->reclaim.no_thread)
 		ovbd_rw_reclaim_now(c);
 	return r;

@@ -24,6 +24,10 @@ struct rw_kind {
 	int (*sync)(struct rw_core *c, struct ovbd_error *err);
 	/* The lock is not held, and nobody else is there. */
 	int (*resize)(struct rw_core *c, uint64_t size, struct ovbd_error *err);
+	/* Optional: what is to be done now and then (rw_reclaim.c's thread does it, or who
+	 * flushes); whether it is due is asked with the lock. */
+	bool (*wants_tending)(struct rw_core *c);
+	int (*tend)(struct rw_core *c, struct ovbd_error *err);
 	/* Closes what the format has more; frees the struct. */
 	void (*free)(struct rw_core *c);
 };
@@ -104,6 +108,9 @@ int ovbd_rw_put(struct rw_core *c, const struct ovbd_segment *s, struct ovbd_err
 /* ops->flush. All changes so far are durable. Those who come while another flushes are served
  * together by the next. */
 int ovbd_rw_flush(struct ovbd_device *d, struct ovbd_error *err);
+
+/* The same, and no more than that: for who tends. */
+int ovbd_rw_sync(struct rw_core *c, struct ovbd_error *err);
 
 /* As ovbd_device_pwrite(); -ENOSPC beyond the end of a file that is not to grow. */
 int ovbd_rw_write_file(struct ovbd_device *file, const void *buf, size_t len, uint64_t off,

@@ -41,9 +41,12 @@ static bool list_add(struct rw_dead_list *l, const struct rw_dead *d, size_t n)
 }
 
 /* The first n of from go to the end of to; or are forgotten, if there is no memory. */
-static void list_move(struct rw_dead_list *to, struct rw_dead_list *from, size_t n)
+static void list_move(struct rw_reclaim *rc, struct rw_dead_list *to, struct rw_dead_list *from,
+                      size_t n)
 {
-	list_add(to, from->p, n);
+	if (!list_add(to, from->p, n))
+		for (size_t i = 0; i < n; i++)
+			rc->waiting -= from->p[i].len;
 	from->n -= n;
 	if (from->n > 0)
 		memmove(from->p, from->p + n, from->n * sizeof(*from->p));
@@ -78,7 +81,7 @@ void ovbd_rw_reclaim_flushed(struct rw_core *c, size_t ndead)
 	for (unsigned i = rc->nlists; i-- > 0;) {
 		struct rw_dead_list *to = i + 1 < rc->nlists ? &rc->lists[i + 1] : &rc->out;
 
-		list_move(to, &rc->lists[i], i == 0 ? ndead : rc->lists[i].n);
+		list_move(rc, to, &rc->lists[i], i == 0 ? ndead : rc->lists[i].n);
 	}
 	if (rc->out.n > 0)
 		pthread_cond_signal(&rc->wake);
@@ -138,10 +141,22 @@ static void give_back_all(struct rw_core *c, struct rw_dead_list *l)
 	pthread_mutex_unlock(&c->lock);
 }
 
+static bool is_due(struct rw_core *c)
+{
+	return c->kind->wants_tending && c->kind->wants_tending(c);
+}
+
 void ovbd_rw_reclaim_now(struct rw_core *c)
 {
 	const uint64_t since = ovbd_epoch_now(c->epoch);
 	struct rw_dead_list l;
+	bool due;
+
+	pthread_mutex_lock(&c->lock);
+	due = is_due(c);
+	pthread_mutex_unlock(&c->lock);
+	if (due)
+		c->kind->tend(c, NULL);
 
 	ovbd_epoch_advance(c->epoch);
 	ovbd_epoch_advance(c->epoch);
@@ -182,6 +197,22 @@ static bool wait_for_readers(struct rw_core *c)
 	}
 }
 
+/* With the lock, which it gives up meanwhile. Whether there was something to do, and it went well.
+ * */
+static bool flush_or_tend(struct rw_core *c)
+{
+	const bool due = is_due(c);
+	int r;
+
+	if (!due && (c->broken || c->reclaim.waiting < FLUSH_BYTES))
+		return false;
+	c->done++; /* so that there is something to flush */
+	pthread_mutex_unlock(&c->lock);
+	r = due ? c->kind->tend(c, NULL) : ovbd_rw_sync(c, NULL);
+	pthread_mutex_lock(&c->lock);
+	return r == 0;
+}
+
 static void *reclaim_thread(void *arg)
 {
 	struct rw_core *c = arg;
@@ -190,20 +221,9 @@ static void *reclaim_thread(void *arg)
 
 	pthread_mutex_lock(&c->lock);
 	while (!rc->stop) {
-		if (rc->out.n == 0 && rc->waiting >= FLUSH_BYTES && !c->broken) {
-			c->done++; /* so that there is something to flush */
-			pthread_mutex_unlock(&c->lock);
-			if (ovbd_rw_flush(&c->device, NULL) < 0) {
-				pthread_mutex_lock(&c->lock);
-				if (!rc->stop)
-					pthread_cond_wait(&rc->wake, &c->lock);
-				continue;
-			}
-			pthread_mutex_lock(&c->lock);
-			continue;
-		}
 		if (rc->out.n == 0) {
-			pthread_cond_wait(&rc->wake, &c->lock);
+			if (!flush_or_tend(c) && !rc->stop && rc->out.n == 0)
+				pthread_cond_wait(&rc->wake, &c->lock);
 			continue;
 		}
 		take_out(c, &l);

@@ -23,6 +23,7 @@ struct record {
 struct test_power {
 	struct record *records;
 	size_t n, capacity;
+	bool discards;
 	void (*at)(void *arg);
 	void *arg;
 };
@@ -111,6 +112,16 @@ static int disk_write_zeroes(struct ovbd_device *dev, uint64_t off, uint64_t len
 	return r;
 }
 
+static int disk_discard(struct ovbd_device *dev, uint64_t off, uint64_t len, struct ovbd_error *err)
+{
+	return disk_write_zeroes(dev, off, len, 0, err);
+}
+
+void test_power_discards(struct test_power *p)
+{
+	p->discards = true;
+}
+
 static int disk_flush(struct ovbd_device *dev, struct ovbd_error *err)
 {
 	struct disk *d = OVBD_CONTAINER_OF(dev, struct disk, device);
@@ -133,10 +144,19 @@ struct ovbd_device *test_power_disk(struct test_power *p, unsigned number, uint8
 		.write_zeroes = disk_write_zeroes,
 		.flush = disk_flush,
 	};
+	static const struct ovbd_device_ops discarding = {
+		.pwrite = disk_pwrite,
+		.write_zeroes = disk_write_zeroes,
+		.discard = disk_discard,
+		.flush = disk_flush,
+	};
 	struct disk *d = calloc(1, sizeof(*d));
 
 	assert_non_null(d);
-	d->device = (struct ovbd_device){.ops = &ops, .free = disk_free};
+	d->device = (struct ovbd_device){
+		.ops = p->discards ? &discarding : &ops,
+		.free = disk_free,
+	};
 	assert_int_equal(ovbd_blob_open_mem(bytes, size, &d->device.blob, NULL), 0);
 	d->power = p;
 	d->number = number;

@@ -23,6 +23,9 @@ void test_power_free(struct test_power *p);
 struct ovbd_device *test_power_disk(struct test_power *p, unsigned number, uint8_t *bytes,
                                     size_t size);
 
+/* A disk made from now on takes discards: as writes of zeros. */
+void test_power_discards(struct test_power *p);
+
 /* at(arg) is called when each write is half done, and again when it is done. */
 void test_power_watch(struct test_power *p, void (*at)(void *arg), void *arg);
 

@@ -108,9 +108,17 @@ static void make_files(struct test_rw *t)
 		.tag = "a message",
 		.sparse = t->format == TEST_RW_SPARSE || t->format == TEST_RW_SPARSE_NO_MAP,
 	};
-	struct ovbd_rw_file data = open_file(t, "data"), index = open_file(t, "index");
+	struct ovbd_rw_file data, index;
 	struct ovbd_error err;
 
+	if (t->format == TEST_RW_LOG) {
+		data = open_file(t, "rw");
+		assert_ok(ovbd_rw_create(data.device, &p, &err), err);
+		ovbd_device_close(data.device);
+		return;
+	}
+	data = open_file(t, "data");
+	index = open_file(t, "index");
 	assert_ok(ovbd_rw_create_pair(data.device, index.device, &p, &err), err);
 	ovbd_device_close(data.device);
 	ovbd_device_close(index.device);
@@ -118,9 +126,22 @@ static void make_files(struct test_rw *t)
 
 void test_rw_open(struct test_rw *t)
 {
-	struct ovbd_rw_pair files = {.data = open_file(t, "data"), .index = open_file(t, "index")};
+	struct ovbd_rw_pair files = {.map = {NULL, 0}};
 	struct ovbd_error err;
 
+	if (t->format == TEST_RW_LOG) {
+		const struct ovbd_rw_open_params p = {
+			.no_thread = t->seed % 2,
+			.checkpoint_blocks = (unsigned)(t->seed % 5),
+		};
+
+		files.data = open_file(t, "rw");
+		assert_ok(ovbd_rw_open(&files.data, &p, test_rw_lower(t, NULL), &t->device, &err),
+		          err);
+		return;
+	}
+	files.data = open_file(t, "data");
+	files.index = open_file(t, "index");
 	if (t->format == TEST_RW_SPARSE)
 		files.map = open_file(t, "map");
 	assert_ok(ovbd_rw_open_pair(&files, test_rw_lower(t, NULL), &t->device, &err), err);

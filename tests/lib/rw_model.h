@@ -13,7 +13,13 @@
 #define TEST_RW_SECTORS 8192u /* of the largest device */
 #define TEST_RW_LAYERS  8u
 
-enum test_rw_format { TEST_RW_APPEND, TEST_RW_SPARSE, TEST_RW_SPARSE_NO_MAP, TEST_RW_NFORMATS };
+enum test_rw_format {
+	TEST_RW_APPEND,
+	TEST_RW_SPARSE,
+	TEST_RW_SPARSE_NO_MAP,
+	TEST_RW_LOG,
+	TEST_RW_NFORMATS
+};
 
 struct test_rw {
 	enum test_rw_format format;

@@ -21,3 +21,8 @@ ovbd_unit(prop_lsmt_rw_index SOURCES lsmt_rw_index.c DEPS ovbd_lsmt LABELS prop 
 set(rw_model ${CMAKE_CURRENT_SOURCE_DIR}/../lib/rw_model.c
              ${CMAKE_CURRENT_SOURCE_DIR}/../lib/lsmt_make.c)
 ovbd_unit(prop_lsmt_rw SOURCES lsmt_rw.c ${rw_model} DEPS ovbd_lsmt LABELS prop threads)
+ovbd_unit(
+  prop_lsmt_rw_power
+  SOURCES lsmt_rw_power.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c ${rw_model}
+  DEPS ovbd_lsmt ovbd_test
+  LABELS prop)

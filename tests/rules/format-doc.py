@@ -68,6 +68,7 @@ HEADERS = {"android-cow": ("ota/cow_format.h", "COW_OFF_"),
            "cache": ("remote/cache_format.h", "CACHE_OFF_"),
            "dm-snapshot": ("ota/dm_snapshot_format.h", "SNAPSHOT_OFF_"),
            "dm-update": ("ota/dm_update_format.h", "DM_UPDATE_OFF_"),
+           "rw": ("lsmt/rw_log_format.h", "RW_OFF_"),
            "trace": ("image/trace_format.h", "TRACE_OFF_"),
            "verity": ("remote/verity_format.h", "VERITY_OFF_")}
 

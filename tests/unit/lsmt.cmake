@@ -20,3 +20,8 @@ ovbd_unit(
   SOURCES lsmt_rw.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c
   DEPS ovbd_lsmt ovbd_test
   LABELS unit)
+ovbd_unit(
+  unit_lsmt_rw_log
+  SOURCES lsmt_rw_log.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c
+  DEPS ovbd_lsmt ovbd_test
+  LABELS unit threads)
