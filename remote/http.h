@@ -38,7 +38,8 @@ struct ovbd_http_login {
 
 /* Where logins come from. */
 struct ovbd_http_logins {
-	/* A login for url (the object's, at the host that asks), as the source has it now.
+	/* A login for url (the object's, at the host that asks; of a host with prefix, the own
+	 * one), as the source has it now.
 	 * refused: what it gave last was not accepted. Called without a lock when a server
 	 * asks and when a token ends, by one reader for all that wait; for different hosts or
 	 * repositories perhaps by several threads at a time. What it takes counts towards the

@@ -343,6 +343,47 @@ static void test_trust(void **state)
 	assert_fails(ovbd_http_open(url, &p, &none, &err), -EIO, err, "SSL certificate problem");
 }
 
+static int count_http2(void)
+{
+	char cmd[600];
+	char *const argv[] = {(char[]){"sh"}, (char[]){"-c"}, cmd, NULL};
+
+	snprintf(cmd, sizeof(cmd), "exit $(grep -c '^HTTP/2.0 206' %s/access.log)", site.dir);
+	return test_run(argv); /* modulo 256 */
+}
+
+/* A mirror over TLS, with its own CA; without it nobody is there, and the own host is asked. */
+static void test_mirror_over_tls(void **state)
+{
+	struct ovbd_http_host host = {NULL};
+	const struct ovbd_http_params p = {.hosts = &host, .nhosts = 1, .backoff_ms = 1};
+	char url[128], base[128], cmd[900];
+	char *const argv[] = {(char[]){"sh"}, (char[]){"-c"}, cmd, NULL};
+	struct ovbd_error err;
+
+	(void)state;
+	need_nginx();
+	snprintf(cmd, sizeof(cmd), "mkdir %s/v2 && ln %s/data %s/v2/data", site.dir, site.dir,
+	         site.dir);
+	assert_int_equal(test_run(argv), 0);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/v2/data", port);
+	snprintf(base, sizeof(base), "https://127.0.0.1:%u/v2", tls_port);
+	host.base = base;
+	for (unsigned trusted = 0; trusted < 2; trusted++) {
+		AUTO_BLOB *b = NULL;
+		const int before = count_http2();
+
+		/* under another name it has not failed lately */
+		if (trusted)
+			host.tls.ca_file = ca_file;
+		snprintf(base, sizeof(base), "https://127.0.%s1:%u/v2", trusted ? "0." : "",
+		         tls_port);
+		assert_ok(ovbd_http_open(url, &p, &b, &err), err);
+		read_at_random(b);
+		assert_int_equal(count_http2() == before, !trusted);
+	}
+}
+
 static void test_unix_socket(void **state)
 {
 	struct ovbd_http_document d;
@@ -418,6 +459,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_client_certificate),
 		cmocka_unit_test(test_trust),
+		cmocka_unit_test(test_mirror_over_tls),
 		cmocka_unit_test(test_unix_socket),
 		cmocka_unit_test(test_signed),
 		cmocka_unit_test(test_plain),
