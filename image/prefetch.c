@@ -75,45 +75,82 @@ static int add_record(struct wanted *w, const struct ovbd_image *img,
 	return add(w, t->layer, l->tar_off + off, ovbd_min(len, l->stored_size - l->tar_off - off));
 }
 
-static int add_all_of(struct wanted *w, size_t number, const struct ovbd_image_layer *l)
+static int by_place(const void *a, const void *b)
+{
+	const struct ovbd_prefetch_range *x = a, *y = b;
+
+	if (x->blob != y->blob)
+		return x->blob < y->blob ? -1 : 1;
+	return x->off < y->off ? -1 : x->off > y->off;
+}
+
+/* [off, end) of a layer, in pieces. */
+static int add_pieces(struct wanted *w, size_t number, uint64_t off, uint64_t end)
 {
 	int r = 0;
 
-	for (uint64_t off = 0; r == 0 && off < l->stored_size; off += OVBD_PREFETCH_PIECE)
-		r = add(w, number, off, ovbd_min(OVBD_PREFETCH_PIECE, l->stored_size - off));
+	for (; r == 0 && off < end; off += OVBD_PREFETCH_PIECE)
+		r = add(w, number, off, ovbd_min(OVBD_PREFETCH_PIECE, end - off));
 	return r;
 }
 
-static int add_wanted(struct wanted *w, const struct ovbd_image *img,
-                      const struct ovbd_image_prefetch *how, const struct ovbd_trace *t)
+/* Behind the n ranges of w all that lies between them. */
+static int add_rest(struct wanted *w, const struct ovbd_image *img)
 {
+	const size_t n = w->n;
+	AUTO_FREE struct ovbd_prefetch_range *sorted = ovbd_array_alloc(n, sizeof(*sorted));
+	size_t k = 0;
+	int r = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = w->ranges[i];
+	qsort(sorted, n, sizeof(*sorted), by_place);
+	for (size_t i = 0; r == 0 && i < img->nlayers; i++) {
+		uint64_t off = 0;
+
+		for (; r == 0 && k < n && sorted[k].blob == i; k++) {
+			r = add_pieces(w, i, off, sorted[k].off);
+			off = sorted[k].off + sorted[k].len;
+		}
+		if (r == 0 && img->layers[i].ahead)
+			r = add_pieces(w, i, off, img->layers[i].stored_size);
+	}
+	return r;
+}
+
+/* What to bring, in order: *w, whose ranges are the caller's to free. */
+static int make_list(struct wanted *w, struct ovbd_image *img,
+                     const struct ovbd_image_prefetch *how, const struct ovbd_trace *t,
+                     struct ovbd_error *err)
+{
+	struct wanted named = {0};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < t->n; i++)
-		r = add_record(w, img, &t->records[i]);
-	for (size_t i = 0; r == 0 && i < img->nlayers && how->mode == OVBD_PREFETCH_ALL; i++)
-		if (img->layers[i].ahead)
-			r = add_all_of(w, i, &img->layers[i]);
-	return r;
+		r = add_record(&named, img, &t->records[i]);
+	if (r == 0 && named.n > 0)
+		r = ovbd_prefetch_plan(named.ranges, named.n, &w->ranges, &w->n,
+		                       &img->prefetch_named, err);
+	free(named.ranges);
+	w->room = w->n;
+	if (r == 0 && how->mode == OVBD_PREFETCH_ALL)
+		r = add_rest(w, img);
+	return r < 0 ? ovbd_fail(err, r, "out of memory") : 0;
 }
 
 int ovbd_image_prefetch_start(struct ovbd_image *img, const struct ovbd_image_prefetch *how,
                               const struct ovbd_trace *t, struct ovbd_error *err)
 {
 	struct ovbd_blob *blobs[OVBD_LAYERS_MAX] = {NULL};
-	AUTO_FREE struct ovbd_prefetch_range *ranges = NULL;
 	struct wanted w = {0};
-	size_t n = 0;
-	int r = add_wanted(&w, img, how, t);
+	int r = make_list(&w, img, how, t, err);
 
-	if (r < 0)
-		ovbd_fail(err, r, "out of memory");
-	else if (w.n > 0)
-		r = ovbd_prefetch_plan(w.ranges, w.n, &ranges, &n, &img->prefetch_named, err);
-	free(w.ranges);
-	if (r < 0 || n == 0)
-		return r;
 	for (size_t i = 0; i < img->nlayers; i++)
 		blobs[i] = img->layers[i].ahead;
-	return ovbd_prefetch_start(blobs, ranges, n, &how->params, &img->prefetch, err);
+	if (r == 0 && w.n > 0)
+		r = ovbd_prefetch_start(blobs, w.ranges, w.n, &how->params, &img->prefetch, err);
+	free(w.ranges);
+	return r;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A cache from its parameters to its end, and what it tells of itself. */
 #include <errno.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/thread.h"
@@ -86,19 +85,6 @@ static int start_threads(struct ovbd_cache *c, struct ovbd_error *err)
 	return 0;
 }
 
-/* Signals are for the threads of who uses the cache, also if he blocks them only later. */
-static int start_threads_without_signals(struct ovbd_cache *c, struct ovbd_error *err)
-{
-	sigset_t all, old;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = start_threads(c, err);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
-}
-
 /* user: it is to be filled, and not only looked after. */
 static int cache_open(const char *dir, const struct ovbd_cache_params *p, bool user,
                       struct ovbd_cache **ret, struct ovbd_error *err)
@@ -116,7 +102,7 @@ static int cache_open(const char *dir, const struct ovbd_cache_params *p, bool u
 	if (r == 0)
 		r = cache_dir_open(c, dir, user, err);
 	if (r == 0 && user)
-		r = start_threads_without_signals(c, err);
+		r = start_threads(c, err);
 	if (r < 0) {
 		cache_free(c);
 		return r;

@@ -107,7 +107,7 @@ static void tell_cache(struct ovbd_serving *s)
 static void tell_prefetch(struct ovbd_serving *s)
 {
 	struct ovbd_ahead_stats all = {0};
-	char named[OVBD_SIZE_TEXT], planned[OVBD_SIZE_TEXT], brought[OVBD_SIZE_TEXT],
+	char named[OVBD_SIZE_FULL], planned[OVBD_SIZE_TEXT], brought[OVBD_SIZE_TEXT],
 		used[OVBD_SIZE_TEXT];
 
 	for (size_t i = 0; s->img && s->img->prefetch && i < s->img->nlayers; i++)
@@ -124,7 +124,7 @@ static void tell_prefetch(struct ovbd_serving *s)
 		ovbd_serving_tell(s, false,
 		                  "prefetch: %s named; %s of %s brought, of which %s were read; "
 		                  "%" PRIu64 " failed",
-		                  ovbd_size_text(named, s->img->prefetch_named),
+		                  ovbd_size_full(named, s->img->prefetch_named),
 		                  ovbd_size_text(brought, all.brought),
 		                  ovbd_size_text(planned, all.planned),
 		                  ovbd_size_text(used, all.used), all.nfailed);

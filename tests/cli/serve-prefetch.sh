@@ -70,7 +70,7 @@ lazy_bytes=$bytes lazy_requests=$requests
 
 # named_bytes: what the log says of the trace
 named_bytes() {
-	sed -n 's/.*prefetch: \([0-9.]*\) \([KM]\)iB named.*/\1\2/p' "$log" | head -n 1 | numfmt --from=iec
+	sed -n 's/.*prefetch: .*(\([0-9]*\) bytes) named.*/\1/p' "$log" | head -n 1
 }
 
 fetched --trace start.trace
