@@ -166,6 +166,8 @@ int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices *
 	pthread_condattr_destroy(&monotonic);
 	ds->user_agent = p->user_agent ? strdup(p->user_agent) : NULL;
 	ds->http.user_agent = ds->user_agent;
+	ds->prefetch = p->prefetch;
+	ds->prefetch_params = p->prefetch_params;
 	ds->credentials = p->credentials ? strdup(p->credentials) : NULL;
 	r = take_dir(ds, p->state_dir, err);
 	if (r == 0)

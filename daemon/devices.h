@@ -56,7 +56,9 @@ struct ovbd_devices_params {
 	/* How long the users of a device that has outlived its daemon wait for an image that cannot
 	 * be opened, from the start on, before they get errors; 0: 30 seconds. */
 	unsigned wait_ms;
-	const char *credentials;   /* as in image/image.h */
+	const char *credentials;          /* as in image/image.h */
+	enum ovbd_prefetch_mode prefetch; /* of devices that do not say it */
+	struct ovbd_prefetch_params prefetch_params;
 	const char *user_agent;    /* to servers of layers; NULL: default */
 	ovbd_devices_told_fn told; /* may be NULL */
 	void *arg;

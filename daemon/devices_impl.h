@@ -9,6 +9,7 @@
 #include "daemon/devices.h"
 #include "daemon/merger.h"
 #include "daemon/stand_in.h"
+#include "daemon/tracer.h"
 #include "image/image.h"
 #include "image/shared.h"
 
@@ -67,6 +68,8 @@ struct ovbd_devices {
 	struct ovbd_http_params http;
 	char *user_agent; /* http's */
 	char *credentials;
+	enum ovbd_prefetch_mode prefetch;
+	struct ovbd_prefetch_params prefetch_params;
 	unsigned wait_ms;
 	ovbd_devices_told_fn told;
 	void *arg;
@@ -127,6 +130,7 @@ struct line {
 	struct ovbd_image *img;
 	struct ovbd_device *writable; /* or an update; NULL: img */
 	struct ovbd_merger *merger;   /* of an update; NULL: img */
+	struct ovbd_tracer *tracer;   /* of img, while it is recorded; or NULL */
 	struct ovbd_device read_only; /* its blob is the image's */
 	struct ovbd_stand_in *stand_in;
 	struct ovbd_transport *t;

@@ -17,7 +17,6 @@
 #include "daemon/devices_impl.h"
 #include "daemon/fault_point.h"
 #include "daemon/state_file.h"
-#include "image/config.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   30000
@@ -50,6 +49,7 @@ void devices_close_line(struct line *l)
 		l->t->ops->close(l->t);
 	ovbd_stand_in_close(l->stand_in);
 	ovbd_device_close(l->writable);
+	ovbd_tracer_close(l->tracer);
 	ovbd_image_close(l->img);
 	ovbd_merger_close(l->merger);
 	free(l->path);
@@ -59,67 +59,6 @@ void devices_close_line(struct line *l)
 struct ovbd_device *devices_line_device(struct line *l)
 {
 	return l->writable ? l->writable : &l->read_only;
-}
-
-/* What its configuration asks for in vain; once for all images, as they tend to be alike. */
-static void tell_ignored(struct served *s, unsigned ignored)
-{
-	const unsigned old = atomic_fetch_or(&s->all->told_ignored, ignored);
-
-	for (int key = 0; key < OVBD_CONFIG_NIGNORED; key++) {
-		struct ovbd_error say;
-
-		if (!(ignored & ~old & 1u << key))
-			continue;
-		ovbd_fail(&say, 0,
-		          "its image configuration: %s has no effect in this version (told once)",
-		          ovbd_config_ignored_name((enum ovbd_config_ignored)key));
-		devices_tell(s->all, false, s->spec->id, say.msg);
-	}
-}
-
-static int open_update(const struct ovbd_spec *spec, struct line *l, struct ovbd_error *err)
-{
-	const struct ovbd_update_params p = {
-		.kind = spec->update,
-		.base = spec->images[0],
-		.cow = spec->images[1],
-		.writable = spec->writable,
-	};
-
-	int r;
-
-	if (spec->update != OVBD_UPDATE_MERGE)
-		return ovbd_update_open(&p, &l->writable, err);
-	r = ovbd_merger_open(p.base, p.cow, &l->merger, err);
-	if (r == 0)
-		l->read_only.blob = ovbd_merger_view(l->merger);
-	return r;
-}
-
-int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
-{
-	const struct ovbd_spec *spec = s->spec;
-	const struct ovbd_image_params image = {
-		.format = spec->format,
-		.http = &s->all->http,
-		.credentials = s->all->credentials,
-		.shared = s->all->shared,
-		.cache = s->all->cache,
-		.metered = true,
-	};
-	int r;
-
-	if (spec->update != OVBD_UPDATE_NONE)
-		return open_update(spec, l, err);
-	if (spec->writable)
-		return ovbd_device_open_file(spec->images[0], &l->writable, err);
-	r = ovbd_image_open((const char *const *)spec->images, spec->nimages, &image, &l->img, err);
-	if (r < 0)
-		return r;
-	l->read_only.blob = l->img->blob;
-	tell_ignored(s, l->img->ignored);
-	return 0;
 }
 
 bool devices_is_quick(const struct line *l)

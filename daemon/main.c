@@ -283,6 +283,16 @@ static int start_snapuserd(struct ovbdd *d, int take_fd, struct ovbd_error *err)
 	return take_fd < 0 ? 0 : ovbd_snapuserd_start(&p, &d->snapuserd, err);
 }
 
+/* As images have it, unless it was said. */
+static enum ovbd_prefetch_mode prefetch_mode(const struct ovbd_options *o)
+{
+	enum ovbd_prefetch_mode mode = OVBD_PREFETCH_AUTO;
+
+	if (o->prefetch[0])
+		ovbd_prefetch_mode_parse(o->prefetch, &mode);
+	return mode;
+}
+
 static int start(struct ovbdd *d, struct ovbd_error *err)
 {
 	const struct ovbd_devices_params p = {
@@ -290,6 +300,9 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 		.nworkers = (unsigned)d->options.nworkers,
 		.credentials = d->options.credentials,
 		.user_agent = d->options.user_agent,
+		.prefetch = prefetch_mode(&d->options),
+		.prefetch_params = {.concurrency = (unsigned)d->options.prefetch_concurrency,
+	                            .rate = d->options.prefetch_rate},
 		.wait_ms = (unsigned)d->options.image_wait_s * 1000,
 		.told = told,
 	};

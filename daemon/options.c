@@ -11,6 +11,7 @@
 #include "base/auto.h"
 #include "base/size.h"
 #include "daemon/overlaybd_json.h"
+#include "image/image.h"
 
 #define WORKERS_MAX     1024
 #define IMAGE_WAIT_MAX  86400
@@ -36,6 +37,7 @@ enum {
 	CACHE,
 	CACHE_SIZE,
 	CACHE_MARKS,
+	PREFETCH,
 };
 
 static const struct option longs[] = {
@@ -55,6 +57,7 @@ static const struct option longs[] = {
 	{"cache", required_argument, NULL, CACHE},
 	{"cache-size", required_argument, NULL, CACHE_SIZE},
 	{"cache-marks", required_argument, NULL, CACHE_MARKS},
+	{"prefetch", required_argument, NULL, PREFETCH},
 	{"no-seccomp", no_argument, NULL, NO_SECCOMP},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -85,6 +88,8 @@ const char ovbd_options_help[] =
 	"      --cache-marks HIGH,LOW\n"
 	"                          Evict when HIGH percent are used, until LOW are left\n"
 	"                          (default: 90,80).\n"
+	"      --prefetch MODE     What is fetched before it is read: none, trace (what a\n"
+	"                          trace names, if there is one: the default) or all.\n"
 	"      --no-seccomp        Do not filter system calls.\n"
 	"  -h, --help              Show this help.\n"
 	"  -V, --version           Show the version.\n\n"
@@ -106,6 +111,16 @@ static int set_level(struct ovbd_options *o, const char *name, struct ovbd_error
 	if (ovbd_log_parse(name, &o->level) < 0)
 		return ovbd_fail(err, -EINVAL,
 		                 "log level '%.40s': must be error, warning, info or debug", name);
+	return 0;
+}
+
+static int check_prefetch(const struct ovbd_options *o, struct ovbd_error *err)
+{
+	enum ovbd_prefetch_mode mode;
+
+	if (o->prefetch[0] && ovbd_prefetch_mode_parse(o->prefetch, &mode) < 0)
+		return ovbd_fail(err, -EINVAL, "prefetch '%.40s': must be none, trace or all",
+		                 o->prefetch);
 	return 0;
 }
 
@@ -199,6 +214,9 @@ static int parse_option(int id, struct ovbd_options *o, struct ovbd_error *err)
 		return check_cache_size(o->cache_size, err);
 	case CACHE_MARKS:
 		return parse_marks(o, err);
+	case PREFETCH:
+		o->prefetch = optarg;
+		return check_prefetch(o, err);
 	case LEVEL:
 		return set_level(o, optarg, err);
 	case METRICS:
@@ -264,6 +282,7 @@ int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct o
 		.nlog_files = 3,
 		.audit_file = "",
 		.cache_dir = "",
+		.prefetch = "",
 		.metrics = "",
 		.metrics_path = "/metrics",
 		.metrics_interval_ms = 60000,
@@ -312,6 +331,10 @@ static const struct ovbd_setting own_table[] = {
 	{"cache-size", OVBD_SETTING_NUMBER, AT(o.cache_size), CACHE_SIZE_MIN, INT64_MAX},
 	{"cache-high", OVBD_SETTING_NUMBER, AT(o.cache_high), 1, 100},
 	{"cache-low", OVBD_SETTING_NUMBER, AT(o.cache_low), 1, 100},
+	{"prefetch", OVBD_SETTING_TEXT, AT(o.prefetch)},
+	{"prefetch-concurrency", OVBD_SETTING_NUMBER, AT(o.prefetch_concurrency), 1,
+         OVBD_PREFETCH_CONCURRENCY_MAX},
+	{"prefetch-rate", OVBD_SETTING_NUMBER, AT(o.prefetch_rate), 1, INT64_MAX},
 	{"metrics-original", OVBD_SETTING_BOOL, AT(o.metrics_original)},
 };
 
@@ -328,6 +351,8 @@ static int load_own(struct ovbd_options *o, struct ovbd_error *err)
 	if (r < 0)
 		return r;
 	r = check_marks(&own.o, err);
+	if (r == 0)
+		r = check_prefetch(&own.o, err);
 	if (r == 0 && own.level)
 		r = set_level(&own.o, own.level, err);
 	if (r < 0) {
@@ -374,6 +399,7 @@ static int load_drop_in(struct ovbd_options *o, struct ovbd_error *err)
 	o->cache_dir = j.cache_dir;
 	o->cache_size = j.cache_size_gb << 30;
 	o->cache_chunk_size = j.cache_chunk_size;
+	o->prefetch_concurrency = j.prefetch_concurrency;
 	memcpy(o->ignored, j.ignored, sizeof(o->ignored));
 	o->file = j.file;
 	return 0;

@@ -39,13 +39,16 @@ struct ovbd_options {
 	const char *metrics_path;
 	bool metrics_original; /* also by the names that overlaybd has for them */
 	uint64_t metrics_interval_ms;
-	const char *credentials;   /* a file; NULL: none */
-	const char *user_agent;    /* NULL: default */
-	const char *cache_dir;     /* of what is fetched; "": nothing is kept */
-	uint64_t cache_size;       /* bytes; 0: default */
-	uint64_t cache_chunk_size; /* the same */
-	uint64_t cache_high;       /* percent; 0: default */
-	uint64_t cache_low;        /* the same */
+	const char *credentials;       /* a file; NULL: none */
+	const char *user_agent;        /* NULL: default */
+	const char *prefetch;          /* none, trace or all; "": trace, where there is one */
+	uint64_t prefetch_concurrency; /* 0: default */
+	uint64_t prefetch_rate;        /* bytes a second; 0: no limit */
+	const char *cache_dir;         /* of what is fetched; "": nothing is kept */
+	uint64_t cache_size;           /* bytes; 0: default */
+	uint64_t cache_chunk_size;     /* the same */
+	uint64_t cache_high;           /* percent; 0: default */
+	uint64_t cache_low;            /* the same */
 
 	/* What is to be said of the configuration once there is a log: keys without effect, or
 	 * "". */

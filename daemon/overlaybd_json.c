@@ -7,6 +7,7 @@
 
 #include "base/auto.h"
 #include "remote/cache.h"
+#include "remote/prefetch.h"
 
 /* What is read, before the older keys give way to the newer ones. */
 struct keys {
@@ -69,7 +70,8 @@ static const struct ovbd_setting table[] = {
 	{"download.blockSize", NUMBER, UNUSED},
 	{"p2pConfig.enable", BOOL, UNUSED},
 	{"p2pConfig.address", TEXT, UNUSED},
-	{"prefetchConfig.concurrency", NUMBER, UNUSED},
+	{"prefetchConfig.concurrency", NUMBER, AT(out.prefetch_concurrency), 1,
+         OVBD_PREFETCH_CONCURRENCY_MAX},
 	{"certConfig.certFile", TEXT, UNUSED},
 	{"certConfig.keyFile", TEXT, UNUSED},
 	{"serviceConfig.enable", BOOL, UNUSED},

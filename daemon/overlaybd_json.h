@@ -22,8 +22,9 @@ struct ovbd_overlaybd_json {
 	uint64_t exporter_port;
 	uint64_t exporter_interval_us;
 	const char *credentials; /* a file; NULL: they come from elsewhere, which has no effect */
-	const char *user_agent;  /* NULL: not given */
-	const char *cache_dir;   /* "": no cache */
+	uint64_t prefetch_concurrency; /* 0: not given */
+	const char *user_agent;        /* NULL: not given */
+	const char *cache_dir;         /* "": no cache */
 	uint64_t cache_size_gb;
 	uint64_t cache_chunk_size; /* bytes; 0: default */
 	char ignored[OVBD_SETTINGS_IGNORED_SIZE];

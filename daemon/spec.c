@@ -9,7 +9,8 @@
 #include "remote/http.h"
 
 static const char *const keys[] = {
-	"schema", "id", "images", "format", "transport", "path", "writable", "update", "leaving",
+	"schema",   "id",     "images",   "format", "transport", "path",
+	"writable", "update", "prefetch", "trace",  "leaving",
 };
 
 int ovbd_spec_check_id(const char *id, struct ovbd_error *err)
@@ -135,6 +136,21 @@ static int get_update(const json_t *object, struct ovbd_spec *s, struct ovbd_err
 	return 0;
 }
 
+static int get_prefetch(const json_t *object, struct ovbd_spec *s, struct ovbd_error *err)
+{
+	AUTO_FREE char *mode = NULL;
+	int r = get_string(object, "prefetch", NULL, &mode, err);
+
+	if (r == 0)
+		r = get_string(object, "trace", NULL, &s->trace, err);
+	if (r == 0 && mode && ovbd_prefetch_mode_parse(mode, &s->prefetch) < 0)
+		r = ovbd_fail(err, -EINVAL, "\"prefetch\": '%.80s' is none", mode);
+	if (r == 0 && s->trace && s->trace[0] != '/')
+		r = ovbd_fail(err, -EINVAL, "\"trace\": '%.200s' is not an absolute path",
+		              s->trace);
+	return r;
+}
+
 int ovbd_spec_decode(const json_t *object, struct ovbd_spec **ret, struct ovbd_error *err)
 {
 	OVBD_AUTO(ovbd_spec_freep) struct ovbd_spec *s = calloc(1, sizeof(*s));
@@ -155,6 +171,8 @@ int ovbd_spec_decode(const json_t *object, struct ovbd_spec **ret, struct ovbd_e
 		r = get_images(object, s, err);
 	if (r == 0)
 		r = get_update(object, s, err);
+	if (r == 0)
+		r = get_prefetch(object, s, err);
 	if (r == 0 && s->writable && s->nimages != 1 && s->update == OVBD_UPDATE_NONE)
 		r = ovbd_fail(err, -ENOTSUP, "a stack of several images cannot be writable");
 	if (r < 0)
@@ -172,10 +190,11 @@ json_t *ovbd_spec_encode(const struct ovbd_spec *s)
 			json_decref(images);
 			return NULL;
 		}
-	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb, s:s*, sb}", "schema",
+	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb, s:s*, s:s*, s:s*, sb}", "schema",
 	                   "ovbd.device-state.v1", "id", s->id, "images", images, "format",
 	                   ovbd_format_name(s->format), "transport", s->transport, "path", s->path,
 	                   "writable", s->writable, "update", ovbd_update_name(s->update),
+	                   "prefetch", ovbd_prefetch_mode_name(s->prefetch), "trace", s->trace,
 	                   "leaving", s->leaving);
 	return object;
 }
@@ -207,5 +226,6 @@ void ovbd_spec_free(struct ovbd_spec *s)
 	free(s->id);
 	free(s->transport);
 	free(s->path);
+	free(s->trace);
 	free(s);
 }

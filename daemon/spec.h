@@ -11,6 +11,8 @@
  *   writable   default false
  *   update     how images, a base and a COW, shall appear, as ovbd_update_parse(); default: as one
  *              image
+ *   prefetch   of remote layers: none, trace or all; default: as the daemon has it
+ *   trace      absolute path of a trace for that; default: as the images' configuration has it
  *   leaving    default false; only in a file: it has been detached, and goes with its last user
  */
 #ifndef OVBD_DAEMON_SPEC_H
@@ -36,6 +38,8 @@ struct ovbd_spec {
 	char *path; /* NULL: not given */
 	bool writable;
 	enum ovbd_update_kind update;
+	enum ovbd_prefetch_mode prefetch; /* OVBD_PREFETCH_AUTO: not given */
+	char *trace;                      /* NULL: not given */
 	bool leaving;
 };
 

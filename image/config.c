@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/bytes.h"
+#include "image/image.h"
 #include "lsmt/lsmt.h"
 #include "remote/verity.h"
 
@@ -35,8 +36,7 @@ static const char *type_name(const json_t *j)
 const char *ovbd_config_ignored_name(enum ovbd_config_ignored key)
 {
 	static const char *const names[] = {
-		[OVBD_CONFIG_ACCELERATION] = "accelerationLayer",
-		[OVBD_CONFIG_RECORD_TRACE] = "recordTracePath",
+		[OVBD_CONFIG_RECORD_TRACE] = "recordTracePath (beside accelerationLayer)",
 		[OVBD_CONFIG_DOWNLOAD] = "download",
 		[OVBD_CONFIG_UPPER] = "upper (without index or data)",
 	};
@@ -249,16 +249,20 @@ static int parse_download(struct place *at, const json_t *root, struct ovbd_conf
 	return r;
 }
 
-/* Keys that change nothing of what is read. */
-static int parse_hints(struct place *at, const json_t *root, struct ovbd_config *c)
+static int parse_prefetch(struct place *at, const json_t *root, struct ovbd_config *c)
 {
-	const int recorded = has_text(at, root, "recordTracePath");
+	enum ovbd_prefetch_mode mode;
+	int r = get_string(at, root, "recordTracePath", &c->record_path);
 
-	if (recorded < 0)
-		return recorded;
-	if (recorded)
-		ignore(c, OVBD_CONFIG_RECORD_TRACE);
-	return parse_download(at, root, c);
+	if (r == 0)
+		r = get_string(at, root, "trace", &c->trace);
+	if (r == 0)
+		r = get_string(at, root, "prefetch", &c->prefetch);
+	if (r == 0 && c->prefetch[0] && ovbd_prefetch_mode_parse(c->prefetch, &mode) < 0)
+		return ovbd_fail(at->err, -EBADMSG,
+		                 "%s: prefetch: '%.40s' is none of none, trace and all", at->name,
+		                 c->prefetch);
+	return r;
 }
 
 static void free_lower(struct ovbd_layer_ref *l)
@@ -273,10 +277,14 @@ static void free_lower(struct ovbd_layer_ref *l)
 }
 
 /* The last one holds a trace, not blocks. */
-static void drop_last_lower(struct ovbd_config *c)
+static void take_last_lower(struct ovbd_config *c)
 {
-	free_lower(&c->lowers[--c->nlowers]);
-	ignore(c, OVBD_CONFIG_ACCELERATION);
+	struct ovbd_layer_ref *last = &c->lowers[--c->nlowers];
+
+	c->trace_dir = OVBD_MOVE(last->dir);
+	free_lower(last);
+	if (c->record_path[0] != '\0')
+		ignore(c, OVBD_CONFIG_RECORD_TRACE);
 }
 
 static int parse_root(struct place *at, const json_t *root, struct ovbd_config *c)
@@ -292,13 +300,15 @@ static int parse_root(struct place *at, const json_t *root, struct ovbd_config *
 	if (r == 0)
 		r = parse_upper(at, root, c);
 	if (r == 0)
-		r = parse_hints(at, root, c);
+		r = parse_download(at, root, c);
+	if (r == 0)
+		r = parse_prefetch(at, root, c);
 	if (r == 0)
 		r = get_bool(at, root, "accelerationLayer", &accelerated);
 	if (r < 0)
 		return r;
 	if (accelerated)
-		drop_last_lower(c);
+		take_last_lower(c);
 	if (c->nlowers == 0)
 		return ovbd_fail(at->err, -EBADMSG, "%s: lowers names no layer of blocks",
 		                 at->name);
@@ -353,5 +363,9 @@ void ovbd_config_free(struct ovbd_config *c)
 	free(c->lowers);
 	free(c->repo_blob_url);
 	free(c->result_file);
+	free(c->record_path);
+	free(c->trace_dir);
+	free(c->trace);
+	free(c->prefetch);
 	free(c);
 }

@@ -30,8 +30,7 @@ struct ovbd_layer_ref {
 
 /* What a configuration may ask for that has no effect yet; the bytes read are the same. */
 enum ovbd_config_ignored {
-	OVBD_CONFIG_ACCELERATION,
-	OVBD_CONFIG_RECORD_TRACE,
+	OVBD_CONFIG_RECORD_TRACE, /* beside an acceleration layer */
 	OVBD_CONFIG_DOWNLOAD,
 	OVBD_CONFIG_UPPER,
 	OVBD_CONFIG_NIGNORED,
@@ -45,7 +44,12 @@ struct ovbd_config {
 	char *result_file;
 	struct ovbd_layer_ref *lowers; /* bottom first */
 	size_t nlowers;
-	unsigned ignored; /* bits 1 << OVBD_CONFIG_... of what was asked for */
+	/* What is fetched before it is read. Paths as they are given, "" if they are not. */
+	char *record_path; /* recordTracePath */
+	char *trace_dir;   /* of the acceleration layer, which is no lower */
+	char *trace;       /* ours */
+	char *prefetch;    /* ours: "", "none", "trace" or "all" */
+	unsigned ignored;  /* bits 1 << OVBD_CONFIG_... of what was asked for */
 };
 
 /* Parses len bytes of JSON; name is for messages. -EBADMSG: no JSON, or wrong types; -ENOTSUP: says

@@ -14,6 +14,7 @@
 #include "base/pool.h"
 #include "image/layer_open.h"
 #include "image/prefetch.h"
+#include "image/recorder.h"
 #include "image/refs.h"
 #include "image/suspect.h"
 #include "remote/cache.h"
@@ -278,7 +279,7 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (refs.n > OVBD_LAYERS_MAX)
 		return ovbd_fail(err, -E2BIG, "%zu layers; a stack has at most %u", refs.n,
 		                 OVBD_LAYERS_MAX);
-	r = ovbd_image_trace_load(&o.params.prefetch, &trace, err);
+	r = ovbd_image_prefetch_settle(&o.params, &refs, img, &trace, err);
 	if (r < 0)
 		return r;
 	img->ignored = refs.ignored;
@@ -308,5 +309,7 @@ void ovbd_image_close(struct ovbd_image *img)
 		free(img->layers[i].tree);
 	}
 	free(img->layers);
+	ovbd_recorder_close(img->recorder);
+	free(img->record_path);
 	free(img);
 }

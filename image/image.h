@@ -73,8 +73,11 @@ struct ovbd_image {
 	uint64_t reach; /* bytes, >= blob->size: content a larger layer on top would bring back */
 	size_t nlayers; /* bottom first */
 	struct ovbd_image_layer *layers;
-	struct ovbd_prefetch *prefetch; /* what is fetched in the background; or NULL */
-	uint64_t prefetch_named;        /* bytes of objects that hold what a trace names */
+	struct ovbd_prefetch *prefetch;     /* what is fetched in the background; or NULL */
+	uint64_t prefetch_named;            /* bytes of objects that hold what a trace names */
+	struct ovbd_error prefetch_trouble; /* why it is not done; "": it is, or nobody asked */
+	struct ovbd_recorder *recorder;     /* of what is read, for the file record_path; or NULL */
+	char *record_path;
 	struct ovbd_cache
 		*cache;   /* NULL, or the caller leaves it here to be closed with the image */
 	unsigned ignored; /* what its configurations ask for in vain: see image/config.h */
@@ -102,6 +105,8 @@ enum ovbd_prefetch_mode {
 
 /* "none", "trace", "all": -EINVAL if it is none of them. */
 int ovbd_prefetch_mode_parse(const char *name, enum ovbd_prefetch_mode *ret);
+/* NULL: AUTO. */
+const char *ovbd_prefetch_mode_name(enum ovbd_prefetch_mode mode);
 
 /* What is fetched in the background once the image is open. */
 struct ovbd_image_prefetch {
@@ -109,6 +114,11 @@ struct ovbd_image_prefetch {
 	const char *trace; /* a file: docs/format-trace.md; NULL: none. One that cannot be read is
 	                    * an error of ovbd_image_open(), before anything else is opened */
 	struct ovbd_prefetch_params params;
+	enum ovbd_prefetch_mode otherwise; /* if neither mode nor a configuration says it */
+	/* Also what configurations ask for, as far as mode and trace do not: a file that cannot be
+	 * read is no error then, but in prefetch_trouble. Where recordTracePath is an empty file,
+	 * what is read is recorded: see record_path. */
+	bool configured;
 };
 
 struct ovbd_image_params {

@@ -6,9 +6,12 @@
 #include "image/prefetch.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "image/recorder.h"
 #include "remote/ahead.h"
 
 struct wanted {
@@ -16,7 +19,7 @@ struct wanted {
 	size_t n, room;
 };
 
-int ovbd_prefetch_mode_parse(const char *name, enum ovbd_prefetch_mode *ret)
+const char *ovbd_prefetch_mode_name(enum ovbd_prefetch_mode mode)
 {
 	static const char *const names[] = {
 		[OVBD_PREFETCH_NONE] = "none",
@@ -24,24 +27,74 @@ int ovbd_prefetch_mode_parse(const char *name, enum ovbd_prefetch_mode *ret)
 		[OVBD_PREFETCH_ALL] = "all",
 	};
 
+	return names[mode];
+}
+
+int ovbd_prefetch_mode_parse(const char *name, enum ovbd_prefetch_mode *ret)
+{
 	for (size_t i = OVBD_PREFETCH_NONE; i <= OVBD_PREFETCH_ALL; i++)
-		if (strcmp(name, names[i]) == 0) {
+		if (strcmp(name, ovbd_prefetch_mode_name((enum ovbd_prefetch_mode)i)) == 0) {
 			*ret = (enum ovbd_prefetch_mode)i;
 			return 0;
 		}
 	return -EINVAL;
 }
 
-int ovbd_image_trace_load(const struct ovbd_image_prefetch *how, struct ovbd_trace *t,
-                          struct ovbd_error *err)
+static int load(const char *path, struct ovbd_trace *t, struct ovbd_error *err)
 {
 	AUTO_TRACE raw = {0};
+	const int r = ovbd_trace_load(&raw, path, err);
+
+	return r < 0 ? r : ovbd_trace_merge(t, &raw, err); /* nothing twice */
+}
+
+/* As overlaybd's daemon has it: an empty file is to be written, any other is a trace, and without a
+ * file there is nothing to do. */
+static int settle_record(struct ovbd_image_params *p, struct ovbd_refs *refs,
+                         struct ovbd_image *img, struct ovbd_error *err)
+{
+	struct stat st;
 	int r;
 
-	if (!how->trace || how->mode == OVBD_PREFETCH_NONE)
+	if (!refs->record || stat(refs->record, &st) < 0)
 		return 0;
-	r = ovbd_trace_load(&raw, how->trace, err);
-	return r < 0 ? r : ovbd_trace_merge(t, &raw, err); /* nothing twice */
+	if (st.st_size > 0) {
+		free(refs->trace);
+		refs->trace = OVBD_MOVE(refs->record);
+		return 0;
+	}
+	if (p->recorder)
+		return 0;
+	r = ovbd_recorder_create(&img->recorder, err);
+	if (r < 0)
+		return r;
+	p->recorder = img->recorder;
+	img->record_path = OVBD_MOVE(refs->record);
+	return 0;
+}
+
+int ovbd_image_prefetch_settle(struct ovbd_image_params *p, struct ovbd_refs *refs,
+                               struct ovbd_image *img, struct ovbd_trace *t, struct ovbd_error *err)
+{
+	struct ovbd_image_prefetch *how = &p->prefetch;
+	int r = 0;
+
+	if (how->configured)
+		r = settle_record(p, refs, img, err);
+	if (how->configured && how->mode == OVBD_PREFETCH_AUTO)
+		how->mode = refs->prefetch;
+	if (how->mode == OVBD_PREFETCH_AUTO)
+		how->mode = how->otherwise;
+	if (r < 0 || how->mode == OVBD_PREFETCH_NONE)
+		return r;
+	if (how->trace)
+		return load(how->trace, t, err);
+	if (!how->configured || !refs->trace)
+		return 0;
+	how->trace = refs->trace;
+	if (load(refs->trace, t, &img->prefetch_trouble) < 0)
+		how->trace = NULL;
+	return 0;
 }
 
 static int add(struct wanted *w, size_t layer, uint64_t off, uint64_t len)

@@ -254,6 +254,31 @@ static int read_config(const char *name, const struct ovbd_image_params *p, char
 	return 1;
 }
 
+/* What is to be fetched before it is read, and whether that is to be found out. */
+static int note_prefetch(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
+                         struct ovbd_error *err)
+{
+	AUTO_FREE char *trace = NULL, *dir = NULL, *record = NULL;
+	const char *at = c->trace_dir ? c->trace_dir : "";
+
+	if (c->trace[0])
+		trace = resolve(config, c->trace);
+	else if (at[0] && (dir = resolve(config, at)))
+		trace = join(dir, strlen(dir), "/", "trace");
+	if (c->record_path[0] && !c->trace_dir)
+		record = resolve(config, c->record_path);
+	if ((!trace && (c->trace[0] || at[0])) || (!record && c->record_path[0] && !c->trace_dir))
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	free(refs->trace);
+	free(refs->record);
+	refs->trace = OVBD_MOVE(trace);
+	refs->record = OVBD_MOVE(record);
+	refs->prefetch = OVBD_PREFETCH_AUTO;
+	if (c->prefetch[0])
+		ovbd_prefetch_mode_parse(c->prefetch, &refs->prefetch);
+	return 0;
+}
+
 static int expand(struct ovbd_refs *refs, const char *name, const struct ovbd_image_params *p,
                   struct ovbd_error *err)
 {
@@ -271,6 +296,8 @@ static int expand(struct ovbd_refs *refs, const char *name, const struct ovbd_im
 	r = ovbd_config_parse(text, len, name, &c, err);
 	if (r == 0)
 		refs->ignored |= c->ignored;
+	if (r == 0)
+		r = note_prefetch(refs, name, c, err);
 	for (size_t i = 0; r == 0 && i < c->nlowers; i++)
 		r = add_lower(refs, name, c, &c->lowers[i], err);
 	return r;
@@ -296,4 +323,6 @@ void ovbd_refs_free(struct ovbd_refs *refs)
 		free(refs->refs[i].tree);
 	}
 	free(refs->refs);
+	free(refs->trace);
+	free(refs->record);
 }

@@ -20,6 +20,9 @@ struct ovbd_refs {
 	bool configured;         /* at least one name was a configuration */
 	const char *credentials; /* the file, or NULL */
 	unsigned ignored;        /* of all configurations: see image/config.h */
+	/* What the last configuration says of it; NULL: nothing. */
+	char *trace, *record;
+	enum ovbd_prefetch_mode prefetch;
 };
 
 /* *refs is zero before; ovbd_refs_free() it also after a failure. */

@@ -86,7 +86,8 @@ static void count_used(struct ahead *a, struct piece *p, uint64_t len)
 
 	p->used += n;
 	a->stats.used += n;
-	ovbd_remote_count(OVBD_COUNT_PREFETCH_HIT, n);
+	if (p->counted)
+		ovbd_remote_count(OVBD_COUNT_PREFETCH_HIT, n);
 }
 
 static struct timespec patience(void)
@@ -127,7 +128,7 @@ static int fetch(struct ahead *a, struct piece *p, struct ovbd_error *err)
 	p->brought = r == 0;
 	a->stats.brought += r == 0 ? p->len : 0;
 	a->stats.nfailed += r < 0;
-	if (r == 0)
+	if (r == 0 && p->counted)
 		ovbd_remote_count(OVBD_COUNT_PREFETCHED_BYTES, p->len);
 	if (a->kept) {
 		free(buf);
@@ -286,7 +287,7 @@ static void ahead_close(struct ovbd_blob *b)
 	for (size_t i = 0; i < a->n; i++) {
 		struct piece *p = a->pieces[i];
 
-		if (p->brought)
+		if (p->brought && p->counted)
 			ovbd_remote_count(OVBD_COUNT_PREFETCH_WASTE, p->len - p->used);
 		free_buf(p);
 		free(p);
@@ -371,7 +372,8 @@ int ovbd_ahead_bring_now(struct ovbd_blob *b, const struct ovbd_range *ranges, s
                          struct ovbd_error *err)
 {
 	struct errand errands[RANGES_MAX] = {0};
-	int r = n > RANGES_MAX ? -EINVAL : ovbd_ahead_plan(b, ranges, n, err);
+	int r = n > RANGES_MAX ? -EINVAL
+	                       : ovbd_ahead_plan_counted(ovbd_ahead_of(b), ranges, n, false, err);
 
 	if (r < 0)
 		return r;

@@ -45,7 +45,8 @@ int ovbd_ahead_plan(struct ovbd_blob *b, const struct ovbd_range *ranges, size_t
 /* Brings what is planned in [off, off + len) and not on its way. 0 also if there is nothing. */
 int ovbd_ahead_bring(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_error *err);
 
-/* The same for n ranges, which are planned before: all at once, and returns when they are there. */
+/* Plans n ranges and brings them, all at once, and returns when they are there. That is no
+ * prefetching, as the metrics have it. */
 int ovbd_ahead_bring_now(struct ovbd_blob *b, const struct ovbd_range *ranges, size_t n,
                          struct ovbd_error *err);
 

@@ -13,6 +13,7 @@ enum state { PLANNED, COMING, HELD, GONE };
 struct piece {
 	uint64_t off, len;
 	enum state state;
+	bool counted;   /* in the metrics */
 	bool brought;   /* it came */
 	uint64_t used;  /* bytes of it that were read after that, at most len */
 	uint8_t *buf;   /* held, or gone while it has users */
@@ -46,5 +47,9 @@ size_t ovbd_ahead_find(const struct ahead *a, uint64_t off);
 /* A buffer for p, within the limit; NULL: there is no room even without what has been read. Under
  * the lock. */
 uint8_t *ovbd_ahead_room(struct ahead *a, const struct piece *p);
+
+/* As ovbd_ahead_plan(). */
+int ovbd_ahead_plan_counted(struct ahead *a, const struct ovbd_range *ranges, size_t n,
+                            bool counted, struct ovbd_error *err);
 
 #endif

@@ -12,6 +12,7 @@
 struct plan {
 	struct piece **pieces;
 	size_t n, room;
+	bool counted; /* those that are new */
 };
 
 static int put(struct plan *to, struct piece *p)
@@ -38,7 +39,7 @@ static int put_new(struct plan *to, uint64_t off, uint64_t end)
 		return 0;
 	if (!p)
 		return -ENOMEM;
-	*p = (struct piece){.off = off, .len = end - off, .state = PLANNED};
+	*p = (struct piece){.off = off, .len = end - off, .state = PLANNED, .counted = to->counted};
 	r = put(to, p);
 	if (r < 0)
 		free(p);
@@ -89,11 +90,10 @@ static void unweave(const struct ahead *a, struct plan *take_plan)
 	free(take_plan->pieces);
 }
 
-int ovbd_ahead_plan(struct ovbd_blob *b, const struct ovbd_range *ranges, size_t n,
-                    struct ovbd_error *err)
+int ovbd_ahead_plan_counted(struct ahead *a, const struct ovbd_range *ranges, size_t n,
+                            bool counted, struct ovbd_error *err)
 {
-	struct ahead *a = ovbd_ahead_of(b);
-	struct plan made = {0};
+	struct plan made = {.counted = counted};
 	int r;
 
 	pthread_mutex_lock(&a->lock);
@@ -111,6 +111,12 @@ int ovbd_ahead_plan(struct ovbd_blob *b, const struct ovbd_range *ranges, size_t
 	}
 	pthread_mutex_unlock(&a->lock);
 	return r < 0 ? ovbd_fail(err, r, "out of memory") : 0;
+}
+
+int ovbd_ahead_plan(struct ovbd_blob *b, const struct ovbd_range *ranges, size_t n,
+                    struct ovbd_error *err)
+{
+	return ovbd_ahead_plan_counted(ovbd_ahead_of(b), ranges, n, true, err);
 }
 
 int ovbd_ahead_put(struct ovbd_blob *b, const void *buf, size_t len, uint64_t off,

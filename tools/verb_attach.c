@@ -28,6 +28,11 @@ static const struct ovbd_option options[] = {
          "be "
          "merged. dm-snapshot-1: the same, in the order of the file. merge: the two put together, "
          "to be merged by ovbdd."},
+	{OVBD_OPTION_TRACE, "trace", "FILE",
+         "Fetch in the background what this trace names (see ovbd trace)."},
+	{OVBD_OPTION_PREFETCH, "prefetch", "none|trace|all",
+         "What is fetched of remote layers before it is read: nothing, what the trace names, or "
+         "all, beginning with that (default: as the daemon has it)."},
 	OVBD_OPTION_FORMAT_ENTRY,
 	OVBD_OPTION_SOCKET_ENTRY,
 	OVBD_OPTION_OUTPUT_ENTRY,
@@ -43,6 +48,7 @@ static const struct ovbd_example examples[] = {
 
 struct arguments {
 	const char *id, *transport, *path, *socket, *update;
+	struct ovbd_image_prefetch prefetch;
 	enum ovbd_format format;
 	bool rw, json;
 };
@@ -71,6 +77,10 @@ static int parse(struct ovbd_cli *c, struct arguments *a)
 			break;
 		case 'f':
 			r = ovbd_source_format(c, c->value, &a->format);
+			break;
+		case OVBD_OPTION_TRACE:
+		case OVBD_OPTION_PREFETCH:
+			r = ovbd_source_prefetch_option(c, id, &a->prefetch) < 0 ? -1 : 0;
 			break;
 		case OVBD_OPTION_SOCKET:
 			a->socket = c->value;
@@ -114,7 +124,7 @@ static json_t *json_name(struct ovbd_cli *c, const char *name)
 
 static int make_request(struct ovbd_cli *c, const struct arguments *a, json_t *request)
 {
-	json_t *images = json_array(), *path = NULL;
+	json_t *images = json_array(), *path = NULL, *trace = NULL;
 
 	ovbd_json_set(request, "images", images);
 	for (size_t i = 0; i < c->noperands; i++) {
@@ -128,6 +138,12 @@ static int make_request(struct ovbd_cli *c, const struct arguments *a, json_t *r
 		return -EINVAL;
 	if (path)
 		ovbd_json_set(request, "path", path);
+	if (a->prefetch.trace && !(trace = json_name(c, a->prefetch.trace)))
+		return -EINVAL;
+	if (trace)
+		ovbd_json_set(request, "trace", trace);
+	if (a->prefetch.mode != OVBD_PREFETCH_AUTO)
+		ovbd_json_set_text(request, "prefetch", ovbd_prefetch_mode_name(a->prefetch.mode));
 	if (a->id)
 		ovbd_json_set_text(request, "id", a->id);
 	if (a->transport)

@@ -31,7 +31,7 @@ cmp "$("$ovbd" attach --id 3 "$config")" v2 || fail "not the image"
 write "$lowers, {\"dir\": \"$tmp/snapshots/3/fs\"}" ", \"accelerationLayer\": true$more"
 cmp "$("$ovbd" attach --id 3 "$config")" v2 || fail "with an acceleration layer: not the image"
 "$ovbd" detach 3
-for key in recordTracePath download accelerationLayer; do
+for key in "recordTracePath (beside accelerationLayer)" download; do
 	[ "$(grep -c "device 3: its image configuration: $key has no effect" "$log")" = 1 ] ||
 		fail "$key is not named once: $(cat "$log")"
 done

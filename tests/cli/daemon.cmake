@@ -13,6 +13,7 @@ foreach(
   restart
   snapuserd
   storm
+  trace
   update)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()

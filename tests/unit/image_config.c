@@ -79,6 +79,8 @@ static void test_refused(void **state)
 	         "lowers[1].targetDigest: a turboOCI"},
 		{"{\"lowers\": [{\"gzipIndex\": 3}]}", -EBADMSG, "lowers[0].gzipIndex must be"},
 		{"{\"lowers\": [{}], \"recordTracePath\": 3}", -EBADMSG, "recordTracePath must be"},
+		{"{\"lowers\": [{}], \"prefetch\": \"some\"}", -EBADMSG,
+	         "none of none, trace and all"},
 		{"{\"lowers\": [{}], \"download\": true}", -EBADMSG, "download must be an object"},
 		{"{\"lowers\": [{}], \"download\": {\"enable\": \"yes\"}}", -EBADMSG,
 	         "download.enable must be true or false, not a string"},
@@ -107,7 +109,8 @@ static void test_acceleration_layer(void **state)
 	                &c, &err),
 	          err);
 	assert_int_equal(c->nlowers, 1);
-	assert_int_equal(c->ignored, 1u << OVBD_CONFIG_ACCELERATION);
+	assert_string_equal(c->trace_dir, "t");
+	assert_int_equal(c->ignored, 0);
 }
 
 /* Accepted, and noted as far as something was asked for. */
@@ -122,7 +125,8 @@ static void test_ignored(void **state)
 		{"\"upper\": {\"index\": \"\", \"data\": \"\", \"vsize\": 64}", 0},
 		{"\"upper\": {\"index\": \"\", \"data\": \"/d\"}", 1u << OVBD_CONFIG_UPPER},
 		{"\"upper\": {\"index\": \"/i\"}", 1u << OVBD_CONFIG_UPPER},
-		{"\"recordTracePath\": \"/t\"", 1u << OVBD_CONFIG_RECORD_TRACE},
+		{"\"recordTracePath\": \"/t\"", 0},
+		{"\"prefetch\": \"all\", \"trace\": \"t\"", 0},
 		{"\"download\": {\"enable\": false, \"delay\": 600}", 0},
 		{"\"download\": {\"enable\": true, \"delay\": 600, \"delayExtra\": 30, "
 	         "\"maxMBps\": 100, \"tryCnt\": 5, \"blockSize\": 262144}",

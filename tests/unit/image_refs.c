@@ -187,15 +187,33 @@ static void test_ignored(void **state)
 	          err);
 	assert_int_equal(refs.n, 1);
 	assert_int_not_equal(refs.ignored, 0);
+	assert_non_null(strstr(refs.trace, "/empty/trace"));
+	assert_null(refs.record);
+}
+
+static void test_prefetch(void **state)
+{
+	OVBD_AUTO(ovbd_refs_free) struct ovbd_refs refs = {0};
+	struct ovbd_error err;
+
+	(void)state;
+	assert_ok(expand(&refs,
+	                 "{\"lowers\": [{\"file\": \"here\"}], \"recordTracePath\": \"/t\", "
+	                 "\"trace\": \"mine\", \"prefetch\": \"all\"}",
+	                 &err),
+	          err);
+	assert_string_equal(refs.record, "/t");
+	assert_non_null(strstr(refs.trace, "/mine"));
+	assert_int_equal(refs.prefetch, OVBD_PREFETCH_ALL);
+	assert_int_equal(refs.ignored, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_found),
-		cmocka_unit_test(test_registry),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_ignored),
+		cmocka_unit_test(test_found),    cmocka_unit_test(test_registry),
+		cmocka_unit_test(test_refused),  cmocka_unit_test(test_ignored),
+		cmocka_unit_test(test_prefetch),
 	};
 
 	return cmocka_run_group_tests(tests, make_files, remove_files);
