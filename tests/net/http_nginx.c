@@ -16,6 +16,8 @@
 #include "tests/net/proxy.h"
 #include "tests/net/server.h"
 
+#define TLS_ANSWER_MAX 4000 /* the handshake, and an answer with 1000 bytes, are shorter */
+
 static struct test_site site;
 static pid_t nginx = -1; /* none: it is not installed, or TLS cannot be had */
 static unsigned port, tls_port;
@@ -290,6 +292,44 @@ static void test_frozen(void **state)
 	}
 }
 
+/* TLS with HTTP/2 in it that breaks at any byte of a connection: the read goes on over a new one. */
+static void test_spoilt_tls(void **state)
+{
+	static const struct {
+		const char *how;
+		unsigned step;
+	} cases[] = {{"end", 61}, {"reset", 61}, {"flip=1", 61}, {"stall", 800}};
+	const struct ovbd_http_params p = {.connect_timeout_ms = 500,
+	                                   .stall_timeout_ms = 500,
+	                                   .max_attempts = 100,
+	                                   .backoff_ms = 1,
+	                                   .tls.ca_file = ca_file};
+	AUTO_BLOB *b = NULL;
+	struct test_proxy proxy;
+	struct ovbd_error err;
+	uint8_t buf[1000];
+	char text[64];
+
+	(void)state;
+	need_nginx();
+	test_proxy_start(&proxy, tls_port);
+	snprintf(text, sizeof(text), "https://127.0.0.1:%u/data", proxy.port);
+	assert_ok(ovbd_http_open(text, &p, &b, &err), err);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (unsigned at = 0; at < TLS_ANSWER_MAX; at += cases[i].step) {
+			snprintf(text, sizeof(text), "%s at=%u times=1", cases[i].how, at);
+			test_proxy_do(&proxy, text);
+			test_proxy_do(&proxy, "cut");
+			/* a certificate with another bit is another's, and not asked for again */
+			if (ovbd_blob_pread(b, buf, sizeof(buf), 50000, &err) < 0 &&
+			    (cases[i].how[0] != 'f' || !strstr(err.msg, "certificate") ||
+			     ovbd_blob_pread(b, buf, sizeof(buf), 50000, &err) < 0))
+				fail_msg("%s: %s", text, err.msg);
+			assert_memory_equal(buf, site.data + 50000, sizeof(buf));
+		}
+	test_proxy_stop(&proxy);
+}
+
 /* Who shows the right certificate is let in; key and certificate may be one file or two. */
 static void test_client_certificate(void **state)
 {
@@ -467,6 +507,7 @@ int main(void)
 		cmocka_unit_test(test_redirects),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_frozen),
+		cmocka_unit_test(test_spoilt_tls),
 	};
 
 	const int r = cmocka_run_group_tests(tests, setup, teardown);
