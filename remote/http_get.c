@@ -29,7 +29,9 @@ struct transfer {
 	const struct http_get *get;
 	struct http_got *got;
 	uint64_t head_len;
-	uint64_t body_len;  /* so far */
+	uint64_t body_len; /* so far */
+	uint64_t begin_ms;
+	uint64_t body_ms;   /* when the body began */
 	uint64_t active_ms; /* when something came last */
 	bool sent;          /* connected: from now on it can stall */
 	bool judged;
@@ -86,6 +88,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	const size_t len = size * n;
 
 	t->active_ms = http_now_ms();
+	if (t->body_len == 0)
+		t->body_ms = t->active_ms;
 	t->got->nbytes += len;
 	t->body_len += len;
 	if (judge(t) < 0)
@@ -200,7 +204,22 @@ static bool set_request(CURL *easy, const struct http_way *way, const struct htt
 	       !curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)p->connect_timeout_ms);
 }
 
-enum patience { IN_TIME, STALLED, TOO_LATE };
+enum patience { IN_TIME, STALLED, TOO_SLOW, TOO_LATE };
+
+/* At half of the time: whether the rest would take more than twice what is left. Then another
+ * connection, perhaps to another server behind the name, can only be better. */
+static bool is_too_slow(const struct transfer *t, uint64_t now)
+{
+	const uint64_t deadline = t->way->deadline_ms;
+	const uint64_t half = (deadline - t->begin_ms) / 2;
+	const struct http_verdict *v = &t->got->verdict;
+
+	if (!t->judged || v->code < 0 || t->get->want.whole || now <= t->body_ms)
+		return false;
+	if (half < t->way->p->stall_timeout_ms || now < t->begin_ms + half)
+		return false;
+	return (v->len - t->body_len) * (now - t->body_ms) > t->body_len * 2 * (deadline - now);
+}
 
 /* Runs the transfer to its end, or to the end of our patience; then the connection is given up. */
 static enum patience run(const struct http_conn *c, struct transfer *t, CURLcode *ret_code)
@@ -224,6 +243,8 @@ static enum patience run(const struct http_conn *c, struct transfer *t, CURLcode
 			result = TOO_LATE;
 		else if (now >= until)
 			result = STALLED;
+		else if (is_too_slow(t, now))
+			result = TOO_SLOW;
 		else
 			mcode = curl_multi_poll(c->multi, NULL, 0,
 			                        (int)ovbd_min(until - now, POLL_MAX_MS), NULL);
@@ -251,6 +272,11 @@ static int conclude_late(struct transfer *t, enum patience patience)
 		return http_verdict(v, -ETIMEDOUT, HTTP_ALWAYS,
 		                    "no byte for %u ms, %s after %" PRIu64 " bytes",
 		                    t->way->p->stall_timeout_ms, phase, t->body_len);
+	if (patience == TOO_SLOW)
+		return http_verdict(v, -ETIMEDOUT, HTTP_ALWAYS,
+		                    "too slow: %" PRIu64 " of %" PRIu64
+		                    " bytes in half of the time",
+		                    t->body_len, v->len);
 	return http_verdict(v, -ETIMEDOUT, HTTP_NEVER,
 	                    "the time was over, %s after %" PRIu64 " bytes", phase, t->body_len);
 }
@@ -353,7 +379,7 @@ static void note_redirect(CURL *easy, struct http_got *got)
 int http_get(const struct http_way *way, const struct http_get *g, struct http_got *ret)
 {
 	OVBD_AUTO(release_slist) struct curl_slist *headers = make_headers(g);
-	struct transfer t = {.way = way, .get = g, .got = ret};
+	struct transfer t = {.way = way, .get = g, .got = ret, .begin_ms = http_now_ms()};
 	CURL *easy = way->conn->easy;
 	enum patience patience;
 	CURLcode code;

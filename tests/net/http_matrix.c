@@ -59,7 +59,8 @@ static struct ovbd_http_params long_params(const struct fault_row *row)
 {
 	return (struct ovbd_http_params){
 		.stall_timeout_ms = row->code == -ETIMEDOUT ? 400 : 10000,
-		.deadline_ms = 60000,
+		/* of which half is left for another attempt, where one trickles */
+		.deadline_ms = row->proxy && strstr(row->proxy, "trickle") ? 6000 : 60000,
 		.open_attempts = 100,
 		.backoff_ms = 5,
 	};

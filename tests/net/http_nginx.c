@@ -292,7 +292,7 @@ static void test_frozen(void **state)
 	}
 }
 
-/* TLS with HTTP/2 in it that breaks at any byte of a connection: the read goes on over a new one. */
+/* TLS with HTTP/2 in it, broken at any byte of a connection: the read goes on over a new one. */
 static void test_spoilt_tls(void **state)
 {
 	static const struct {
