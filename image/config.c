@@ -3,6 +3,7 @@
  * here. */
 #include "image/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -126,7 +127,8 @@ static int parse_verity(const struct place *at, const json_t *obj, struct ovbd_l
 
 	if (verity && !json_is_object(verity) && !json_is_null(verity))
 		return wrong_type(at, "verity", "an object", verity);
-	snprintf(within.path, sizeof(within.path), "%sverity.", at->path);
+	r = snprintf(within.path, sizeof(within.path), "%sverity.", at->path);
+	assert(r > 0 && (size_t)r < sizeof(within.path));
 	r = get_string(&within, verity, "root", &l->verity_root);
 	if (r == 0)
 		r = get_string(&within, verity, "file", &l->verity_file);
