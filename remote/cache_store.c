@@ -107,23 +107,30 @@ static void write_entries(struct cache_fill *fill)
 	}
 }
 
-/* Data of all, then one sync a file, then the maps. */
+/* Has the file of fills[i] synced, unless one before has done so. */
+static void sync_file(struct ovbd_cache *c, struct cache_fill **fills, unsigned n, unsigned i)
+{
+	struct cache_file *f = fills[i]->file;
+	unsigned k = 0;
+
+	while (fills[k]->file != f || !fills[k]->fresh)
+		k++;
+	if (k < i || fdatasync(f->data_fd) == 0)
+		return;
+	cache_trouble(c, -errno, f->name);
+	for (k = i; k < n; k++)
+		if (fills[k]->file == f)
+			fills[k]->fresh = 0;
+}
+
+/* Data of all, then one sync a file that has some, then the maps. */
 static void store_all(struct ovbd_cache *c, struct cache_fill **fills, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		write_data(fills[i]);
-	for (unsigned i = 0; i < n; i++) {
-		unsigned k = 0;
-
-		while (fills[k]->file != fills[i]->file)
-			k++;
-		if (k == i && fdatasync(fills[i]->file->data_fd) < 0) {
-			cache_trouble(c, -errno, fills[i]->file->name);
-			for (k = i; k < n; k++)
-				if (fills[k]->file == fills[i]->file)
-					fills[k]->fresh = 0;
-		}
-	}
+	for (unsigned i = 0; i < n; i++)
+		if (fills[i]->fresh)
+			sync_file(c, fills, n, i);
 	for (unsigned i = 0; i < n; i++)
 		write_entries(fills[i]);
 }

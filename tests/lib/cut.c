@@ -235,6 +235,22 @@ size_t test_cut_stop(void)
 	return nsteps;
 }
 
+size_t test_cut_idle_syncs(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < nsteps; i++) {
+		size_t k = i;
+
+		if (steps[i].kind != SYNC)
+			continue;
+		while (k > 0 && steps[k - 1].file != steps[i].file)
+			k--;
+		n += k == 0 || steps[k - 1].kind == SYNC;
+	}
+	return n;
+}
+
 /* ---- what is left ---- */
 
 static uint64_t next_random(uint64_t *state)

@@ -21,6 +21,9 @@ void test_cut_record(bool syncs);
  * were. */
 size_t test_cut_stop(void);
 
+/* How many syncs there were of files that nothing was done to since the last one. */
+size_t test_cut_idle_syncs(void);
+
 /* Fills dir, which is empty, with what the first n steps may have left. */
 void test_cut_make(const char *dir, size_t n, uint64_t *random);
 

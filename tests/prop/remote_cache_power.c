@@ -186,12 +186,45 @@ static void test_never_synced(void **state)
 	assert_true(o.nwrong > 0);
 }
 
+/* Chunks of which it is known whether they are kept. */
+static uint64_t settled(struct ovbd_cache *c)
+{
+	const struct ovbd_cache_stats s = ovbd_cache_stats(c);
+
+	return s.stored_bytes / CHUNK + s.nunstored;
+}
+
+/* What finds no room costs no sync. */
+static void test_full(void **state)
+{
+	struct ovbd_blob *blobs[NBLOBS];
+	struct ovbd_cache *c;
+
+	(void)state;
+	clear();
+	test_cut_record(true);
+	c = open_cache(16 * CHUNK, blobs);
+	for (uint64_t i = 0; i < NBLOBS * 15; i++) {
+		const uint64_t before = settled(c);
+
+		read_some(blobs[i % NBLOBS], &sources[i % NBLOBS], i / NBLOBS * CHUNK, 1);
+		while (settled(c) == before)
+			usleep(1000);
+	}
+	assert_true(ovbd_cache_stats(c).nunstored > 10);
+	close_blobs(blobs);
+	ovbd_cache_close(c);
+	test_cut_stop();
+	assert_int_equal(test_cut_idle_syncs(), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_filled),
 		cmocka_unit_test(test_evicted),
 		cmocka_unit_test(test_never_synced),
+		cmocka_unit_test(test_full),
 	};
 	int r;
 
