@@ -80,7 +80,8 @@ void ovbd_completion_bash(void)
 		print_verb(*v);
 	printf("\tesac\n"
 	       "\t[[ $verb = cow && $COMP_CWORD = 2 && $word != -* ]] && words=create\n"
-	       "\t[[ $verb = trace && $COMP_CWORD = 2 && $word != -* ]] && words='show merge'\n"
+	       "\t[[ $verb = trace && $COMP_CWORD = 2 && $word != -* ]] && words='show merge "
+	       "from-paths'\n"
 	       "\t[[ $verb = verity && $COMP_CWORD = 2 && $word != -* ]] && words='create digest'\n"
 	       "\tif [[ -n $words ]]; then\n"
 	       "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"

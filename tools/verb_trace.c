@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-/* trace: looks into what a start of an image has read, and puts several starts together. */
+/* trace: looks into what a start of an image has read, puts several starts together, and makes
+ * one of the names of files. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "image/paths.h"
 #include "image/trace.h"
 #include "lsmt/lsmt.h"
 #include "tools/dst.h"
 #include "tools/json.h"
 #include "tools/size.h"
+#include "tools/source.h"
 #include "tools/verbs.h"
 
 enum { OPTION_FORCE = OVBD_OPTION_LONG };
 
+#define WHAT "show, merge, from-paths"
+
 static const struct ovbd_option options[] = {
-	{OPTION_FORCE, "force", NULL, "merge: replace OUT if it exists."},
+	{OPTION_FORCE, "force", NULL, "merge, from-paths: replace OUT if it exists."},
 	OVBD_OPTION_OUTPUT_ENTRY,
 	{0},
 };
@@ -25,6 +30,8 @@ static const struct ovbd_example examples[] = {
          "Record what a start reads."},
 	{"ovbd trace show start.trace", "What that was."},
 	{"ovbd trace merge start.trace other.trace both.trace", "Of two starts of the same image."},
+	{"ovbd trace from-paths files.txt start.trace image.json",
+         "Of files that a start will read, by their names."},
 	{NULL},
 };
 
@@ -127,6 +134,62 @@ static int merge(struct ovbd_cli *c, const struct arguments *a)
 	return r < 0 ? ovbd_cli_fail(c, r, false, &err) : OVBD_EXIT_OK;
 }
 
+static void tell_missing(void *arg, const char *sentence)
+{
+	ovbd_cli_warning(arg, "%s", sentence);
+}
+
+static int read_list(const char *path, char **ret, size_t *ret_len, struct ovbd_error *err)
+{
+	AUTO_FREE char *text = NULL;
+	AUTO_BLOB *b = NULL;
+	int r = ovbd_blob_open_file(path, &b, err);
+
+	if (r < 0)
+		return r;
+	if (b->size > OVBD_PATHS_SIZE_MAX)
+		return ovbd_fail(err, -E2BIG, "%s: a list of paths has at most %u bytes", path,
+		                 OVBD_PATHS_SIZE_MAX);
+	text = malloc((size_t)b->size + 1);
+	if (!text)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	r = ovbd_blob_pread(b, text, (size_t)b->size, 0, err);
+	if (r < 0)
+		return r;
+	*ret_len = (size_t)b->size;
+	*ret = OVBD_MOVE(text);
+	return 0;
+}
+
+static int from_paths(struct ovbd_cli *c, const struct arguments *a)
+{
+	OVBD_AUTO(ovbd_recorder_closep) struct ovbd_recorder *recorder = NULL;
+	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	struct ovbd_image_params how = {0};
+	AUTO_FREE char *text = NULL;
+	AUTO_TRACE t = {0};
+	struct ovbd_error err;
+	size_t len = 0;
+	int r, status;
+
+	if (c->noperands < 4)
+		return ovbd_cli_usage(c, "it is: trace from-paths LIST OUT SRC...");
+	r = ovbd_dst_check(c->operands[2], a->force, &err);
+	if (r == 0)
+		r = read_list(c->operands[1], &text, &len, &err);
+	if (r == 0)
+		r = ovbd_recorder_create(&recorder, &err);
+	if (r < 0)
+		return ovbd_cli_fail(c, r, false, &err);
+	how.recorder = recorder;
+	if (ovbd_source_open(c, c->operands + 3, c->noperands - 3, &how, &img, &status) < 0)
+		return status;
+	r = ovbd_paths_trace(img, recorder, text, len, tell_missing, c, &t, &err);
+	if (r == 0)
+		r = ovbd_trace_save(&t, c->operands[2], &err);
+	return r < 0 ? ovbd_cli_fail(c, r, ovbd_source_is_remote(img), &err) : OVBD_EXIT_OK;
+}
+
 static int run(struct ovbd_cli *c)
 {
 	struct arguments a = {false};
@@ -145,19 +208,24 @@ static int run(struct ovbd_cli *c)
 		return show(c, &a);
 	if (strcmp(what, "merge") == 0)
 		return merge(c, &a);
-	return what[0] ? ovbd_cli_usage(c, "'%s' is none of: show, merge", what)
-	               : ovbd_cli_usage(c, "it is: trace show or trace merge");
+	if (strcmp(what, "from-paths") == 0)
+		return from_paths(c, &a);
+	return what[0] ? ovbd_cli_usage(c, "'%s' is none of: " WHAT, what)
+	               : ovbd_cli_usage(c, "a word is missing, one of: " WHAT);
 }
 
 const struct ovbd_verb ovbd_verb_trace = {
 	.name = "trace",
-	.summary = "Show or merge traces of what starts of an image read",
-	.usage = "show FILE... | merge FILE... OUT",
+	.summary = "Show, merge or make traces of what starts of an image read",
+	.usage = "show|merge|from-paths ...",
 	.text = "A trace names the ranges of an image's layers that were read, in order, as ovbd "
 		"serve --record-trace or overlaybd's daemon has recorded them.\n\n"
-		"show prints the ranges. Several FILE are shown as merged: one behind the other, "
-		"in whole pages of 4 KiB, none of them twice. merge writes that to OUT. They must "
-		"be of the same image.",
+		"show FILE... prints the ranges. Several FILE are shown as merged: one behind "
+		"the other, in whole pages of 4 KiB, none of them twice. merge FILE... OUT writes "
+		"that to OUT. They must be of the same image.\n\n"
+		"from-paths LIST OUT SRC... makes one of the names of files: LIST has one on "
+		"each line, absolute in the ext4 that the image SRC holds. A directory with a "
+		"slash at its end is all that is in it.",
 	.options = options,
 	.examples = examples,
 	.run = run,

@@ -22,7 +22,7 @@ completes() {
 touch disk.raw disk.ovbd other
 completes "convert cow compare" ovbd co
 completes "create" ovbd cow cr
-completes "show merge" ovbd trace ""
+completes "show merge from-paths" ovbd trace ""
 completes "zstd" ovbd cow create -c zs
 completes "convert" ovbd conv
 completes "--format --force" ovbd convert --fo

@@ -2,7 +2,7 @@ foreach(story delta device full interrupt many references refuse round same spar
   ovbd_script(cli_convert_${story} convert-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 ovbd_script(cli_convert_memory convert-memory.sh LABELS cli slow TIMEOUT 300)
-foreach(story android-cow cache check compare completion dm-snapshot dm-update help merge-ota remote remote-cache show snapshot trace verity verity-remote)
+foreach(story android-cow cache check compare completion dm-snapshot dm-update help merge-ota remote remote-cache show snapshot trace trace-paths verity verity-remote)
   ovbd_script(cli_${story} ${story}.sh LABELS cli TIMEOUT 240)
 endforeach()
 ovbd_script(cli_cow_create cow-create.sh LABELS cli TIMEOUT 300)

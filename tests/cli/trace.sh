@@ -54,8 +54,8 @@ ok "two are merged"
 
 expect 1 "both: exists" "$ovbd" trace merge a b both
 expect 1 "nowhere: No such file" "$ovbd" trace show nowhere
-expect 2 "it is: trace show or trace merge" "$ovbd" trace
-expect 2 "'tell' is none of: show, merge" "$ovbd" trace tell a
+expect 2 "a word is missing, one of: show, merge, from-paths" "$ovbd" trace
+expect 2 "'tell' is none of: show, merge, from-paths" "$ovbd" trace tell a
 expect 2 "FILE is missing" "$ovbd" trace show
 expect 2 "OUT is missing" "$ovbd" trace merge a
 for bad in "$OVBD_SOURCE"/tests/should-fail/trace/*.bin; do

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+/* In place of paths.c where there is no libext2fs. */
+#include "image/paths.h"
+
+#include <errno.h>
+
+int ovbd_paths_trace(struct ovbd_image *img, struct ovbd_recorder *recorder, const char *text,
+                     size_t len, ovbd_paths_told_fn told, void *arg, struct ovbd_trace *t,
+                     struct ovbd_error *err)
+{
+	(void)img;
+	(void)recorder;
+	(void)text;
+	(void)len;
+	(void)told;
+	(void)arg;
+	(void)t;
+	return ovbd_fail(err, -ENOTSUP, "this ovbd was built without libext2fs");
+}
