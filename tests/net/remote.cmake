@@ -1,8 +1,8 @@
-add_library(ovbd_test_net STATIC fixture.c matrix.c patience.c proxy.c server.c)
+add_library(ovbd_test_net STATIC fixture.c matrix.c nginx.c patience.c proxy.c server.c)
 add_dependencies(ovbd_test_net fault_proxy)
 target_link_libraries(ovbd_test_net PUBLIC ovbd_remote ovbd_test PkgConfig::CMOCKA)
 
-foreach(what auth cut fault hosts lies matrix nginx redirect time tls)
+foreach(what auth broken cut fault hosts lies matrix nginx redirect time tls)
   ovbd_unit(net_http_${what} SOURCES http_${what}.c DEPS ovbd_test_net LABELS net TIMEOUT 60)
 endforeach()
 ovbd_unit(net_http_threads SOURCES http_threads.c DEPS ovbd_test_net LABELS net threads TIMEOUT 60)
