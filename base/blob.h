@@ -119,4 +119,11 @@ int ovbd_blob_open_slice(struct ovbd_blob *take_b, uint64_t off, uint64_t len,
 /* lender as a blob to be closed before it. */
 int ovbd_blob_open_lent(struct ovbd_blob *lender, struct ovbd_blob **ret, struct ovbd_error *err);
 
+/* take_b, in whose place another can be put. */
+int ovbd_blob_open_swap(struct ovbd_blob *take_b, struct ovbd_blob **ret, struct ovbd_error *err);
+
+/* From now on b, which comes from ovbd_blob_open_swap(), reads as take_to, of the same size and
+ * content. What it was before is closed by the last who reads from it. */
+int ovbd_blob_swap(struct ovbd_blob *b, struct ovbd_blob *take_to, struct ovbd_error *err);
+
 #endif

@@ -185,6 +185,13 @@ void ovbd_devices_set_cache(struct ovbd_devices *ds, struct ovbd_cache *c)
 	ds->cache = c;
 }
 
+void ovbd_devices_set_tune(struct ovbd_devices *ds,
+                           void (*tune)(void *arg, struct ovbd_image_params *p), void *arg)
+{
+	ds->tune = tune;
+	ds->tune_arg = arg;
+}
+
 /* Whether a device still has to come to its end. Lock held. */
 static bool is_awaited(const struct ovbd_devices *ds)
 {

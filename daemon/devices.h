@@ -72,6 +72,7 @@ enum ovbd_detach {
 
 struct ovbd_devices;
 struct ovbd_cache;
+struct ovbd_image_params;
 
 /* -EBUSY: another process has state_dir. */
 int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices **ret,
@@ -83,6 +84,11 @@ void ovbd_devices_set_workers(struct ovbd_devices *ds, unsigned n);
 /* What is fetched for devices that are opened from now on is kept in c, which outlives ds. Before
  * ovbd_devices_recover(). */
 void ovbd_devices_set_cache(struct ovbd_devices *ds, struct ovbd_cache *c);
+
+/* Whenever an image is opened tune may set more of its parameters, in the device's thread. Before
+ * ovbd_devices_recover(). */
+void ovbd_devices_set_tune(struct ovbd_devices *ds,
+                           void (*tune)(void *arg, struct ovbd_image_params *p), void *arg);
 
 /* Begins to attach what the state files name; a bad one is told and left alone. */
 int ovbd_devices_recover(struct ovbd_devices *ds, struct ovbd_error *err);

@@ -64,7 +64,9 @@ struct ovbd_devices {
 	int lock_fd;                /* of the directory: one process */
 	struct ovbd_shared *shared; /* the devices' layers */
 	struct ovbd_cache *cache;   /* NULL: nothing is kept; not ours */
-	_Atomic unsigned nworkers;  /* of what is opened next */
+	void (*tune)(void *arg, struct ovbd_image_params *p); /* or NULL */
+	void *tune_arg;
+	_Atomic unsigned nworkers; /* of what is opened next */
 	struct ovbd_http_params http;
 	char *user_agent; /* http's */
 	char *credentials;

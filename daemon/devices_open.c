@@ -62,7 +62,7 @@ static void start_tracer(struct served *s, struct line *l)
 int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 {
 	const struct ovbd_spec *spec = s->spec;
-	const struct ovbd_image_params image = {
+	struct ovbd_image_params image = {
 		.format = spec->format,
 		.http = &s->all->http,
 		.credentials = s->all->credentials,
@@ -84,6 +84,8 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 		return open_update(spec, l, err);
 	if (spec->writable)
 		return ovbd_device_open_file(spec->images[0], &l->writable, err);
+	if (s->all->tune)
+		s->all->tune(s->all->tune_arg, &image);
 	r = ovbd_image_open((const char *const *)spec->images, spec->nimages, &image, &l->img, err);
 	if (r < 0)
 		return r;

@@ -22,6 +22,7 @@
 
 #include "base/auto.h"
 #include "daemon/api.h"
+#include "daemon/background.h"
 #include "daemon/confine.h"
 #include "daemon/control_socket.h"
 #include "daemon/devices.h"
@@ -34,7 +35,6 @@
 #include "daemon/snapuserd.h"
 #include "daemon/tcmu_watch.h"
 #include "daemon/transports.h"
-#include "remote/cache.h"
 
 #define SETTLE_MS  10000 /* old devices may delay the start so long */
 #define STOP_MS    1000
@@ -51,7 +51,7 @@ struct ovbdd {
 	struct ovbd_options said, options;
 	struct ovbd_log_file *log, *audit;
 	struct ovbd_devices *devices;
-	struct ovbd_cache *cache; /* NULL: nothing that is fetched is kept */
+	struct ovbd_background *background;
 	struct ovbd_metrics *metrics;
 	struct ovbd_tcmu_watch *tcmu; /* NULL: TCMU disks of others are not served */
 	struct ovbd_api *api;
@@ -155,7 +155,7 @@ static int start_metrics(struct ovbdd *d, int take_fd, struct ovbd_error *err)
 {
 	const struct ovbd_metrics_params p = {
 		.devices = d->devices,
-		.cache = d->cache,
+		.cache = ovbd_background_cache(d->background),
 		.original = d->options.metrics_original,
 		.interval_ms = d->options.metrics_interval_ms,
 	};
@@ -204,30 +204,6 @@ static int listen_control(struct ovbdd *d, int *ret_fd, struct ovbd_error *err)
 	r = ovbd_control_socket_listen(d->socket, ret_fd, err);
 	d->listens = r == 0;
 	return r;
-}
-
-static void cache_told(void *arg, const char *sentence)
-{
-	(void)arg;
-	ovbd_log(OVBD_LOG_WARNING, "%s; goes on without keeping (told once)", sentence);
-}
-
-/* Without it devices are served all the same. */
-static void start_cache(struct ovbdd *d)
-{
-	const struct ovbd_cache_params p = {
-		.size_max = d->options.cache_size,
-		.chunk_size = (uint32_t)d->options.cache_chunk_size,
-		.high_percent = (unsigned)d->options.cache_high,
-		.low_percent = (unsigned)d->options.cache_low,
-		.told = cache_told,
-	};
-	struct ovbd_error err;
-
-	if (d->options.cache_dir[0] &&
-	    ovbd_cache_open(d->options.cache_dir, &p, &d->cache, &err) < 0)
-		ovbd_log(OVBD_LOG_WARNING, "%s; goes on without a cache", err.msg);
-	ovbd_devices_set_cache(d->devices, d->cache);
 }
 
 /* Not every host has TCMU, and not every ovbdd is the one that listens; in the place of overlaybd's
@@ -326,7 +302,7 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 	if (r == 0) /* there is no other thread yet, and no image has been read */
 		r = confine(&d->options, err);
 	if (r == 0)
-		start_cache(d);
+		r = ovbd_background_start(&d->options, d->devices, &d->background, err);
 	if (r == 0)
 		start_tcmu(d);
 	if (r == 0)
@@ -436,7 +412,7 @@ static void finish(struct ovbdd *d)
 	ovbd_metrics_close(d->metrics);
 	ovbd_tcmu_watch_close(d->tcmu);
 	ovbd_devices_close(d->devices);
-	ovbd_cache_close(d->cache);
+	ovbd_background_close(d->background);
 	free(d->socket);
 	free(d->snapuserd_socket);
 }

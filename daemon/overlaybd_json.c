@@ -62,12 +62,12 @@ static const struct ovbd_setting table[] = {
 	{"credentialConfig.client_key_path", TEXT, UNUSED},
 	{"credentialConfig.server_ca_path", TEXT, UNUSED},
 	{"credentialFilePath", TEXT, AT(out.credentials)},
-	{"download.enable", BOOL, UNUSED},
-	{"download.delay", NUMBER, UNUSED},
-	{"download.delayExtra", NUMBER, UNUSED},
-	{"download.maxMBps", NUMBER, UNUSED},
-	{"download.tryCnt", NUMBER, UNUSED},
-	{"download.blockSize", NUMBER, UNUSED},
+	{"download.enable", BOOL, AT(out.download.enable)},
+	{"download.delay", NUMBER, AT(out.download.delay_s)},
+	{"download.delayExtra", NUMBER, AT(out.download.delay_extra_s)},
+	{"download.maxMBps", NUMBER, AT(out.download.max_mbps)},
+	{"download.tryCnt", NUMBER, AT(out.download.tries)},
+	{"download.blockSize", NUMBER, AT(out.download.block_size)},
 	{"p2pConfig.enable", BOOL, UNUSED},
 	{"p2pConfig.address", TEXT, UNUSED},
 	{"prefetchConfig.concurrency", NUMBER, AT(out.prefetch_concurrency), 1,
@@ -99,6 +99,7 @@ void ovbd_overlaybd_json_default(struct ovbd_overlaybd_json *ret)
 		.exporter_interval_us = 60000000,
 		.cache_dir = "/opt/overlaybd/registry_cache",
 		.cache_size_gb = 4,
+		.download = ovbd_download_defaults(),
 	};
 }
 

@@ -7,6 +7,7 @@
 #define OVBD_DAEMON_OVERLAYBD_JSON_H
 
 #include "daemon/settings.h"
+#include "remote/download.h"
 
 #define OVBD_OVERLAYBD_JSON_PATH "/etc/overlaybd/overlaybd.json"
 
@@ -27,6 +28,7 @@ struct ovbd_overlaybd_json {
 	const char *cache_dir;         /* "": no cache */
 	uint64_t cache_size_gb;
 	uint64_t cache_chunk_size; /* bytes; 0: default */
+	struct ovbd_download_params download;
 	char ignored[OVBD_SETTINGS_IGNORED_SIZE];
 	json_t *file; /* what the strings live in */
 };

@@ -38,7 +38,6 @@ const char *ovbd_config_ignored_name(enum ovbd_config_ignored key)
 {
 	static const char *const names[] = {
 		[OVBD_CONFIG_RECORD_TRACE] = "recordTracePath (beside accelerationLayer)",
-		[OVBD_CONFIG_DOWNLOAD] = "download",
 		[OVBD_CONFIG_UPPER] = "upper (without index or data)",
 	};
 
@@ -227,14 +226,19 @@ static int parse_upper(struct place *at, const json_t *root, struct ovbd_config 
 	return 0;
 }
 
-/* What the daemon is to fetch in the background. */
+/* What is to be fetched in the background. As the original has it, what it does not say is not what
+ * the daemon's configuration says, but the default. */
 static int parse_download(struct place *at, const json_t *root, struct ovbd_config *c)
 {
-	static const char *const numbers[] = {"delay", "delayExtra", "maxMBps", "tryCnt",
-	                                      "blockSize"};
+	struct ovbd_download_params p = ovbd_download_defaults();
+	const struct {
+		const char *key;
+		uint64_t *value;
+	} numbers[] = {
+		{"delay", &p.delay_s}, {"delayExtra", &p.delay_extra_s}, {"maxMBps", &p.max_mbps},
+		{"tryCnt", &p.tries},  {"blockSize", &p.block_size},
+	};
 	const json_t *download = json_object_get(root, "download");
-	bool enabled = false;
-	uint64_t n;
 	int r;
 
 	if (!download || json_is_null(download))
@@ -242,12 +246,12 @@ static int parse_download(struct place *at, const json_t *root, struct ovbd_conf
 	if (!json_is_object(download))
 		return wrong_type(at, "download", "an object", download);
 	snprintf(at->path, sizeof(at->path), "download.");
-	r = get_bool(at, download, "enable", &enabled);
+	r = get_bool(at, download, "enable", &p.enable);
 	for (size_t i = 0; r == 0 && i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		r = get_size(at, download, numbers[i], &n);
+		r = get_size(at, download, numbers[i].key, numbers[i].value);
 	at->path[0] = '\0';
-	if (enabled)
-		ignore(c, OVBD_CONFIG_DOWNLOAD);
+	c->has_download = true;
+	c->download = p;
 	return r;
 }
 

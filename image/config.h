@@ -12,6 +12,7 @@
 
 #include "base/auto.h"
 #include "base/error.h"
+#include "remote/download.h"
 
 /* Bytes of JSON. 255 layers take about 100 KiB; read, a hostile one takes 80 times as many. */
 #define OVBD_CONFIG_SIZE_MAX (1u << 19)
@@ -31,7 +32,6 @@ struct ovbd_layer_ref {
 /* What a configuration may ask for that has no effect yet; the bytes read are the same. */
 enum ovbd_config_ignored {
 	OVBD_CONFIG_RECORD_TRACE, /* beside an acceleration layer */
-	OVBD_CONFIG_DOWNLOAD,
 	OVBD_CONFIG_UPPER,
 	OVBD_CONFIG_NIGNORED,
 };
@@ -49,7 +49,9 @@ struct ovbd_config {
 	char *trace_dir;   /* of the acceleration layer, which is no lower */
 	char *trace;       /* ours */
 	char *prefetch;    /* ours: "", "none", "trace" or "all" */
-	unsigned ignored;  /* bits 1 << OVBD_CONFIG_... of what was asked for */
+	bool has_download; /* it says how layers are to be fetched in the background: */
+	struct ovbd_download_params download;
+	unsigned ignored; /* bits 1 << OVBD_CONFIG_... of what was asked for */
 };
 
 /* Parses len bytes of JSON; name is for messages. -EBADMSG: no JSON, or wrong types; -ENOTSUP: says

@@ -224,6 +224,8 @@ static int name_layers(struct ovbd_image *img, const struct ovbd_refs *refs, str
 		l->name = OVBD_MOVE(refs->refs[i].name);
 		l->digest = OVBD_MOVE(refs->refs[i].digest);
 		l->said_size = refs->refs[i].size;
+		l->dir = OVBD_MOVE(refs->refs[i].dir);
+		l->download = refs->refs[i].download;
 		l->root = OVBD_MOVE(refs->refs[i].root);
 		l->tree = OVBD_MOVE(refs->refs[i].tree);
 		if (remote)
@@ -305,6 +307,7 @@ void ovbd_image_close(struct ovbd_image *img)
 		free(img->layers[i].name);
 		free(img->layers[i].shown);
 		free(img->layers[i].digest);
+		free(img->layers[i].dir);
 		free(img->layers[i].root);
 		free(img->layers[i].tree);
 	}

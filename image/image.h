@@ -16,6 +16,7 @@
 #include "ota/cow.h"
 #include "ota/dm_snapshot.h"
 #include "ota/dm_update.h"
+#include "remote/download.h"
 #include "remote/http.h"
 #include "remote/prefetch.h"
 #include "zfile/zfile.h"
@@ -38,10 +39,12 @@ int ovbd_format_parse(const char *name, enum ovbd_format *ret);
 
 /* One layer, or the one file that is not a layer. Everything is owned by the image. */
 struct ovbd_image_layer {
-	char *name;               /* path or URL */
-	char *digest;             /* what a configuration says it has, unverified; or NULL */
-	uint64_t said_size;       /* bytes that it says besides; 0: it does not */
-	char *shown;              /* the same for people: a URL without user, password and query */
+	char *name;         /* path or URL */
+	char *digest;       /* what a configuration says it has, unverified; or NULL */
+	uint64_t said_size; /* bytes that it says besides; 0: it does not */
+	char *shown;        /* the same for people: a URL without user, password and query */
+	char *dir;          /* where it is downloaded to; or NULL */
+	struct ovbd_download_params download;
 	char *root, *tree;        /* what a configuration says proves it, and where; or NULL */
 	enum ovbd_format format;  /* any but AUTO and IMAGE */
 	bool tar;                 /* wrapped in a tar */
@@ -131,7 +134,9 @@ struct ovbd_image_params {
 	struct ovbd_cache *cache;            /* remote/cache.h, outlives the image; or NULL */
 	struct ovbd_recorder *recorder;      /* image/recorder.h, outlives the image; or NULL */
 	struct ovbd_image_prefetch prefetch; /* of what is remote */
-	struct ovbd_cow_params cow;          /* how far updates are read */
+	struct ovbd_downloads *downloads;    /* outlives the image; NULL: nothing is downloaded */
+	struct ovbd_download_params download; /* where a configuration does not say how */
+	struct ovbd_cow_params cow;           /* how far updates are read */
 	enum ovbd_beneath below;
 	struct ovbd_blob *beneath; /* stays the caller's, and outlives the image; NULL: unknown, and
 	                            * reading it fails with this hint */

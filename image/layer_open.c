@@ -183,6 +183,8 @@ static int open_once(struct ovbd_image_layer *ret, uint32_t number,
 	                             .digest = ret->digest,
 	                             .said_size = ret->said_size,
 	                             .shown = ret->shown,
+	                             .dir = ret->dir,
+	                             .download = ret->download,
 	                             .root = ret->root,
 	                             .tree = ret->tree};
 	struct ovbd_bytes x = {0};

@@ -198,6 +198,19 @@ static int add_tree(struct ovbd_ref *ref, const char *config, const struct ovbd_
 	return ref->tree ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
 }
 
+/* Whether, where to and how the layer is fetched in the background. */
+static int add_download(const struct ovbd_refs *refs, struct ovbd_ref *ref, const char *config,
+                        const struct ovbd_config *c, const struct ovbd_layer_ref *l,
+                        struct ovbd_error *err)
+{
+	ref->download = c->has_download ? c->download : refs->download;
+	if (!ref->download.enable || l->dir[0] == '\0' || !ovbd_http_is_url(ref->name) ||
+	    ovbd_http_is_url(config))
+		return 0;
+	ref->dir = resolve(config, l->dir);
+	return ref->dir ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
 static int add_lower(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
                      const struct ovbd_layer_ref *l, struct ovbd_error *err)
 {
@@ -212,7 +225,8 @@ static int add_lower(struct ovbd_refs *refs, const char *config, const struct ov
 		if (!ref->digest)
 			return ovbd_fail(err, -ENOMEM, "out of memory");
 	}
-	if (l->verity_root[0] != '\0')
+	r = add_download(refs, ref, config, c, l, err);
+	if (r == 0 && l->verity_root[0] != '\0')
 		r = add_tree(ref, config, l, (size_t)(l - c->lowers), err);
 	return r;
 }
@@ -309,6 +323,7 @@ int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
 	int r = 0;
 
 	refs->credentials = p->credentials;
+	refs->download = p->download;
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = expand(refs, names[i], p, err);
 	return r;
@@ -319,6 +334,7 @@ void ovbd_refs_free(struct ovbd_refs *refs)
 	for (size_t i = 0; i < refs->n; i++) {
 		free(refs->refs[i].name);
 		free(refs->refs[i].digest);
+		free(refs->refs[i].dir);
 		free(refs->refs[i].root);
 		free(refs->refs[i].tree);
 	}

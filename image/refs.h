@@ -10,16 +10,19 @@ struct ovbd_ref {
 	char *name;    /* path or URL */
 	uint64_t size; /* bytes it must have; 0: any */
 	char *digest;  /* as the configuration has it; NULL: it has none */
-	char *root;    /* of its Merkle tree, which must prove it; NULL: there is none */
-	char *tree;    /* path or URL of that; NULL: not given */
+	char *dir;     /* where it may be downloaded to; NULL: nowhere */
+	struct ovbd_download_params download;
+	char *root; /* of its Merkle tree, which must prove it; NULL: there is none */
+	char *tree; /* path or URL of that; NULL: not given */
 };
 
 struct ovbd_refs {
 	struct ovbd_ref *refs;
 	size_t n;
-	bool configured;         /* at least one name was a configuration */
-	const char *credentials; /* the file, or NULL */
-	unsigned ignored;        /* of all configurations: see image/config.h */
+	bool configured;                      /* at least one name was a configuration */
+	const char *credentials;              /* the file, or NULL */
+	struct ovbd_download_params download; /* where a configuration says nothing */
+	unsigned ignored;                     /* of all configurations: see image/config.h */
 	/* What the last configuration says of it; NULL: nothing. */
 	char *trace, *record;
 	enum ovbd_prefetch_mode prefetch;

@@ -107,6 +107,27 @@ void ovbd_remote_bring_metadata(const struct ovbd_bytes *x)
 		ovbd_ahead_bring_now(x->ahead, ranges + 1, 1, NULL);
 }
 
+/* Has it fetched in the background, if that was asked for and can be verified in the end. What is
+ * proven block by block goes on to be so while it is open. */
+static int download(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
+                    struct ovbd_blob *take_b, struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	const struct ovbd_download what = {
+		.url = l->name,
+		.http = p->http,
+		.digest = l->digest,
+		.dir = l->dir,
+		.shown = l->shown,
+		.keep = l->root,
+		.params = l->download,
+	};
+
+	if (p->downloads && l->dir && l->digest && strncmp(l->digest, "sha256:", 7) == 0)
+		return ovbd_download_blob_open(p->downloads, &what, take_b, ret, err);
+	*ret = take_b;
+	return 0;
+}
+
 int ovbd_remote_open(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
                      struct ovbd_bytes *ret, struct ovbd_error *err)
 {
@@ -144,7 +165,10 @@ int ovbd_remote_open(const struct ovbd_image_layer *l, const struct ovbd_image_p
 		r = put_head(&x, err);
 	if (r < 0)
 		return r;
-	b = NULL;
+	r = download(l, p, OVBD_MOVE(b), &b, err);
+	if (r < 0)
+		return r;
+	x.blob = OVBD_MOVE(b);
 	*ret = x;
 	return 0;
 }

@@ -35,17 +35,32 @@ static int open_writable(struct ovbd_serving *s, enum ovbd_format f)
 	return 0;
 }
 
+/* From the thread that downloads. */
+static void download_told(void *arg, bool bad, const char *sentence)
+{
+	const struct ovbd_serving *s = arg;
+
+	if (bad || s->c->verbose > 0)
+		ovbd_serving_tell(s, bad, "%s", sentence);
+}
+
 int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f)
 {
 	const struct ovbd_cli *c = s->c;
-	const struct ovbd_image_params how = {.format = f,
-	                                      .metered = true,
-	                                      .recorder = s->recorder,
-	                                      .prefetch = s->prefetch};
-	int status;
+	struct ovbd_image_params how = {.format = f,
+	                                .metered = true,
+	                                .recorder = s->recorder,
+	                                .prefetch = s->prefetch};
+	struct ovbd_error err;
+	int r, status;
 
 	if (writable)
 		return open_writable(s, f);
+	r = ovbd_downloads_create(download_told, s, &s->downloads, &err);
+	if (r < 0)
+		return ovbd_cli_fail(c, r, false, &err);
+	how.downloads = s->downloads;
+	how.download = ovbd_download_defaults();
 	if (ovbd_source_open(c, c->operands, c->noperands, &how, &s->img, &status) < 0)
 		return status;
 	s->read_only.blob = s->img->blob;
@@ -107,5 +122,6 @@ void ovbd_serving_close(struct ovbd_serving *s)
 	ovbd_nbd_tls_close(s->tls);
 	ovbd_device_close(s->writable);
 	ovbd_image_close(s->img);
+	ovbd_downloads_close(s->downloads);
 	ovbd_recorder_close(s->recorder);
 }

@@ -42,6 +42,7 @@ struct ovbd_serving {
 	struct ovbd_device read_only; /* the image keeps its blob */
 	struct ovbd_nbd_tls *tls;     /* or NULL */
 	struct ovbd_image *img;       /* NULL: a device that is writable */
+	struct ovbd_downloads *downloads;
 
 	struct ovbd_image_prefetch prefetch;
 

@@ -17,6 +17,9 @@ foreach(
   update)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
+foreach(story download download-troubles)
+  ovbd_script(cli_${story} ${story}.sh LABELS cli TIMEOUT 240)
+endforeach()
 foreach(story faults shared troubles) # half a minute each
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli slow TIMEOUT 240)
 endforeach()

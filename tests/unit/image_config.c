@@ -130,7 +130,7 @@ static void test_ignored(void **state)
 		{"\"download\": {\"enable\": false, \"delay\": 600}", 0},
 		{"\"download\": {\"enable\": true, \"delay\": 600, \"delayExtra\": 30, "
 	         "\"maxMBps\": 100, \"tryCnt\": 5, \"blockSize\": 262144}",
-	         1u << OVBD_CONFIG_DOWNLOAD},
+	         0},
 	};
 
 	(void)state;
