@@ -15,10 +15,11 @@ MAY = {
     "lsmt": ["base"],
     "ota": ["base"],
     "remote": ["base"],
+    "fs": ["base"],
     "image": ["base", "zfile", "lsmt", "ota", "remote"],
     "oci": ["base", "zfile", "lsmt", "image", "remote"],
     "daemon": ["base", "zfile", "lsmt", "ota", "remote", "image"],
-    "tools": ["base", "zfile", "lsmt", "ota", "remote", "image", "oci"],
+    "tools": ["base", "zfile", "lsmt", "ota", "remote", "fs", "image", "oci"],
     "bench": ["base", "zfile", "lsmt", "ota", "remote", "image"],
 }
 # the only files of tools/ that know daemon/; they drop out when it is not there

@@ -1,0 +1,3 @@
+if(TARGET ovbd_fs)
+  ovbd_fuzz(fs_tar SOURCES fuzz_fs_tar.c DEPS ovbd_fs)
+endif()
