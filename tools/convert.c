@@ -86,7 +86,7 @@ static int open_file(struct ovbd_convert_work *w, struct ovbd_sink **ret, struct
 	return 0;
 }
 
-static int open_chain(struct ovbd_convert_work *w, struct ovbd_sink **ret, struct ovbd_error *err)
+int ovbd_convert_chain(struct ovbd_convert_work *w, struct ovbd_sink **ret, struct ovbd_error *err)
 {
 	const struct ovbd_convert *c = w->c;
 	const bool compressed = c->format == OVBD_FORMAT_ZFILE || c->format == OVBD_FORMAT_OVBD;
@@ -141,7 +141,7 @@ int ovbd_convert_run(const struct ovbd_convert *c, struct ovbd_converted *ret, b
 	struct ovbd_sink *chain;
 	int r;
 
-	r = ovbd_convert_output(&w, open_chain(&w, &chain, err));
+	r = ovbd_convert_output(&w, ovbd_convert_chain(&w, &chain, err));
 	if (r == 0)
 		r = run_chain(&w, chain, err);
 	if (r == 0)

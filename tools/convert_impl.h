@@ -26,6 +26,9 @@ static inline int ovbd_convert_output(struct ovbd_convert_work *w, int r)
 	return r;
 }
 
+/* The sinks that lead to c->dst; *ret is the first of them. */
+int ovbd_convert_chain(struct ovbd_convert_work *w, struct ovbd_sink **ret, struct ovbd_error *err);
+
 /* Writes a layer of the source, or of what it has that the base has not, into take_chain. */
 int ovbd_convert_layer(struct ovbd_convert_work *w, struct ovbd_sink *take_chain,
                        struct ovbd_error *err);

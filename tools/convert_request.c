@@ -66,8 +66,7 @@ const struct ovbd_option ovbd_convert_options[] = {
 	{0},
 };
 
-/* "lz4", "zstd", "zstd:19", "none" */
-static int parse_codec(struct ovbd_cli *c, struct ovbd_convert_request *q)
+int ovbd_convert_codec(struct ovbd_cli *c, struct ovbd_convert_request *q)
 {
 	const char *level = strchr(c->value, ':');
 	const size_t len = level ? (size_t)(level - c->value) : strlen(c->value);
@@ -101,7 +100,7 @@ static int parse_codec(struct ovbd_cli *c, struct ovbd_convert_request *q)
 	return 0;
 }
 
-static int parse_block_size(struct ovbd_cli *c, struct ovbd_convert_request *q)
+int ovbd_convert_block_size(struct ovbd_cli *c, struct ovbd_convert_request *q)
 {
 	const int r = ovbd_size_parse(c->value, &q->block_size);
 
@@ -172,9 +171,9 @@ static int parse_option(struct ovbd_cli *c, int id, struct ovbd_convert_request 
 		q->bases[q->nbases++] = c->value;
 		return 0;
 	case 'c':
-		return parse_codec(c, q);
+		return ovbd_convert_codec(c, q);
 	case OPT_BLOCK_SIZE:
-		return parse_block_size(c, q);
+		return ovbd_convert_block_size(c, q);
 	case 'j':
 		return ovbd_convert_jobs(c, &q->njobs);
 	case 'p':

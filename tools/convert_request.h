@@ -34,6 +34,10 @@ extern const struct ovbd_option ovbd_convert_options[];
  * do. */
 bool ovbd_convert_uuid(const char *text, char ret[OVBD_UUID_SIZE]);
 
+/* The value of -c ("lz4", "zstd:19", ...) and of --block-size. 0; a mistake is told, and not 0. */
+int ovbd_convert_codec(struct ovbd_cli *c, struct ovbd_convert_request *q);
+int ovbd_convert_block_size(struct ovbd_cli *c, struct ovbd_convert_request *q);
+
 /* The value of -j. 0; a mistake is told, and not 0. */
 int ovbd_convert_jobs(struct ovbd_cli *c, unsigned *ret);
 

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `ovbd apply` has been asked for, and how it is done. */
+#ifndef OVBD_TOOLS_APPLY_H
+#define OVBD_TOOLS_APPLY_H
+
+#include "fs/fs.h"
+#include "tools/convert.h"
+
+#define OVBD_APPLY_DIGEST_SIZE 72 /* "sha256:", 64 digits, NUL */
+
+struct ovbd_apply {
+	struct ovbd_convert
+		out;        /* its dst, format, tar, force, zfile, uuid..., progress; base: what
+	                          * the tar is applied to, or NULL */
+	const char *tar;    /* a path, or "-" */
+	const char *digest; /* that tar must have; or NULL */
+	uint64_t fs_size;   /* of a new file system */
+	int64_t now;
+};
+
+struct ovbd_apply_done {
+	struct ovbd_converted converted;
+	struct ovbd_fs_applied applied;
+	char digest[OVBD_APPLY_DIGEST_SIZE];  /* of tar as it is */
+	char diff_id[OVBD_APPLY_DIGEST_SIZE]; /* and decompressed */
+	const char *compression;              /* "gzip", "zstd", "none" */
+	uint64_t tar_size;                    /* bytes, as it is */
+	uint64_t fs_size;                     /* of the device */
+};
+
+/* Makes the layer. If it fails, *ret_local says whether that was here rather than in reading what
+ * lies beneath. */
+int ovbd_apply_run(const struct ovbd_apply *a, struct ovbd_apply_done *ret, bool *ret_local,
+                   struct ovbd_error *err);
+
+#endif
