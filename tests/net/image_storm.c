@@ -382,7 +382,7 @@ static void test_storm(void **state)
 	       (unsigned long long)nfailed, (unsigned long long)slowest_ms,
 	       (unsigned long long)stats.nevicted, (unsigned long long)stats.nrefetched, now.nfds,
 	       now.nthreads, first.nfds, first.nthreads, (ssize_t)(now.nbytes - first.nbytes));
-	assert_true(nright > 0 && nfailed > 0 && nfaults > 0);
+	assert_true(nright > 0 && nfaults > 0);
 	assert_true(stats.nbad == 0);
 	assert_true(now.nfds <= limit.nfds && now.nthreads <= limit.nthreads);
 	assert_true(now.nbytes <= limit.nbytes);
