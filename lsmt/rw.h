@@ -92,6 +92,11 @@ void ovbd_rw_info(struct ovbd_device *d, struct ovbd_rw_info *ret);
  * again. Durable when it returns. */
 int ovbd_rw_resize(struct ovbd_device *d, uint64_t virtual_size, struct ovbd_error *err);
 
+/* Append only: the data file becomes a read-only layer by itself, as overlaybd's --seal has it: the
+ * index goes to its end. Nobody writes to d any more, and only close may follow. -ENOTSUP for the
+ * other formats, which are committed. If it fails the layer is as it was. */
+int ovbd_rw_seal(struct ovbd_device *d, struct ovbd_error *err);
+
 /* Puts all that was written into w, whose virtual size is that of d, and which lies over a base if
  * something is beneath d; zeros beyond the end of that included. To finish w is the caller's.
  * Nobody writes to d meanwhile. The bytes depend on the content alone. */

@@ -24,6 +24,8 @@ struct rw_kind {
 	int (*sync)(struct rw_core *c, struct ovbd_error *err);
 	/* The lock is not held, and nobody else is there. */
 	int (*resize)(struct rw_core *c, uint64_t size, struct ovbd_error *err);
+	/* Optional; without it -ENOTSUP. All is flushed. */
+	int (*seal)(struct rw_core *c, struct ovbd_error *err);
 	/* Optional: what is to be done now and then (rw_reclaim.c's thread does it, or who
 	 * flushes); whether it is due is asked with the lock. */
 	bool (*wants_tending)(struct rw_core *c);

@@ -3,12 +3,13 @@
 # Writable layers in the formats of the original, that we write, read by its rules and by nothing of
 # ours. A sparse one with zeroed ranges over something is right there without a map beside it.
 set -eu
-dir=$(mktemp -d)
+# in memory, where there is room: what is asked is not how a disk flushes
+dir=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
 for format in 0 2; do
 	seed=0
-	while [ $seed -lt 12 ]; do
+	while [ $seed -lt 6 ]; do
 		mkdir "$dir/$format.$seed"
 		"$OVBD_BUILD/tests/prop/test_prop_lsmt_rw" $format $seed "$dir/$format.$seed" >"$dir/out" 2>&1 ||
 			{ cat "$dir/out" && exit 1; }

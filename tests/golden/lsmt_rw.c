@@ -3,9 +3,11 @@
  * Writable layers of the original: they read as they should, alone and over layers, take more
  * writes, and are committed.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lsmt/rw.h"
@@ -129,6 +131,27 @@ static void expect_committed(struct ovbd_device *d, const char *name)
 	free(p);
 }
 
+/* In place: it opens as a layer, and passes the check. */
+static void expect_sealed(const char *name)
+{
+	struct ovbd_device *d = open_rw(0);
+	struct ovbd_layer *l;
+	struct ovbd_blob *b;
+	struct ovbd_error err;
+	char path[64];
+
+	assert_ok(ovbd_rw_seal(d, &err), err);
+	ovbd_device_close(d);
+	snprintf(path, sizeof(path), "%s/data", dir);
+	assert_ok(ovbd_blob_open_file(path, &b, &err), err);
+	assert_ok(ovbd_layer_open(b, b->size, &l, &err), err);
+	assert_ok(ovbd_layer_check(l, NULL, NULL, &err), err);
+	assert_ok(ovbd_stack_open(&l, 1, &b, &err), err);
+	read_all(b);
+	expect(name);
+	ovbd_blob_close(b);
+}
+
 static void test_fixture(const char *name, unsigned nlayers, const char *expected)
 {
 	static uint8_t block[1536];
@@ -145,6 +168,14 @@ static void test_fixture(const char *name, unsigned nlayers, const char *expecte
 	expect(expected);
 	if (nlayers == 0)
 		expect_committed(d, expected);
+	if (nlayers == 0) {
+		ovbd_device_close(d);
+		expect_sealed(expected);
+		snprintf(path, sizeof(path), "rw/%s.data", name);
+		copy(path, "data");
+		d = open_rw(nlayers);
+		read_all(d->blob);
+	}
 	memcpy(before, device, SIZE);
 	memset(block, 0x77, sizeof(block));
 	for (uint64_t off = 512; off < SIZE; off += SIZE / 7 / 512 * 512) {
@@ -186,6 +217,36 @@ static void test_empty(void **state)
 	assert_string_equal(info.uuid, "303B00FB-B593-48E0-892A-0E0BD5A79DA8");
 	assert_string_equal(info.parent_uuid, "10000000-0000-4000-8000-000000000001");
 	ovbd_device_close(d);
+}
+
+/* It is open once, whoever opens it: the second is told who has it. */
+static void test_locked(void **state)
+{
+	struct ovbd_device *d, *other;
+	struct ovbd_error err = {""};
+	char path[64], text[64];
+	uint64_t end;
+	pid_t child;
+	int status;
+
+	(void)state;
+	copy("rw/L0.data", "data");
+	copy("rw/L0.index", "index");
+	d = open_rw(0);
+	snprintf(path, sizeof(path), "%s/data", dir);
+	snprintf(text, sizeof(text), "is in use by process %d (", (int)getpid());
+	assert_fails(ovbd_device_open_growing(path, 1 << 30, &other, &end, &err), -EBUSY, err,
+	             text);
+	child = fork();
+	if (child == 0) {
+		const int r = ovbd_device_open_growing(path, 1 << 30, &other, &end, &err);
+
+		_exit(r == -EBUSY && strstr(err.msg, text) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	ovbd_device_close(d);
+	ovbd_device_close(open_rw(0));
 }
 
 /* An index that was torn within a record: what is whole counts, and the next takes the place. */
@@ -234,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_fixtures),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_locked),
 	};
 	const char *root = getenv("OVBD_FIXTURES");
 

@@ -16,7 +16,7 @@
 #include "tests/lib/rw_model.h"
 #include "tests/unit/test.h"
 
-#define CASES     8
+#define CASES     5
 #define SECTOR    TEST_RW_SECTOR
 #define NSECTORS  96u
 #define OPS_MAX   40u
