@@ -47,6 +47,9 @@ struct ovbd_rw_info {
 int ovbd_rw_create_pair(struct ovbd_device *data, struct ovbd_device *index,
                         const struct ovbd_rw_params *p, struct ovbd_error *err);
 
+/* Whether the data file of such a layer is a sparse one. -EBADMSG: it is none. */
+int ovbd_rw_is_sparse(struct ovbd_blob *data, bool *ret, struct ovbd_error *err);
+
 struct ovbd_rw_pair {
 	struct ovbd_rw_file data, index;
 	/* Sparse only: where discards are kept that the format cannot tell of; may be empty, and be
@@ -97,9 +100,10 @@ int ovbd_rw_resize(struct ovbd_device *d, uint64_t virtual_size, struct ovbd_err
  * other formats, which are committed. If it fails the layer is as it was. */
 int ovbd_rw_seal(struct ovbd_device *d, struct ovbd_error *err);
 
-/* Puts all that was written into w, whose virtual size is that of d, and which lies over a base if
- * something is beneath d; zeros beyond the end of that included. To finish w is the caller's.
- * Nobody writes to d meanwhile. The bytes depend on the content alone. */
-int ovbd_rw_commit(struct ovbd_device *d, struct ovbd_layer_writer *w, struct ovbd_error *err);
+/* Puts all that was written into w, whose virtual size is that of d. over_base, as w was made:
+ * zeroed ranges too, and all beyond the end of what is beneath d, as far as that is known. To
+ * finish w is the caller's. Nobody writes to d meanwhile. The bytes depend on the content alone. */
+int ovbd_rw_commit(struct ovbd_device *d, struct ovbd_layer_writer *w, bool over_base,
+                   struct ovbd_error *err);
 
 #endif

@@ -18,6 +18,7 @@ struct commit {
 	struct ovbd_layer_writer *out;
 	uint8_t *buf;
 	uint64_t size;
+	bool over_base;
 };
 
 static int put_data(struct commit *c, const struct ovbd_segment *s, struct ovbd_error *err)
@@ -40,7 +41,8 @@ static int put_data(struct commit *c, const struct ovbd_segment *s, struct ovbd_
 /* The range is no data of ours: what of it must be zeroed. */
 static int put_rest(struct commit *c, const struct ovbd_segment *s, struct ovbd_error *err)
 {
-	const uint64_t beneath = c->core->lower->size, end = s->off + s->len;
+	const uint64_t beneath = c->core->lower ? c->core->lower->size : UINT64_MAX,
+		       end = s->off + s->len;
 	const uint64_t from = s->kind == OVBD_RUN_ZERO ? s->off : ovbd_max(s->off, beneath);
 
 	return from < end ? ovbd_layer_zero(c->out, from, end - from, err) : 0;
@@ -55,7 +57,7 @@ static int put_all(struct commit *c, struct ovbd_error *err)
 		s = ovbd_rw_index_at(c->core->index, off, c->size - off);
 		if (s.kind == OVBD_RUN_DATA)
 			r = put_data(c, &s, err);
-		else if (c->core->lower)
+		else if (c->over_base)
 			r = put_rest(c, &s, err);
 	}
 	return r;
@@ -76,11 +78,16 @@ int ovbd_rw_seal(struct ovbd_device *d, struct ovbd_error *err)
 	return r < 0 ? r : c->kind->seal(c, err);
 }
 
-int ovbd_rw_commit(struct ovbd_device *d, struct ovbd_layer_writer *w, struct ovbd_error *err)
+int ovbd_rw_commit(struct ovbd_device *d, struct ovbd_layer_writer *w, bool over_base,
+                   struct ovbd_error *err)
 {
 	struct rw_core *core = ovbd_rw_core_of(d);
 	AUTO_FREE uint8_t *buf = malloc(PIECE);
-	struct commit c = {.core = core, .out = w, .buf = buf, .size = core->blob.size};
+	struct commit c = {.core = core,
+	                   .out = w,
+	                   .buf = buf,
+	                   .size = core->blob.size,
+	                   .over_base = over_base};
 
 	return buf ? put_all(&c, err) : ovbd_fail(err, -ENOMEM, "out of memory for a commit");
 }

@@ -187,6 +187,19 @@ static int read_header(const struct ovbd_rw_file *f, bool index, struct lsmt_hea
 	return r < 0 ? r : ovbd_lsmt_rw_header_decode(raw, index, ret, err);
 }
 
+int ovbd_rw_is_sparse(struct ovbd_blob *data, bool *ret, struct ovbd_error *err)
+{
+	uint8_t raw[LSMT_HEADER_SIZE];
+	struct lsmt_header h;
+	int r = ovbd_blob_pread(data, raw, sizeof(raw), 0, err);
+
+	if (r == 0)
+		r = ovbd_lsmt_rw_header_decode(raw, false, &h, err);
+	if (r == 0)
+		*ret = h.flags & LSMT_FLAG_SPARSE;
+	return r;
+}
+
 static int read_headers(const struct ovbd_rw_pair *f, uint64_t lower_size, struct lsmt_header *ret,
                         struct ovbd_error *err)
 {

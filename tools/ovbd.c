@@ -16,13 +16,29 @@
 #define VERBS_MAX 32
 
 const struct ovbd_verb *const ovbd_verbs[] = {
-	&ovbd_verb_convert, &ovbd_verb_apply,  &ovbd_verb_cow,
-	&ovbd_verb_info,    &ovbd_verb_map,    &ovbd_verb_check,
-	&ovbd_verb_compare, &ovbd_verb_verity, &ovbd_verb_merge_ota,
-	&ovbd_verb_serve,   &ovbd_verb_trace,  &ovbd_verb_attach,
-	&ovbd_verb_detach,  &ovbd_verb_list,   &ovbd_verb_status,
-	&ovbd_verb_drain,   &ovbd_verb_reload, &ovbd_verb_snapshot,
-	&ovbd_verb_cache,   &ovbd_verb_doctor, NULL,
+	&ovbd_verb_convert,
+	&ovbd_verb_apply,
+	&ovbd_verb_cow,
+	&ovbd_verb_info,
+	&ovbd_verb_map,
+	&ovbd_verb_check,
+	&ovbd_verb_compare,
+	&ovbd_verb_verity,
+	&ovbd_verb_merge_ota,
+	&ovbd_verb_serve,
+	&ovbd_verb_trace,
+	&ovbd_verb_attach,
+	&ovbd_verb_detach,
+	&ovbd_verb_list,
+	&ovbd_verb_status,
+	&ovbd_verb_drain,
+	&ovbd_verb_reload,
+	&ovbd_verb_create,
+	&ovbd_verb_commit,
+	&ovbd_verb_snapshot,
+	&ovbd_verb_cache,
+	&ovbd_verb_doctor,
+	NULL,
 };
 
 static const struct ovbd_verb *find_verb(const char *name)

@@ -20,7 +20,7 @@ completes() {
 }
 
 touch disk.raw disk.ovbd other
-completes "convert cow compare" ovbd co
+completes "convert cow compare commit" ovbd co
 completes "create" ovbd cow cr
 completes "show merge from-paths" ovbd trace ""
 completes "zstd" ovbd cow create -c zs

@@ -118,7 +118,7 @@ static void expect_committed(struct ovbd_device *d, const char *name)
 	                                                        .over_base = info.over_base},
 	                            &w, &err),
 	          err);
-	assert_ok(ovbd_rw_commit(d, w, &err), err);
+	assert_ok(ovbd_rw_commit(d, w, info.over_base, &err), err);
 	assert_ok(ovbd_layer_finish(w, &err), err);
 	p = ovbd_sink_mem_take(mem, &len);
 	ovbd_layer_writer_close(w);

@@ -327,7 +327,7 @@ static struct test_layer commit(struct test_rw *t)
 		.tag = info.tag,
 		.over_base = info.over_base,
 	});
-	assert_ok(ovbd_rw_commit(t->device, w.w, &err), err);
+	assert_ok(ovbd_rw_commit(t->device, w.w, info.over_base, &err), err);
 	return test_writer_take(&w);
 }
 

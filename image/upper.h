@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A writable layer by the names of its files: lsmt/rw.h. data and index are the two of overlaybd;
+ * an ovbd-rw has only data, and index is NULL or "". Sentences begin with the file's name.
+ */
+#ifndef OVBD_IMAGE_UPPER_H
+#define OVBD_IMAGE_UPPER_H
+
+#include "lsmt/rw.h"
+
+/* -EEXIST if one of them is there; what was made is removed if it fails. */
+int ovbd_upper_create(const char *data, const char *index, const struct ovbd_rw_params *p,
+                      struct ovbd_error *err);
+
+/* Opens it for writing, over take_lower (NULL: nothing is known of what is beneath; it is taken,
+ * also on failure), and locks its files: -EBUSY with who has them. Of a sparse layer over
+ * something the map of zeros is DATA.zeros, which is made if need be. */
+int ovbd_upper_open(const char *data, const char *index, struct ovbd_blob *take_lower,
+                    struct ovbd_device **ret, struct ovbd_error *err);
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Writable layers by the names of their files. */
+#include "image/upper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/unit/test.h"
+
+static char dir[] = "/tmp/ovbd-upper-XXXXXX";
+
+static const char *in_dir(const char *name)
+{
+	static char paths[4][64];
+	static unsigned next;
+	char *path = paths[next++ % 4];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
+	return path;
+}
+
+static struct ovbd_blob *lower(void)
+{
+	static uint8_t bytes[65536];
+	struct ovbd_blob *b;
+
+	memset(bytes, 0x11, sizeof(bytes));
+	assert_int_equal(ovbd_blob_open_mem(bytes, sizeof(bytes), &b, NULL), 0);
+	return b;
+}
+
+static void expect(struct ovbd_device *d, uint64_t off, uint8_t want)
+{
+	uint8_t got;
+
+	assert_int_equal(ovbd_blob_pread(d->blob, &got, 1, off, NULL), 0);
+	assert_int_equal(got, want);
+}
+
+static void use(const char *data, const char *index, const char *format)
+{
+	struct ovbd_device *d, *other;
+	struct ovbd_rw_info info;
+	struct ovbd_error err;
+	uint8_t buf[512];
+
+	memset(buf, 0x22, sizeof(buf));
+	assert_ok(ovbd_upper_open(data, index, lower(), &d, &err), err);
+	ovbd_rw_info(d, &info);
+	assert_string_equal(info.format, format);
+	assert_fails(ovbd_upper_open(data, index, NULL, &other, &err), -EBUSY, err,
+	             "is in use by process");
+	assert_ok(ovbd_device_pwrite(d, buf, sizeof(buf), 1024, 0, &err), err);
+	assert_ok(ovbd_device_discard(d, 8192, 8192, &err), err);
+	assert_ok(ovbd_device_flush(d, &err), err);
+	ovbd_device_close(d);
+	assert_ok(ovbd_upper_open(data, index, lower(), &d, &err), err);
+	expect(d, 0, 0x11);
+	expect(d, 1023, 0x11);
+	expect(d, 1024, 0x22);
+	expect(d, 1536, 0x11);
+	expect(d, 8192, 0);
+	expect(d, 16383, 0);
+	expect(d, 16384, 0x11);
+	ovbd_device_close(d);
+}
+
+static void test_formats(void **state)
+{
+	static const struct {
+		const char *data, *index, *format;
+		bool sparse;
+	} rows[] = {
+		{"rw", NULL, "ovbd-rw", false},
+		{"rw2", "", "ovbd-rw", false},
+		{"a.data", "a.index", "append", false},
+		{"s.data", "s.index", "sparse", true},
+	};
+	struct ovbd_error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct ovbd_rw_params p = {.virtual_size = 65536, .sparse = rows[i].sparse};
+		const char *data = in_dir(rows[i].data), *index = rows[i].index;
+
+		if (index && index[0])
+			index = in_dir(index);
+		assert_ok(ovbd_upper_create(data, index, &p, &err), err);
+		assert_fails(ovbd_upper_create(data, index, &p, &err), -EEXIST, err, data);
+		use(data, index, rows[i].format);
+	}
+	assert_int_equal(access(in_dir("s.data.zeros"), F_OK), 0);
+}
+
+static void test_refused(void **state)
+{
+	const struct ovbd_rw_params p = {.virtual_size = 65536}, odd = {.virtual_size = 100};
+	struct ovbd_device *d;
+	struct ovbd_error err;
+
+	(void)state;
+	assert_fails(ovbd_upper_open(in_dir("none"), NULL, lower(), &d, &err), -ENOENT, err,
+	             "/none");
+	assert_ok(ovbd_upper_create(in_dir("one"), NULL, &p, &err), err);
+	assert_ok(ovbd_upper_create(in_dir("b.data"), in_dir("b.index"), &p, &err), err);
+	assert_fails(ovbd_upper_open(in_dir("one"), in_dir("b.index"), lower(), &d, &err), -EINVAL,
+	             err, "one: is an ovbd-rw, which has no index file");
+	assert_fails(ovbd_upper_open(in_dir("b.data"), NULL, lower(), &d, &err), -EINVAL, err,
+	             "b.data: is no ovbd-rw");
+	assert_fails(ovbd_upper_open(in_dir("b.data"), in_dir("none"), lower(), &d, &err), -ENOENT,
+	             err, "/none");
+	/* nothing is left of what could not be made */
+	assert_fails(ovbd_upper_create(in_dir("c.data"), in_dir("b.index"), &p, &err), -EEXIST, err,
+	             "b.index");
+	assert_int_equal(access(in_dir("c.data"), F_OK), -1);
+	assert_fails(ovbd_upper_create(in_dir("c.data"), in_dir("c.index"), &odd, &err), -EINVAL,
+	             err, "virtual size 100");
+	assert_int_equal(access(in_dir("c.data"), F_OK), -1);
+	assert_int_equal(access(in_dir("c.index"), F_OK), -1);
+}
+
+static int make_dir(void **state)
+{
+	(void)state;
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	char command[64];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_refused),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}

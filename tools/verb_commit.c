@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+/* commit: what was written to a writable layer becomes a read-only one. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "image/upper.h"
+#include "tools/dst.h"
+#include "tools/interrupt.h"
+#include "tools/size.h"
+#include "tools/verbs.h"
+#include "zfile/zfile.h"
+
+#define BLOCK_SIZE 65536u
+
+enum { OPT_FORCE = OVBD_OPTION_LONG, OPT_WHOLE, OPT_UUID, OPT_PARENT };
+
+static const struct ovbd_option options[] = {
+	{'O', "output-format", "FMT", "What OUT is: ovbd (default), or lsmt: not compressed."},
+	{OPT_WHOLE, "whole", NULL, "Nothing lies beneath: what was zeroed needs no segment."},
+	{'j', "threads", "N", "Compress with N threads (default: as many as there are CPUs)."},
+	{'m', "message", "TEXT", "Its message, instead of that of the writable layer."},
+	{OPT_UUID, "uuid", "UUID", "Its UUID, instead of that of the writable layer."},
+	{OPT_PARENT, "parent-uuid", "UUID", "The UUID of the layer below, likewise."},
+	{OPT_FORCE, "force", NULL, "Replace OUT if it exists."},
+	{0},
+};
+
+static const struct ovbd_example examples[] = {
+	{"ovbd commit disk.rw disk.ovbd", "disk.ovbd is the layer of what was written."},
+	{"ovbd commit disk.data disk.index disk.ovbd", "Of one in the two files of overlaybd."},
+	{NULL},
+};
+
+struct request {
+	const char *data, *index, *out;
+	const char *uuid, *parent_uuid, *tag;
+	bool force, whole, bare;
+	unsigned nthreads; /* 0: as many as there are CPUs */
+};
+
+/* ---- the command line ---- */
+
+static int set_format(struct ovbd_cli *c, struct request *q)
+{
+	q->bare = strcmp(c->value, "lsmt") == 0;
+	if (q->bare || strcmp(c->value, "ovbd") == 0)
+		return OVBD_EXIT_OK;
+	return ovbd_cli_usage(c, "--output-format %s: it is ovbd or lsmt", c->value);
+}
+
+static int set_threads(struct ovbd_cli *c, struct request *q)
+{
+	char *end;
+	const unsigned long n = strtoul(c->value, &end, 10);
+
+	if (*end || end == c->value || n == 0 || n > 256)
+		return ovbd_cli_usage(c, "--threads %s: a number from 1 to 256", c->value);
+	q->nthreads = (unsigned)n;
+	return OVBD_EXIT_OK;
+}
+
+static int take_option(struct ovbd_cli *c, int id, struct request *q)
+{
+	switch (id) {
+	case 'O':
+		return set_format(c, q);
+	case 'j':
+		return set_threads(c, q);
+	case 'm':
+		q->tag = c->value;
+		break;
+	case OPT_UUID:
+		q->uuid = c->value;
+		break;
+	case OPT_PARENT:
+		q->parent_uuid = c->value;
+		break;
+	case OPT_WHOLE:
+		q->whole = true;
+		break;
+	case OPT_FORCE:
+		q->force = true;
+		break;
+	default:
+		break;
+	}
+	return OVBD_EXIT_OK;
+}
+
+static int parse(struct ovbd_cli *c, struct request *q)
+{
+	int id, status = OVBD_EXIT_OK;
+
+	while (status == OVBD_EXIT_OK && (id = ovbd_cli_next(c)) > 0)
+		status = take_option(c, id, q);
+	if (status != OVBD_EXIT_OK)
+		return status;
+	if (id < 0)
+		return c->status;
+	if (c->noperands < 2)
+		return ovbd_cli_usage(c, c->noperands == 0 ? "DATA is missing" : "OUT is missing");
+	if (ovbd_cli_at_most(c, 3) != 0)
+		return c->status;
+	q->data = c->operands[0];
+	q->index = c->noperands == 3 ? c->operands[1] : NULL;
+	q->out = c->operands[c->noperands - 1];
+	return OVBD_EXIT_OK;
+}
+
+/* ---- the run ---- */
+
+static int open_out(const struct request *q, const struct ovbd_rw_info *info, uint64_t size,
+                    struct ovbd_layer_writer **ret, struct ovbd_error *err)
+{
+	const long ncpus = sysconf(_SC_NPROCESSORS_ONLN);
+	const struct ovbd_sink_file_params file = {.overwrite = q->force};
+	const struct ovbd_zfile_params zfile = {
+		.codec = OVBD_CODEC_ZSTD,
+		.block_size = BLOCK_SIZE,
+		.checksum = true,
+		.nthreads = q->nthreads ? q->nthreads : (unsigned)ovbd_min((uint64_t)ncpus, 64),
+	};
+	const struct ovbd_layer_params layer = {
+		.virtual_size = size,
+		.uuid = q->uuid ? q->uuid : info->uuid,
+		.parent_uuid = q->parent_uuid ? q->parent_uuid : info->parent_uuid,
+		.tag = q->tag ? q->tag : info->tag,
+		.over_base = !q->whole,
+	};
+	AUTO_SINK *sink = NULL;
+	int r = ovbd_dst_check(q->out, q->force, err);
+
+	if (r == 0)
+		r = ovbd_sink_create_file(q->out, &file, &sink, err);
+	if (r == 0 && !q->bare)
+		r = ovbd_zfile_create(OVBD_MOVE(sink), &zfile, &sink, err);
+	return r < 0 ? r : ovbd_layer_create(OVBD_MOVE(sink), &layer, ret, err);
+}
+
+static int commit(const struct request *q, uint64_t *ret_nsegments, struct ovbd_error *err)
+{
+	OVBD_AUTO(ovbd_layer_writer_closep) struct ovbd_layer_writer *out = NULL;
+	AUTO_DEVICE *d = NULL;
+	struct ovbd_rw_info info;
+	int r = ovbd_upper_open(q->data, q->index, NULL, &d, err);
+
+	if (r < 0)
+		return r;
+	ovbd_rw_info(d, &info);
+	r = open_out(q, &info, d->blob->size, &out, err);
+	if (r == 0)
+		r = ovbd_rw_commit(d, out, !q->whole, err);
+	if (r == 0)
+		r = ovbd_layer_finish(out, err);
+	if (r == 0)
+		*ret_nsegments = ovbd_layer_writer_nsegments(out);
+	return r;
+}
+
+static int run(struct ovbd_cli *c)
+{
+	struct request q = {0};
+	char count[OVBD_COUNT_TEXT];
+	struct ovbd_error err;
+	uint64_t nsegments = 0;
+	int r = parse(c, &q);
+
+	if (r != OVBD_EXIT_OK || !q.out)
+		return r;
+	ovbd_interrupt_catch();
+	r = commit(&q, &nsegments, &err);
+	if (r < 0)
+		return ovbd_cli_fail(c, r, false, &err);
+	if (nsegments > OVBD_SEGMENTS_ORIGINAL)
+		ovbd_cli_warning(c, "%s: %s: overlaybd opens layers of at most %u", q.out,
+		                 ovbd_count_text(count, nsegments, "segment"),
+		                 OVBD_SEGMENTS_ORIGINAL);
+	return OVBD_EXIT_OK;
+}
+
+const struct ovbd_verb ovbd_verb_commit = {
+	.name = "commit",
+	.summary = "Make a layer of what was written to a writable one",
+	.usage = "DATA [INDEX] OUT",
+	.text = "Writes OUT, a layer of what was written to the writable layer DATA (with INDEX: "
+		"one "
+		"of overlaybd's), which nobody may have open. What lies beneath is not part of it, "
+		"and "
+		"is not needed. The same content gives the same bytes.",
+	.options = options,
+	.examples = examples,
+	.exits = "0 done; 1 failed; 2 wrong usage; 128 + N after signal N.",
+	.run = run,
+};
