@@ -17,6 +17,7 @@
 #include "daemon/devices_impl.h"
 #include "daemon/fault_point.h"
 #include "daemon/state_file.h"
+#include "image/registry.h"
 
 #define NWORKERS_DEFAULT 16
 #define WAIT_MS_DEFAULT  30000
@@ -148,6 +149,7 @@ void ovbd_devices_set_workers(struct ovbd_devices *ds, unsigned n)
 int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices **ret,
                       struct ovbd_error *err)
 {
+	static const struct ovbd_registry_params nobody;
 	struct ovbd_devices *ds = calloc(1, sizeof(*ds));
 	pthread_condattr_t monotonic;
 	int r;
@@ -168,8 +170,10 @@ int ovbd_devices_open(const struct ovbd_devices_params *p, struct ovbd_devices *
 	ds->http.user_agent = ds->user_agent;
 	ds->prefetch = p->prefetch;
 	ds->prefetch_params = p->prefetch_params;
-	ds->credentials = p->credentials ? strdup(p->credentials) : NULL;
-	r = take_dir(ds, p->state_dir, err);
+	ds->http.deadline_ms = p->deadline_ms;
+	r = ovbd_registry_open(p->registry ? p->registry : &nobody, &ds->registry, err);
+	if (r == 0)
+		r = take_dir(ds, p->state_dir, err);
 	if (r == 0)
 		r = ovbd_shared_create(&ds->shared, err);
 	if (r < 0) {
@@ -237,7 +241,7 @@ void ovbd_devices_close(struct ovbd_devices *take_ds)
 	pthread_cond_destroy(&take_ds->changed);
 	pthread_mutex_destroy(&take_ds->lock);
 	free(take_ds->user_agent);
-	free(take_ds->credentials);
+	ovbd_registry_close(take_ds->registry);
 	free(take_ds->state_dir);
 	free(take_ds->files_dir);
 	free(take_ds);

@@ -56,11 +56,12 @@ struct ovbd_devices_params {
 	/* How long the users of a device that has outlived its daemon wait for an image that cannot
 	 * be opened, from the start on, before they get errors; 0: 30 seconds. */
 	unsigned wait_ms;
-	const char *credentials;          /* as in image/image.h */
 	enum ovbd_prefetch_mode prefetch; /* of devices that do not say it */
 	struct ovbd_prefetch_params prefetch_params;
-	const char *user_agent;    /* to servers of layers; NULL: default */
-	ovbd_devices_told_fn told; /* may be NULL */
+	const char *user_agent;                      /* to servers of layers; NULL: default */
+	ovbd_devices_told_fn told;                   /* may be NULL */
+	const struct ovbd_registry_params *registry; /* NULL: nobody, no mirrors */
+	unsigned deadline_ms;                        /* of a read over the network; 0: default */
 	void *arg;
 };
 

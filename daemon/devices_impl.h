@@ -69,9 +69,9 @@ struct ovbd_devices {
 	_Atomic unsigned nworkers; /* of what is opened next */
 	struct ovbd_http_params http;
 	char *user_agent; /* http's */
-	char *credentials;
 	enum ovbd_prefetch_mode prefetch;
 	struct ovbd_prefetch_params prefetch_params;
+	struct ovbd_registry *registry;
 	unsigned wait_ms;
 	ovbd_devices_told_fn told;
 	void *arg;

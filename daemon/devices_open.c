@@ -65,7 +65,7 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 	struct ovbd_image_params image = {
 		.format = spec->format,
 		.http = &s->all->http,
-		.credentials = s->all->credentials,
+		.registry = s->all->registry,
 		.shared = s->all->shared,
 		.cache = s->all->cache,
 		.metered = true,

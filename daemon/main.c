@@ -271,10 +271,13 @@ static enum ovbd_prefetch_mode prefetch_mode(const struct ovbd_options *o)
 
 static int start(struct ovbdd *d, struct ovbd_error *err)
 {
+	const struct ovbd_registry_params registry =
+		ovbd_options_registry_params(&d->options.registry);
 	const struct ovbd_devices_params p = {
 		.state_dir = d->options.state_dir,
 		.nworkers = (unsigned)d->options.nworkers,
-		.credentials = d->options.credentials,
+		.registry = &registry,
+		.deadline_ms = (unsigned)d->options.registry.deadline_s * 1000,
 		.user_agent = d->options.user_agent,
 		.prefetch = prefetch_mode(&d->options),
 		.prefetch_params = {.concurrency = (unsigned)d->options.prefetch_concurrency,

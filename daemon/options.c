@@ -58,6 +58,7 @@ static const struct option longs[] = {
 	{"cache-size", required_argument, NULL, CACHE_SIZE},
 	{"cache-marks", required_argument, NULL, CACHE_MARKS},
 	{"prefetch", required_argument, NULL, PREFETCH},
+	OVBD_OPTIONS_REGISTRY_LONGS,
 	{"no-seccomp", no_argument, NULL, NO_SECCOMP},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -89,7 +90,8 @@ const char ovbd_options_help[] =
 	"                          Evict when HIGH percent are used, until LOW are left\n"
 	"                          (default: 90,80).\n"
 	"      --prefetch MODE     What is fetched before it is read: none, trace (what a\n"
-	"                          trace names, if there is one: the default) or all.\n"
+	"                          trace names, if there is one: the default) or "
+	"all.\n" OVBD_OPTIONS_REGISTRY_HELP
 	"      --no-seccomp        Do not filter system calls.\n"
 	"  -h, --help              Show this help.\n"
 	"  -V, --version           Show the version.\n\n"
@@ -182,6 +184,8 @@ static int parse_flag(int id, struct ovbd_options *o)
 
 static int parse_option(int id, struct ovbd_options *o, struct ovbd_error *err)
 {
+	int r;
+
 	switch (id) {
 	case SOCKET:
 		o->socket = optarg;
@@ -223,6 +227,8 @@ static int parse_option(int id, struct ovbd_options *o, struct ovbd_error *err)
 		o->metrics = optarg;
 		return 0;
 	default:
+		if (ovbd_options_registry_take(&o->registry, id, optarg, &r, err))
+			return r;
 		return parse_flag(id, o);
 	}
 }
@@ -276,6 +282,7 @@ int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct o
 		.snapuserd = "",
 		.snapuserd_mode = "",
 		.dm_user_dir = "",
+		.registry = {.tls_verify = true},
 		.transports = "",
 		.log_file = "",
 		.log_file_size = 10u << 20,
@@ -325,7 +332,21 @@ static const struct ovbd_setting own_table[] = {
 	{"log-file-size", OVBD_SETTING_NUMBER, AT(o.log_file_size), 4096, INT64_MAX},
 	{"log-files", OVBD_SETTING_NUMBER, AT(o.nlog_files), 0, 1000},
 	{"audit-file", OVBD_SETTING_TEXT, AT(o.audit_file)},
-	{"credentials", OVBD_SETTING_TEXT, AT(o.credentials)},
+	{"credentials", OVBD_SETTING_TEXT, AT(o.registry.credentials)},
+	{"credential-service.url", OVBD_SETTING_TEXT, AT(o.registry.p.service.url)},
+	{"credential-service.socket", OVBD_SETTING_TEXT, AT(o.registry.p.service.unix_socket)},
+	{"credential-service.timeout", OVBD_SETTING_NUMBER, AT(o.registry.service_timeout_s), 1,
+         3600},
+	{"credential-service.client-cert", OVBD_SETTING_TEXT, AT(o.registry.p.service.cert_file)},
+	{"credential-service.client-key", OVBD_SETTING_TEXT, AT(o.registry.p.service.key_file)},
+	{"credential-service.ca", OVBD_SETTING_TEXT, AT(o.registry.p.service.ca_file)},
+	{"registry-config", OVBD_SETTING_TEXT, AT(o.registry.p.hosts_dir)},
+	{"cert-dir", OVBD_SETTING_TEXT, AT(o.registry.p.cert_dir)},
+	{"tls-verify", OVBD_SETTING_BOOL, AT(o.registry.tls_verify)},
+	{"plain-http", OVBD_SETTING_BOOL, AT(o.registry.p.plain_http)},
+	{"http-proxy", OVBD_SETTING_TEXT, AT(o.registry.p.proxy)},
+	{"p2p", OVBD_SETTING_TEXT, AT(o.registry.p.prefix)},
+	{"deadline", OVBD_SETTING_NUMBER, AT(o.registry.deadline_s), 1, OVBD_DEADLINE_MAX},
 	{"metrics", OVBD_SETTING_TEXT, AT(o.metrics)},
 	{"cache", OVBD_SETTING_TEXT, AT(o.cache_dir)},
 	{"cache-size", OVBD_SETTING_NUMBER, AT(o.cache_size), CACHE_SIZE_MIN, INT64_MAX},
@@ -359,6 +380,8 @@ static int load_own(struct ovbd_options *o, struct ovbd_error *err)
 		json_decref(own.o.file);
 		return ovbd_fail_within(err, r, "%s", o->config);
 	}
+	if (own.o.registry.p.service.unix_socket && !own.o.registry.p.service.url)
+		own.o.registry.p.service.url = OVBD_CREDENTIALS_SERVICE_LOCAL;
 	*o = own.o;
 	return 0;
 }
@@ -394,12 +417,12 @@ static int load_drop_in(struct ovbd_options *o, struct ovbd_error *err)
 	o->metrics_path = j.exporter_uri_prefix;
 	o->metrics_original = true;
 	o->metrics_interval_ms = j.exporter_interval_us / 1000;
-	o->credentials = j.credentials;
 	o->user_agent = j.user_agent;
 	o->cache_dir = j.cache_dir;
 	o->cache_size = j.cache_size_gb << 30;
 	o->cache_chunk_size = j.cache_chunk_size;
 	o->prefetch_concurrency = j.prefetch_concurrency;
+	ovbd_options_registry_settle(&o->registry, &j.registry);
 	memcpy(o->ignored, j.ignored, sizeof(o->ignored));
 	o->file = j.file;
 	return 0;

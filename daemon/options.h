@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "daemon/log.h"
+#include "daemon/options_registry.h"
 #include "daemon/settings.h"
 
 struct ovbd_options {
@@ -39,7 +40,6 @@ struct ovbd_options {
 	const char *metrics_path;
 	bool metrics_original; /* also by the names that overlaybd has for them */
 	uint64_t metrics_interval_ms;
-	const char *credentials;       /* a file; NULL: none */
 	const char *user_agent;        /* NULL: default */
 	const char *prefetch;          /* none, trace or all; "": trace, where there is one */
 	uint64_t prefetch_concurrency; /* 0: default */
@@ -49,6 +49,7 @@ struct ovbd_options {
 	uint64_t cache_chunk_size;     /* the same */
 	uint64_t cache_high;           /* percent; 0: default */
 	uint64_t cache_low;            /* the same */
+	struct ovbd_options_registry registry;
 
 	/* What is to be said of the configuration once there is a log: keys without effect, or
 	 * "". */

@@ -18,6 +18,8 @@ struct keys {
 	const char *cache_type, *old_cache_type;
 	const char *old_cache_dir;
 	uint64_t old_cache_size_gb;
+	bool p2p_enable;
+	const char *p2p_address;
 };
 
 #define BOOL      OVBD_SETTING_BOOL
@@ -57,23 +59,23 @@ static const struct ovbd_setting table[] = {
 	{"gzipCacheConfig.refillSize", NUMBER, UNUSED},
 	{"credentialConfig.mode", TEXT, AT(credential_mode)},
 	{"credentialConfig.path", TEXT, AT(credential_path)},
-	{"credentialConfig.timeout", NUMBER, UNUSED},
-	{"credentialConfig.client_cert_path", TEXT, UNUSED},
-	{"credentialConfig.client_key_path", TEXT, UNUSED},
-	{"credentialConfig.server_ca_path", TEXT, UNUSED},
-	{"credentialFilePath", TEXT, AT(out.credentials)},
+	{"credentialConfig.timeout", NUMBER, AT(out.registry.service_timeout_s), 1, 3600},
+	{"credentialConfig.client_cert_path", TEXT, AT(out.registry.p.service.cert_file)},
+	{"credentialConfig.client_key_path", TEXT, AT(out.registry.p.service.key_file)},
+	{"credentialConfig.server_ca_path", TEXT, AT(out.registry.p.service.ca_file)},
+	{"credentialFilePath", TEXT, AT(out.registry.credentials)},
 	{"download.enable", BOOL, AT(out.download.enable)},
 	{"download.delay", NUMBER, AT(out.download.delay_s)},
 	{"download.delayExtra", NUMBER, AT(out.download.delay_extra_s)},
 	{"download.maxMBps", NUMBER, AT(out.download.max_mbps)},
 	{"download.tryCnt", NUMBER, AT(out.download.tries)},
 	{"download.blockSize", NUMBER, AT(out.download.block_size)},
-	{"p2pConfig.enable", BOOL, UNUSED},
-	{"p2pConfig.address", TEXT, UNUSED},
+	{"p2pConfig.enable", BOOL, AT(p2p_enable)},
+	{"p2pConfig.address", TEXT, AT(p2p_address)},
 	{"prefetchConfig.concurrency", NUMBER, AT(out.prefetch_concurrency), 1,
          OVBD_PREFETCH_CONCURRENCY_MAX},
-	{"certConfig.certFile", TEXT, UNUSED},
-	{"certConfig.keyFile", TEXT, UNUSED},
+	{"certConfig.certFile", TEXT, AT(out.registry.p.cert_file)},
+	{"certConfig.keyFile", TEXT, AT(out.registry.p.key_file)},
 	{"serviceConfig.enable", BOOL, UNUSED},
 	{"serviceConfig.address", TEXT, UNUSED},
 };
@@ -93,7 +95,7 @@ void ovbd_overlaybd_json_default(struct ovbd_overlaybd_json *ret)
 		.log_rotate_num = 3,
 		.enable_audit = true,
 		.audit_path = "/var/log/overlaybd-audit.log",
-		.credentials = "/opt/overlaybd/cred.json",
+		.registry = {.credentials = "/opt/overlaybd/cred.json", .tls_verify = true},
 		.exporter_uri_prefix = "/metrics",
 		.exporter_port = 9863,
 		.exporter_interval_us = 60000000,
@@ -143,29 +145,55 @@ static int settle_cache(struct keys *k, const char *path, struct ovbd_error *err
 	return 0;
 }
 
-/* The newer keys count if there is a mode. Others than "file" ask a service. */
+/* The newer keys count if there is a mode. */
 static int settle_credentials(struct keys *k, const char *path, struct ovbd_error *err)
 {
-	static const char *const others[] = {"http", "https", "uds"};
-	if (k->credential_mode[0] == '\0')
+	struct ovbd_options_registry *r = &k->out.registry;
+	struct ovbd_credentials_service *service = &r->p.service;
+	const char *mode = k->credential_mode, *at = k->credential_path;
+	const bool file = strcmp(mode, "file") == 0, uds = strcmp(mode, "uds") == 0;
+
+	if (mode[0] == '\0')
 		return 0;
-	k->out.credentials = NULL;
-	if (strcmp(k->credential_mode, "file") == 0) {
-		k->out.credentials = k->credential_path;
-		return k->credential_path[0]
-		               ? 0
-		               : ovbd_fail(err, -EINVAL, "%s: \"credentialConfig.path\" is missing",
-		                           path);
-	}
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (strcmp(k->credential_mode, others[i]) == 0) {
-			ignore(k, "credentialConfig.mode", others[i]);
-			return 0;
-		}
-	return ovbd_fail(err, -EINVAL,
-	                 "%s: \"credentialConfig.mode\" must be file, http, https or uds, not "
-	                 "\"%.40s\"",
-	                 path, k->credential_mode);
+	if (!file && !uds && strcmp(mode, "http") != 0 && strcmp(mode, "https") != 0)
+		return ovbd_fail(err, -EINVAL,
+		                 "%s: \"credentialConfig.mode\" must be file, http, https or uds, "
+		                 "not \"%.40s\"",
+		                 path, mode);
+	if (at[0] == '\0')
+		return ovbd_fail(err, -EINVAL, "%s: \"credentialConfig.path\" is missing", path);
+	if (!file && !uds && !ovbd_http_is_url(at))
+		return ovbd_fail(err, -EINVAL,
+		                 "%s: \"credentialConfig.path\" must be a URL with the mode %s",
+		                 path, mode);
+	r->credentials = file ? at : NULL;
+	service->unix_socket = uds ? at : NULL;
+	if (!file)
+		service->url = uds ? OVBD_CREDENTIALS_SERVICE_LOCAL : at;
+	return 0;
+}
+
+/* An empty string is as if the key were not there. */
+static void settle_empty(const char **s)
+{
+	if (*s && !**s)
+		*s = NULL;
+}
+
+static int settle_registry(struct keys *k, const char *path, struct ovbd_error *err)
+{
+	struct ovbd_registry_params *p = &k->out.registry.p;
+
+	settle_empty(&p->service.cert_file);
+	settle_empty(&p->service.key_file);
+	settle_empty(&p->service.ca_file);
+	settle_empty(&p->cert_file);
+	settle_empty(&p->key_file);
+	if (k->p2p_enable && k->p2p_address[0] == '\0')
+		return ovbd_fail(err, -EINVAL, "%s: \"p2pConfig.address\" is missing", path);
+	if (k->p2p_enable)
+		p->prefix = k->p2p_address;
+	return settle_credentials(k, path, err);
 }
 
 int ovbd_overlaybd_json_load(const char *path, struct ovbd_overlaybd_json *ret,
@@ -184,6 +212,8 @@ int ovbd_overlaybd_json_load(const char *path, struct ovbd_overlaybd_json *ret,
 	k.old_cache_dir = k.out.cache_dir;
 	k.old_cache_size_gb = k.out.cache_size_gb;
 	k.out.cache_dir = "";
+	k.p2p_enable = false;
+	k.p2p_address = "";
 	r = ovbd_settings_load(path, &settings, &k, k.out.ignored, &k.out.file, err);
 	if (r < 0)
 		return r;
@@ -195,7 +225,7 @@ int ovbd_overlaybd_json_load(const char *path, struct ovbd_overlaybd_json *ret,
 		k.out.log_size_mb = ret->log_size_mb;
 		k.out.log_rotate_num = ret->log_rotate_num;
 	}
-	r = settle_credentials(&k, path, err);
+	r = settle_registry(&k, path, err);
 	if (r == 0)
 		r = settle_cache(&k, path, err);
 	if (r == 0 && k.out.exporter_uri_prefix[0] != '/')

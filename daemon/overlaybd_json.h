@@ -6,6 +6,7 @@
 #ifndef OVBD_DAEMON_OVERLAYBD_JSON_H
 #define OVBD_DAEMON_OVERLAYBD_JSON_H
 
+#include "daemon/options_registry.h"
 #include "daemon/settings.h"
 #include "remote/download.h"
 
@@ -22,13 +23,13 @@ struct ovbd_overlaybd_json {
 	const char *exporter_uri_prefix;
 	uint64_t exporter_port;
 	uint64_t exporter_interval_us;
-	const char *credentials; /* a file; NULL: they come from elsewhere, which has no effect */
 	uint64_t prefetch_concurrency; /* 0: not given */
 	const char *user_agent;        /* NULL: not given */
 	const char *cache_dir;         /* "": no cache */
 	uint64_t cache_size_gb;
 	uint64_t cache_chunk_size; /* bytes; 0: default */
 	struct ovbd_download_params download;
+	struct ovbd_options_registry registry;
 	char ignored[OVBD_SETTINGS_IGNORED_SIZE];
 	json_t *file; /* what the strings live in */
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "image/registry.h"
 #include "remote/http.h"
 
 static const char *const keys[] = {
@@ -85,7 +86,8 @@ static int get_images(const json_t *object, struct ovbd_spec *s, struct ovbd_err
 	for (; s->nimages < n; s->nimages++) {
 		const char *name = json_string_value(json_array_get(list, s->nimages));
 
-		if (!name || (name[0] != '/' && !ovbd_http_is_url(name)))
+		if (!name ||
+		    (name[0] != '/' && !ovbd_http_is_url(name) && !ovbd_registry_is_name(name)))
 			return ovbd_fail(err, -EINVAL,
 			                 "\"images\"[%zu]: '%.200s' is no absolute path and no URL",
 			                 s->nimages, name ? name : "");

@@ -311,6 +311,11 @@ static int parse_root(struct place *at, const json_t *root, struct ovbd_config *
 		r = parse_prefetch(at, root, c);
 	if (r == 0)
 		r = get_bool(at, root, "accelerationLayer", &accelerated);
+	if (r == 0)
+		r = get_size(at, root, "deadline", &c->deadline_s);
+	if (r == 0 && c->deadline_s > OVBD_CONFIG_DEADLINE_MAX)
+		r = ovbd_fail(at->err, -EBADMSG, "%s: deadline: at most %d seconds", at->name,
+		              OVBD_CONFIG_DEADLINE_MAX);
 	if (r < 0)
 		return r;
 	if (accelerated)

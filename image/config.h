@@ -17,6 +17,8 @@
 /* Bytes of JSON. 255 layers take about 100 KiB; read, a hostile one takes 80 times as many. */
 #define OVBD_CONFIG_SIZE_MAX (1u << 19)
 
+#define OVBD_CONFIG_DEADLINE_MAX 86400 /* seconds */
+
 /* A layer of the stack. Strings are "" if not given, never NULL. */
 struct ovbd_layer_ref {
 	char *file;        /* wins if it exists */
@@ -51,7 +53,8 @@ struct ovbd_config {
 	char *prefetch;    /* ours: "", "none", "trace" or "all" */
 	bool has_download; /* it says how layers are to be fetched in the background: */
 	struct ovbd_download_params download;
-	unsigned ignored; /* bits 1 << OVBD_CONFIG_... of what was asked for */
+	uint64_t deadline_s; /* ours: of a read over the network; 0: not given */
+	unsigned ignored;    /* bits 1 << OVBD_CONFIG_... of what was asked for */
 };
 
 /* Parses len bytes of JSON; name is for messages. -EBADMSG: no JSON, or wrong types; -ENOTSUP: says

@@ -1,159 +1,219 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The file is read each time: what refreshes it is another program. */
+/* Which entry of a document is meant, and what it says. The file is read each time. */
 #include "image/credentials.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/auto.h"
 
-#define USER_SIZE 1024 /* of user and password */
+/* SCHEME://HOST/v2/NAME/blobs/DIGEST, or .../manifests/...: host and repository. */
+struct repository {
+	const char *host, *name;
+	size_t host_len, name_len;
+};
 
 static void release_jsonp(json_t **v)
 {
 	json_decref(*v);
 }
 
-/* SCHEME://HOST/v2/NAME/blobs/DIGEST: where the host begins, and how much of what follows, without
- * "/v2", is the repository's name. */
-struct repository {
-	const char *host, *name;
-	size_t host_len, name_len;
-};
+static void wipe_string(char **s)
+{
+	if (*s)
+		explicit_bzero(*s, strlen(*s));
+	free(*s);
+	*s = NULL;
+}
+
+void ovbd_credentials_wipe(struct ovbd_http_login *l)
+{
+	wipe_string(&l->bearer);
+	wipe_string(&l->refresh_token);
+	wipe_string(&l->user);
+	wipe_string(&l->password);
+}
+
+const char *ovbd_credentials_host(const char *url, size_t *ret_len)
+{
+	const char *host = strstr(url, "://");
+	size_t len;
+
+	if (!host)
+		return NULL;
+	host += strlen("://");
+	len = strcspn(host, "/?#");
+	if (len == 0 || memchr(host, '@', len))
+		return NULL;
+	*ret_len = len;
+	return host;
+}
+
+static bool is_hub(const char *host, size_t len)
+{
+	static const char *const names[] = {"docker.io", "index.docker.io", "registry-1.docker.io"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (len == strlen(names[i]) && strncasecmp(host, names[i], len) == 0)
+			return true;
+	return false;
+}
+
+bool ovbd_credentials_same_host(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	return (a_len == b_len && strncasecmp(a, b, a_len) == 0) ||
+	       (is_hub(a, a_len) && is_hub(b, b_len));
+}
 
 static bool parse_url(const char *url, struct repository *ret)
 {
-	const char *host = strstr(url, "://"), *path, *end;
+	static const char *const kinds[] = {"/blobs/", "/manifests/"};
+	const char *path;
 
-	if (!host)
+	*ret = (struct repository){0};
+	ret->host = ovbd_credentials_host(url, &ret->host_len);
+	if (!ret->host)
 		return false;
-	host += strlen("://");
-	path = strchr(host, '/');
-	if (!path || memchr(host, '@', (size_t)(path - host)))
-		return false;
-	*ret = (struct repository){.host = host, .host_len = (size_t)(path - host)};
-	end = strstr(path, "/blobs/");
-	if (strncmp(path, "/v2/", 4) == 0 && end && end >= path + 4) {
-		ret->name = path + 4;
-		ret->name_len = (size_t)(end - ret->name);
+	path = ret->host + ret->host_len;
+	if (strncmp(path, "/v2/", 4) != 0)
+		return true;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *end = strstr(path + 3, kinds[i]);
+
+		if (end && end >= path + 4) {
+			ret->name = path + 4;
+			ret->name_len = (size_t)(end - ret->name);
+			return true;
+		}
 	}
 	return true;
 }
 
-/* How much of the repository the key names: 0 none, 1 the host, more the more of the name. */
+/* How much of the repository the key names: 0 none, 1 the host, more the more of the name. A key
+ * that is a URL is one of docker's, which end in /v1/ or so; what is behind the host is no name. */
 static size_t match(const char *key, const struct repository *r)
 {
 	const char *scheme = strstr(key, "://");
-	size_t len;
+	size_t len, host;
 
 	if (scheme)
 		key = scheme + strlen("://");
 	len = strlen(key);
-	while (len > 0 && key[len - 1] == '/')
+	host = strcspn(key, "/");
+	while (len > host && key[len - 1] == '/')
 		len--;
-	if (len < r->host_len || strncmp(key, r->host, r->host_len) != 0)
+	if (!ovbd_credentials_same_host(key, host, r->host, r->host_len))
 		return 0;
-	key += r->host_len;
-	len -= r->host_len;
-	if (len == 0)
+	key += host;
+	len -= host;
+	if (len == 0 || (scheme && (strcmp(key, "/v1/") == 0 || strcmp(key, "/v2/") == 0 ||
+	                            strcmp(key, "/v1") == 0 || strcmp(key, "/v2") == 0)))
 		return 1;
 	key++;
 	len--;
-	if (key[-1] != '/' || len > r->name_len || strncmp(key, r->name, len) != 0 ||
+	if (len > r->name_len || strncmp(key, r->name, len) != 0 ||
 	    (len < r->name_len && r->name[len] != '/'))
 		return 0;
 	return 1 + len;
 }
 
-/* 0, or -EBADMSG: no Base64, or too long. */
-static int decode(const char *text, char ret[USER_SIZE])
+/* Base64 as text, to be freed; NULL: it is none, or has a NUL in it. */
+static char *decode(const char *text)
 {
 	static const char digits[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	AUTO_FREE char *out = malloc(strlen(text) + 1);
 	unsigned bits = 0, nbits = 0;
 	size_t n = 0;
 
-	for (; *text && *text != '='; text++) {
+	for (; out && *text && *text != '='; text++) {
 		const char *digit = strchr(digits, *text);
 
-		if (!digit || n + 1 >= USER_SIZE)
-			return -EBADMSG;
+		if (!digit)
+			return NULL;
 		bits = bits << 6 | (unsigned)(digit - digits);
 		nbits += 6;
 		if (nbits >= 8) {
 			nbits -= 8;
-			ret[n++] = (char)(bits >> nbits & 0xff);
+			out[n++] = (char)(bits >> nbits & 0xff);
 		}
 	}
-	ret[n] = '\0';
-	return strlen(ret) == n && text[strspn(text, "=")] == '\0' ? 0 : -EBADMSG;
+	if (!out || text[strspn(text, "=")])
+		return NULL;
+	out[n] = '\0';
+	return strlen(out) == n ? OVBD_MOVE(out) : NULL;
 }
 
-/* USER:PASSWORD of an entry. */
-static int read_entry(const json_t *entry, char ret[USER_SIZE])
+/* The text at key; NULL: it is not there, or empty, or no text. */
+static const char *text_at(const json_t *obj, const char *key)
 {
-	const char *auth = json_string_value(json_object_get(entry, "auth"));
-	const char *user = json_string_value(json_object_get(entry, "username"));
+	const char *v = json_string_value(json_object_get(obj, key));
+
+	return v && v[0] ? v : NULL;
+}
+
+static int set_user(const char *user, size_t len, const char *password, struct ovbd_http_login *ret,
+                    struct ovbd_error *err)
+{
+	ret->user = strndup(user, len);
+	ret->password = strdup(password);
+	if (ret->user && ret->password)
+		return 1;
+	ovbd_credentials_wipe(ret);
+	return ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
+int ovbd_credentials_split(const char *text, struct ovbd_http_login *ret, struct ovbd_error *err)
+{
+	const char *colon = strchr(text, ':');
+
+	if (text[0] == '\0' || colon == text)
+		return ovbd_fail(err, -EINVAL, "the user is missing: USER[:PASSWORD]");
+	return set_user(text, colon ? (size_t)(colon - text) : strlen(text), colon ? colon + 1 : "",
+	                ret, err);
+}
+
+/* A token as it is, or that buys others. 1, or -errno. */
+static int set_token(const char *token, char **ret, struct ovbd_error *err)
+{
+	*ret = strdup(token);
+	return *ret ? 1 : ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
+/* What an entry of auths says; 0: nothing. */
+static int read_entry(const json_t *entry, struct ovbd_http_login *ret, struct ovbd_error *err)
+{
+	const char *auth = text_at(entry, "auth");
+	const char *user = text_at(entry, "username");
 	const char *password = json_string_value(json_object_get(entry, "password"));
+	OVBD_AUTO(wipe_string) char *plain = NULL;
 
-	if (auth && auth[0])
-		return decode(auth, ret) < 0 || !strchr(ret, ':') ? -EBADMSG : 0;
-	if (!user || !password || strchr(user, ':') ||
-	    snprintf(ret, USER_SIZE, "%s:%s", user, password) >= USER_SIZE)
-		return -EBADMSG;
-	return 0;
-}
-
-static char *escape(char *to, const char *from, size_t n)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	for (size_t i = 0; i < n; i++) {
-		const unsigned char c = (unsigned char)from[i];
-
-		if (c < 0x80 && isalnum(c)) {
-			*to++ = (char)c;
-		} else {
-			*to++ = '%';
-			*to++ = hex[c >> 4];
-			*to++ = hex[c & 15];
-		}
+	if (text_at(entry, "registrytoken"))
+		return set_token(text_at(entry, "registrytoken"), &ret->bearer, err);
+	if (text_at(entry, "identitytoken"))
+		return set_token(text_at(entry, "identitytoken"), &ret->refresh_token, err);
+	if (auth) {
+		plain = decode(auth);
+		return plain && strchr(plain, ':') ? ovbd_credentials_split(plain, ret, err)
+		                                   : -EBADMSG;
 	}
-	return to;
+	if (user && password && !strchr(user, ':'))
+		return set_user(user, strlen(user), password, ret, err);
+	return user || password ? -EBADMSG : 0;
 }
 
-static int insert_user(const char *url, const struct repository *r, const char *user,
-                       char **ret_url, struct ovbd_error *err)
-{
-	const char *colon = strchr(user, ':');
-	const size_t scheme = (size_t)(r->host - url);
-	char *text = malloc(strlen(url) + 3 * strlen(user) + 2), *to = text;
-
-	if (!text)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	memcpy(to, url, scheme);
-	to = escape(to + scheme, user, (size_t)(colon - user));
-	*to++ = ':';
-	to = escape(to, colon + 1, strlen(colon + 1));
-	*to++ = '@';
-	memcpy(to, r->host, strlen(r->host) + 1);
-	*ret_url = text;
-	return 0;
-}
-
-static int find(const char *file, const json_t *root, const struct repository *r,
-                char ret_user[USER_SIZE], struct ovbd_error *err)
+static int find_auth(const json_t *root, const char *name, const struct repository *r,
+                     bool may_be_empty, struct ovbd_http_login *ret, struct ovbd_error *err)
 {
 	json_t *auths = json_object_get(root, "auths"), *entry, *best = NULL;
 	const char *key, *best_key = "";
 	size_t best_match = 0;
+	int found;
 
 	if (auths && !json_is_object(auths))
-		return ovbd_fail(err, -EBADMSG, "%s: auths must be an object", file);
+		return ovbd_fail(err, -EBADMSG, "%s: auths must be an object", name);
 	json_object_foreach(auths, key, entry)
 	{
 		const size_t n = match(key, r);
@@ -164,42 +224,71 @@ static int find(const char *file, const json_t *root, const struct repository *r
 			best = entry;
 		}
 	}
-	ret_user[0] = '\0';
-	if (best && read_entry(best, ret_user) < 0)
-		return ovbd_fail(err, -EBADMSG,
-		                 "%s: auths.%s: has neither auth, the Base64 of USER:PASSWORD, nor "
-		                 "username and password",
-		                 file, best_key);
-	return 0;
+	found = best ? read_entry(best, ret, err) : 0;
+	if (found == -ENOMEM || found > 0 || !best || (found == 0 && may_be_empty))
+		return found;
+	return ovbd_fail(
+		err, -EBADMSG,
+		"%s: auths.%s: has neither auth, the Base64 of USER:PASSWORD, nor username "
+		"and password, nor a token",
+		name, best_key);
 }
 
-int ovbd_credentials_apply(const char *file, const char *url, char **ret_url,
-                           struct ovbd_error *err)
+/* What the programs have, which docker names above. */
+static int find_program(const json_t *root, const char *name, const struct repository *r,
+                        struct ovbd_http_login *ret, struct ovbd_error *err)
+{
+	static const char index[] = "https://index.docker.io/v1/"; /* docker.io, as docker has it */
+	AUTO_FREE char *host = strndup(r->host, r->host_len);
+	json_t *helpers = json_object_get(root, "credHelpers"), *v;
+	const char *program = text_at(root, "credsStore"), *key;
+
+	if (helpers && !json_is_object(helpers))
+		return ovbd_fail(err, -EBADMSG, "%s: credHelpers must be an object", name);
+	json_object_foreach(helpers, key, v)
+	{
+		if (match(key, r) == 1)
+			program = json_string_value(v);
+	}
+	if (!host)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	if (!program || program[0] == '\0')
+		return 0;
+	return ovbd_credentials_ask(program, is_hub(r->host, r->host_len) ? index : host, ret, err);
+}
+
+int ovbd_credentials_find(const json_t *root, bool programs, const char *name, const char *url,
+                          struct ovbd_http_login *ret, struct ovbd_error *err)
+{
+	struct repository r;
+	int found = 0;
+
+	if (!json_is_object(root))
+		return ovbd_fail(err, -EBADMSG, "%s: must be an object", name);
+	if (!parse_url(url, &r))
+		return 0;
+	if (programs)
+		found = find_program(root, name, &r, ret, err);
+	return found ? found
+	             : find_auth(root, name, &r, programs && text_at(root, "credsStore"), ret, err);
+}
+
+int ovbd_credentials_read(const char *file, bool must_exist, const char *url,
+                          struct ovbd_http_login *ret, struct ovbd_error *err)
 {
 	OVBD_AUTO(release_jsonp) json_t *root = NULL;
-	char user[USER_SIZE] = "";
-	struct repository r;
 	json_error_t why;
-	FILE *f = NULL;
-	int code = 0;
+	FILE *f = fopen(file, "re");
 
-	if (parse_url(url, &r)) {
-		f = fopen(file, "re");
-		if (!f && errno != ENOENT && errno != ENOTDIR)
-			return ovbd_fail_errno(err, -errno, "%s", file);
-	}
-	if (f) {
-		root = json_loadf(f, 0, &why);
-		fclose(f);
-		if (!root)
-			return ovbd_fail(err, -EBADMSG, "%s: line %d, column %d: %s", file,
-			                 why.line, why.column, why.text);
-		code = find(file, root, &r, user, err);
-	}
-	if (code < 0)
-		return code;
-	if (user[0])
-		return insert_user(url, &r, user, ret_url, err);
-	*ret_url = strdup(url);
-	return *ret_url ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+	if (!f && !must_exist && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (!f)
+		return ovbd_fail_errno(err, -errno, "%s", file);
+	root = json_loadf(f, 0, &why);
+	fclose(f);
+	/* what jansson would say has a piece of the text in it */
+	if (!root)
+		return ovbd_fail(err, -EBADMSG, "%s: line %d, column %d: is no JSON", file,
+		                 why.line, why.column);
+	return ovbd_credentials_find(root, true, file, url, ret, err);
 }

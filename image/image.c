@@ -16,6 +16,7 @@
 #include "image/prefetch.h"
 #include "image/recorder.h"
 #include "image/refs.h"
+#include "image/registry.h"
 #include "image/suspect.h"
 #include "remote/cache.h"
 
@@ -268,6 +269,7 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	OVBD_AUTO(ovbd_refs_free) struct ovbd_refs refs = {0};
 	struct opening o = {.refs = &refs, .img = img};
 	AUTO_TRACE trace = {0};
+	struct ovbd_http_params http = {0};
 	int r;
 
 	assert(n > 0);
@@ -285,6 +287,12 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (r < 0)
 		return r;
 	img->ignored = refs.ignored;
+	if (refs.deadline_s > 0) {
+		if (o.params.http)
+			http = *o.params.http;
+		http.deadline_ms = (unsigned)refs.deadline_s * 1000;
+		o.params.http = &http;
+	}
 	if (o.params.format == OVBD_FORMAT_IMAGE)
 		o.params.format = OVBD_FORMAT_AUTO;
 	r = open_all(&o, refs.n == 1 && !refs.configured, err);
@@ -303,6 +311,7 @@ void ovbd_image_close(struct ovbd_image *img)
 	ovbd_prefetch_close(img->prefetch);
 	ovbd_blob_close(img->blob);
 	ovbd_cache_close(img->cache);
+	ovbd_registry_close(img->registry);
 	for (size_t i = 0; img->layers && i < img->nlayers; i++) {
 		free(img->layers[i].name);
 		free(img->layers[i].shown);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From names to one device: a name is a path, a URL or an image configuration (JSON), and this is
- * the only place that knows what can lie in what: http or file -> tar member -> ZFile -> layer,
- * layers -> stack.
+ * From names to one device: a name is a path, a URL, an image configuration (JSON) or
+ * docker://..., an image in a registry, and this is the only place that knows what can lie in
+ * what: http or file -> tar member -> ZFile -> layer, layers -> stack.
  */
 #ifndef OVBD_IMAGE_IMAGE_H
 #define OVBD_IMAGE_IMAGE_H
@@ -82,12 +82,14 @@ struct ovbd_image {
 	struct ovbd_recorder *recorder;     /* of what is read, for the file record_path; or NULL */
 	char *record_path;
 	struct ovbd_cache
-		*cache;   /* NULL, or the caller leaves it here to be closed with the image */
+		*cache; /* NULL, or the caller leaves it here to be closed with the image */
+	struct ovbd_registry *registry; /* the same */
 	unsigned ignored; /* what its configurations ask for in vain: see image/config.h */
 };
 
 struct ovbd_cache;
 struct ovbd_recorder;
+struct ovbd_registry;
 struct ovbd_shared;
 
 /* What lies beneath the names, which themselves begin at the bottom. */
@@ -125,16 +127,16 @@ struct ovbd_image_prefetch {
 };
 
 struct ovbd_image_params {
-	enum ovbd_format format;             /* of every name; AUTO detects */
-	const struct ovbd_http_params *http; /* NULL: defaults */
-	const char *credentials;             /* a file of users of registries: docs/image-config.md;
-	                                      * NULL: none */
-	struct ovbd_shared *shared;          /* image/shared.h; NULL: nothing is shared */
-	bool metered;                        /* reads of local layers: remote/metrics.h */
-	struct ovbd_cache *cache;            /* remote/cache.h, outlives the image; or NULL */
-	struct ovbd_recorder *recorder;      /* image/recorder.h, outlives the image; or NULL */
-	struct ovbd_image_prefetch prefetch; /* of what is remote */
-	struct ovbd_downloads *downloads;    /* outlives the image; NULL: nothing is downloaded */
+	enum ovbd_format format;              /* of every name; AUTO detects */
+	const struct ovbd_http_params *http;  /* NULL: defaults */
+	struct ovbd_registry *registry;       /* image/registry.h: who we are, and whom to ask;
+	                                      * outlives the image; or NULL */
+	struct ovbd_shared *shared;           /* image/shared.h; NULL: nothing is shared */
+	bool metered;                         /* reads of local layers: remote/metrics.h */
+	struct ovbd_cache *cache;             /* remote/cache.h, outlives the image; or NULL */
+	struct ovbd_recorder *recorder;       /* image/recorder.h, outlives the image; or NULL */
+	struct ovbd_image_prefetch prefetch;  /* of what is remote */
+	struct ovbd_downloads *downloads;     /* outlives the image; NULL: nothing is downloaded */
 	struct ovbd_download_params download; /* where a configuration does not say how */
 	struct ovbd_cow_params cow;           /* how far updates are read */
 	enum ovbd_beneath below;

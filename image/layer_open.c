@@ -17,6 +17,7 @@
 #include "image/blob_named.h"
 #include "image/prove.h"
 #include "image/recorder.h"
+#include "image/registry.h"
 #include "image/remote_open.h"
 #include "image/shared.h"
 #include "image/tar.h"
@@ -24,12 +25,24 @@
 
 #define ENDS 4096u /* bytes, of what is stored: a header, a trailer */
 
-int ovbd_bytes_open(const char *name, const struct ovbd_http_params *http, struct ovbd_blob **ret,
+static int open_url(const char *url, const struct ovbd_image_params *p, struct ovbd_blob **ret,
+                    struct ovbd_error *err)
+{
+	struct ovbd_route route;
+	int r = ovbd_route_find(p->registry, url, false, p->http, &route, err);
+
+	if (r < 0)
+		return r;
+	r = ovbd_http_open(route.url, &route.http, ret, err);
+	ovbd_route_free(&route);
+	return r;
+}
+
+int ovbd_bytes_open(const char *name, const struct ovbd_image_params *p, struct ovbd_blob **ret,
                     struct ovbd_blob **ret_http, struct ovbd_error *err)
 {
 	const bool remote = ovbd_http_is_url(name);
-	const int r =
-		remote ? ovbd_http_open(name, http, ret, err) : ovbd_blob_open_file(name, ret, err);
+	const int r = remote ? open_url(name, p, ret, err) : ovbd_blob_open_file(name, ret, err);
 
 	if (r == 0)
 		*ret_http = remote ? *ret : NULL;
@@ -172,7 +185,7 @@ static int open_file(const struct ovbd_image_layer *l, const struct ovbd_image_p
 
 	if (r == 0 && p->metered)
 		r = ovbd_blob_open_metered(OVBD_MOVE(x->blob), &x->blob, err);
-	return r < 0 ? r : ovbd_prove(x, l, p->http, false, err);
+	return r < 0 ? r : ovbd_prove(x, l, p, false, err);
 }
 
 static int open_once(struct ovbd_image_layer *ret, uint32_t number,

@@ -14,7 +14,7 @@ int ovbd_layer_ref_open(struct ovbd_image_layer *ret, uint32_t number,
                         struct ovbd_error *err);
 
 /* The bytes of a path or URL. *ret_http is the same blob if it is an HTTP blob, else NULL. */
-int ovbd_bytes_open(const char *name, const struct ovbd_http_params *http, struct ovbd_blob **ret,
+int ovbd_bytes_open(const char *name, const struct ovbd_image_params *p, struct ovbd_blob **ret,
                     struct ovbd_blob **ret_http, struct ovbd_error *err);
 
 #endif

@@ -1,23 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/prove.h"
 
+#include "image/registry.h"
 #include "remote/lazy.h"
 #include "remote/verity.h"
 
 /* The size of a tree follows from that of what it proves. */
-static int open_tree(const char *name, uint64_t data_size, const struct ovbd_http_params *http,
+static int open_tree(const char *name, uint64_t data_size, const struct ovbd_image_params *p,
                      bool lazily, struct ovbd_blob **ret, struct ovbd_error *err)
 {
 	const uint64_t size = ovbd_verity_tree_size(data_size);
+	struct ovbd_route route;
+	int r;
 
 	if (!ovbd_http_is_url(name))
 		return ovbd_blob_open_file(name, ret, err);
-	return lazily && size > 0 ? ovbd_lazy_open(name, size, http, ret, err)
-	                          : ovbd_http_open(name, http, ret, err);
+	r = ovbd_route_find(p->registry, name, false, p->http, &route, err);
+	if (r < 0)
+		return r;
+	r = lazily && size > 0 ? ovbd_lazy_open(route.url, size, &route.http, ret, err)
+	                       : ovbd_http_open(route.url, &route.http, ret, err);
+	ovbd_route_free(&route);
+	return r;
 }
 
 int ovbd_prove(struct ovbd_bytes *x, const struct ovbd_image_layer *l,
-               const struct ovbd_http_params *http, bool lazily, struct ovbd_error *err)
+               const struct ovbd_image_params *p, bool lazily, struct ovbd_error *err)
 {
 	AUTO_BLOB *source = NULL;
 	AUTO_BLOB *tree = NULL;
@@ -31,7 +39,7 @@ int ovbd_prove(struct ovbd_bytes *x, const struct ovbd_image_layer *l,
 	source = OVBD_MOVE(x->blob);
 	r = ovbd_verity_root_parse(l->root, &root, err);
 	if (r == 0 && l->tree)
-		r = open_tree(l->tree, source->size, http, lazily, &tree, err);
+		r = open_tree(l->tree, source->size, p, lazily, &tree, err);
 	if (r < 0)
 		return ovbd_fail_within(err, r, "%s: Merkle tree", l->shown);
 	if (ovbd_http_is_url(name)) {

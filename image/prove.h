@@ -10,6 +10,6 @@
  * Merkle tree, l->tree, does not prove (docs/format-verity.md). lazily: no server is asked for the
  * tree before it is needed. On failure there is no x->blob. */
 int ovbd_prove(struct ovbd_bytes *x, const struct ovbd_image_layer *l,
-               const struct ovbd_http_params *http, bool lazily, struct ovbd_error *err);
+               const struct ovbd_image_params *p, bool lazily, struct ovbd_error *err);
 
 #endif

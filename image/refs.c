@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #include "image/config.h"
-#include "image/credentials.h"
 #include "image/layer_open.h"
+#include "image/manifest.h"
+#include "image/registry.h"
 
 static int add_ref(struct ovbd_refs *refs, char *take_name, uint64_t size, struct ovbd_error *err)
 {
@@ -70,28 +71,6 @@ static char *find_in_dir(const char *config, const char *dir)
 	return NULL;
 }
 
-/* Of what a digest is made: it becomes a part of a URL. */
-static int check_digest(const char *config, size_t number, const char *digest,
-                        struct ovbd_error *err)
-{
-	static const char hex[] = "0123456789abcdef";
-	const char *colon = strchr(digest, ':');
-	const size_t len = colon ? strspn(colon + 1, hex) : 0;
-	const bool sha256 = strncmp(digest, "sha256:", 7) == 0;
-
-	if (len < 32 || colon[1 + len] || (sha256 && len != 64) || colon == digest)
-		return ovbd_fail(err, -EBADMSG,
-		                 "%s: lowers[%zu].digest: '%.100s' is no digest: sha256: and 64 "
-		                 "digits and letters a to f",
-		                 config, number, digest);
-	for (const char *c = digest; c < colon; c++)
-		if (!(*c >= 'a' && *c <= 'z') && !(*c >= '0' && *c <= '9') && !strchr("+._-", *c))
-			return ovbd_fail(err, -EBADMSG,
-			                 "%s: lowers[%zu].digest: '%.100s' is no digest", config,
-			                 number, digest);
-	return 0;
-}
-
 /* The URL of a blob. The registry of docker.io has another name than its images. */
 static char *blob_url(const char *repo, const char *digest)
 {
@@ -116,11 +95,12 @@ static int add_blob(struct ovbd_refs *refs, const char *config, const struct ovb
 {
 	const size_t number = (size_t)(l - c->lowers);
 	AUTO_FREE char *url = NULL;
-	char *full;
-	int r = check_digest(config, number, l->digest, err);
 
-	if (r < 0)
-		return r;
+	if (!ovbd_digest_is_valid(l->digest))
+		return ovbd_fail(err, -EBADMSG,
+		                 "%s: lowers[%zu].digest: '%.100s' is no digest: sha256: and 64 "
+		                 "digits and letters a to f",
+		                 config, number, l->digest);
 	if (c->repo_blob_url[0] == '\0')
 		return ovbd_fail(err, -EBADMSG,
 		                 "%s: lowers[%zu] has a digest, but repoBlobUrl is not given",
@@ -129,10 +109,7 @@ static int add_blob(struct ovbd_refs *refs, const char *config, const struct ovb
 		return ovbd_fail(err, -ENOTSUP, "%s: repoBlobUrl: %s is no http or https URL",
 		                 config, c->repo_blob_url);
 	url = blob_url(c->repo_blob_url, l->digest);
-	if (!url || !refs->credentials)
-		return add_ref(refs, OVBD_MOVE(url), l->size, err);
-	r = ovbd_credentials_apply(refs->credentials, url, &full, err);
-	return r < 0 ? r : add_ref(refs, full, l->size, err);
+	return add_ref(refs, OVBD_MOVE(url), l->size, err);
 }
 
 static int add_remote(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
@@ -247,7 +224,7 @@ static int read_config(const char *name, const struct ovbd_image_params *p, char
 	if (!forced && ovbd_http_is_url(name) &&
 	    (name_len < 5 || strcmp(name + name_len - 5, ".json") != 0))
 		return 0;
-	r = ovbd_bytes_open(name, p->http, &b, &http, err);
+	r = ovbd_bytes_open(name, p, &b, &http, err);
 	if (r < 0)
 		return r;
 	if (b->size > OVBD_CONFIG_SIZE_MAX)
@@ -312,8 +289,34 @@ static int expand(struct ovbd_refs *refs, const char *name, const struct ovbd_im
 		refs->ignored |= c->ignored;
 	if (r == 0)
 		r = note_prefetch(refs, name, c, err);
+	if (r == 0 && c->deadline_s > 0 && (!refs->deadline_s || c->deadline_s < refs->deadline_s))
+		refs->deadline_s = c->deadline_s;
 	for (size_t i = 0; r == 0 && i < c->nlowers; i++)
 		r = add_lower(refs, name, c, &c->lowers[i], err);
+	return r;
+}
+
+/* The layers of an image in a registry. */
+static int add_image(struct ovbd_refs *refs, const char *name, const struct ovbd_image_params *p,
+                     struct ovbd_error *err)
+{
+	struct ovbd_registry_image image;
+	int r;
+
+	if (!p->registry)
+		return ovbd_fail(err, -EINVAL, "%s: there is no registry here", name);
+	r = ovbd_registry_find(p->registry, name, p->http, &image, err);
+	if (r < 0)
+		return r;
+	refs->configured = true;
+	for (size_t i = 0; r == 0 && i < image.nlayers; i++) {
+		struct ovbd_registry_layer *l = &image.layers[i];
+
+		r = add_ref(refs, OVBD_MOVE(l->url), l->size, err);
+		if (r == 0)
+			refs->refs[refs->n - 1].digest = OVBD_MOVE(l->digest);
+	}
+	ovbd_registry_image_free(&image);
 	return r;
 }
 
@@ -322,10 +325,19 @@ int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
 {
 	int r = 0;
 
-	refs->credentials = p->credentials;
 	refs->download = p->download;
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = expand(refs, names[i], p, err);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (ovbd_registry_is_name(names[i])) {
+			r = add_image(refs, names[i], p, err);
+			continue;
+		}
+		if (ovbd_http_is_url(names[i]))
+			r = ovbd_registry_note(p->registry, names[i], err);
+		if (r == 0)
+			r = expand(refs, names[i], p, err);
+	}
+	for (size_t i = 0; r == 0 && i < refs->n; i++)
+		r = ovbd_registry_note(p->registry, refs->refs[i].name, err);
 	return r;
 }
 

@@ -19,8 +19,8 @@ struct ovbd_ref {
 struct ovbd_refs {
 	struct ovbd_ref *refs;
 	size_t n;
-	bool configured;                      /* at least one name was a configuration */
-	const char *credentials;              /* the file, or NULL */
+	bool configured;     /* at least one name was a configuration */
+	uint64_t deadline_s; /* the least of all configurations; 0: none says one */
 	struct ovbd_download_params download; /* where a configuration says nothing */
 	unsigned ignored;                     /* of all configurations: see image/config.h */
 	/* What the last configuration says of it; NULL: nothing. */

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "image/prove.h"
+#include "image/registry.h"
 #include "remote/ahead.h"
 #include "remote/cache.h"
 #include "remote/cache_key.h"
@@ -112,9 +113,7 @@ void ovbd_remote_bring_metadata(const struct ovbd_bytes *x)
 static int download(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
                     struct ovbd_blob *take_b, struct ovbd_blob **ret, struct ovbd_error *err)
 {
-	const struct ovbd_download what = {
-		.url = l->name,
-		.http = p->http,
+	struct ovbd_download what = {
 		.digest = l->digest,
 		.dir = l->dir,
 		.shown = l->shown,
@@ -122,10 +121,22 @@ static int download(const struct ovbd_image_layer *l, const struct ovbd_image_pa
 		.params = l->download,
 	};
 
-	if (p->downloads && l->dir && l->digest && strncmp(l->digest, "sha256:", 7) == 0)
-		return ovbd_download_blob_open(p->downloads, &what, take_b, ret, err);
-	*ret = take_b;
-	return 0;
+	AUTO_BLOB *b = take_b;
+	struct ovbd_route route;
+	int r;
+
+	if (!p->downloads || !l->dir || !l->digest || strncmp(l->digest, "sha256:", 7) != 0) {
+		*ret = OVBD_MOVE(b);
+		return 0;
+	}
+	r = ovbd_route_find(p->registry, l->name, false, p->http, &route, err);
+	if (r < 0)
+		return r;
+	what.url = route.url;
+	what.http = &route.http;
+	r = ovbd_download_blob_open(p->downloads, &what, OVBD_MOVE(b), ret, err);
+	ovbd_route_free(&route);
+	return r;
 }
 
 int ovbd_remote_open(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
@@ -133,6 +144,7 @@ int ovbd_remote_open(const struct ovbd_image_layer *l, const struct ovbd_image_p
 {
 	AUTO_FREE char *key = NULL;
 	struct ovbd_bytes x = {0};
+	struct ovbd_route route;
 	AUTO_BLOB *b = NULL;
 	const bool traced = p->prefetch.trace && p->prefetch.mode != OVBD_PREFETCH_NONE;
 	bool lazily;
@@ -142,13 +154,17 @@ int ovbd_remote_open(const struct ovbd_image_layer *l, const struct ovbd_image_p
 	if (r < 0)
 		return r;
 	lazily = key;
-	r = lazily ? ovbd_lazy_open(l->name, l->said_size, p->http, &b, err)
-	           : ovbd_http_open(l->name, p->http, &b, err);
+	r = ovbd_route_find(p->registry, l->name, false, p->http, &route, err);
+	if (r < 0)
+		return r;
+	r = lazily ? ovbd_lazy_open(route.url, l->said_size, &route.http, &b, err)
+	           : ovbd_http_open(route.url, &route.http, &b, err);
+	ovbd_route_free(&route);
 	if (r < 0)
 		return r;
 	x.http = b;
 	x.blob = OVBD_MOVE(b);
-	r = ovbd_prove(&x, l, p->http, lazily, err); /* below the cache: nothing wrong is kept */
+	r = ovbd_prove(&x, l, p, lazily, err); /* below the cache: nothing wrong is kept */
 	b = OVBD_MOVE(x.blob);
 	if (r == 0 && !lazily)
 		r = late_key(l, p, b, &key, err);

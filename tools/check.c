@@ -12,11 +12,13 @@
 #include "image/digest.h"
 #include "image/suspect.h"
 #include "remote/verity.h"
+#include "tools/source.h"
 
 #define CHUNK (1u << 20)
 
 /* One progress over all layers. */
 struct total {
+	const struct ovbd_cli *cli;
 	ovbd_progress_fn progress;
 	void *arg;
 	uint64_t before, size;
@@ -43,7 +45,7 @@ static int check_digest(const struct ovbd_image_layer *l, struct total *t, struc
 	const char *name = l->name;
 	int r;
 
-	r = ovbd_image_open(&name, 1, &raw, &img, err);
+	r = ovbd_source_image(t->cli, &name, 1, &raw, &img, err);
 	if (r == 0)
 		r = ovbd_digest_check(img->blob, l->digest, advance, t, err);
 	t->before += l->stored_size;
@@ -79,7 +81,7 @@ static int check_root(const struct ovbd_image_layer *l, struct total *t, struct 
 
 	r = ovbd_verity_root_parse(l->root, &want, err);
 	if (r == 0)
-		r = ovbd_image_open(&name, 1, &raw, &img, err);
+		r = ovbd_source_image(t->cli, &name, 1, &raw, &img, err);
 	if (r == 0)
 		r = ovbd_verity_measure(img->blob, NULL, advance, t, &has, err);
 	if (r < 0 || memcmp(&has, &want, sizeof(has)) == 0)
@@ -106,7 +108,7 @@ static int read_all(const char *name, struct total *t, struct ovbd_error *err)
 
 	if (!buf)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	r = ovbd_image_open(&name, 1, &raw, &img, err);
+	r = ovbd_source_image(t->cli, &name, 1, &raw, &img, err);
 	for (uint64_t off = 0; r == 0 && off < img->blob->size; off += run.len) {
 		r = ovbd_blob_run_at(img->blob, off, img->blob->size - off, &run, err);
 		if (r == 0 && run.kind == OVBD_RUN_DATA) {
@@ -153,10 +155,10 @@ static void check_layer(const struct ovbd_image_layer *l, struct total *t,
 	t->before += work_size(l);
 }
 
-void ovbd_check_image(const struct ovbd_image *img, ovbd_progress_fn progress, void *arg,
-                      struct ovbd_check_result *ret)
+void ovbd_check_image(const struct ovbd_cli *c, const struct ovbd_image *img,
+                      ovbd_progress_fn progress, void *arg, struct ovbd_check_result *ret)
 {
-	struct total t = {.progress = progress, .arg = arg};
+	struct total t = {.cli = c, .progress = progress, .arg = arg};
 	bool stop = false;
 
 	for (size_t i = 0; i < img->nlayers; i++)
@@ -173,11 +175,11 @@ void ovbd_check_image(const struct ovbd_image *img, ovbd_progress_fn progress, v
 	}
 }
 
-int ovbd_check_suspect(const char *name, struct ovbd_error *err)
+int ovbd_check_suspect(const struct ovbd_cli *c, const char *name, struct ovbd_error *err)
 {
 	static const struct ovbd_image_params raw = {.format = OVBD_FORMAT_RAW};
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
-	const int r = ovbd_image_open(&name, 1, &raw, &img, err);
+	const int r = ovbd_source_image(c, &name, 1, &raw, &img, err);
 
 	return r < 0 ? r : ovbd_suspect(img->blob, name, err);
 }

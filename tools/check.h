@@ -5,6 +5,7 @@
 
 #include "base/progress.h"
 #include "image/image.h"
+#include "tools/cli.h"
 
 struct ovbd_check_result {
 	int code;              /* 0: sound; -EBADMSG: corrupt; other: could not be checked */
@@ -15,11 +16,11 @@ struct ovbd_check_result {
 };
 
 /* Checks every layer of img; ret has room for all of them. Stops early only if interrupted. */
-void ovbd_check_image(const struct ovbd_image *img, ovbd_progress_fn progress, void *arg,
-                      struct ovbd_check_result *ret);
+void ovbd_check_image(const struct ovbd_cli *c, const struct ovbd_image *img,
+                      ovbd_progress_fn progress, void *arg, struct ovbd_check_result *ret);
 
 /* name was not recognized as anything. Whether it was once a layer: it ends like one, or one lies
  * behind what must have been a tar header. Then -EBADMSG, with the sentence; 0: no sign of it. */
-int ovbd_check_suspect(const char *name, struct ovbd_error *err);
+int ovbd_check_suspect(const struct ovbd_cli *c, const char *name, struct ovbd_error *err);
 
 #endif

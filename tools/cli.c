@@ -194,6 +194,7 @@ static int next(struct ovbd_cli *c, bool *help, bool *version)
 	for (;;) {
 		const int id =
 			getopt_long(c->argc, c->argv, c->getopt->shorts, c->getopt->longs, NULL);
+		int r;
 
 		switch (id) {
 		case 'q':
@@ -220,7 +221,10 @@ static int next(struct ovbd_cli *c, bool *help, bool *version)
 			}
 			break;
 		default:
-			return id;
+			if (!ovbd_remote_options_take(c, id, optarg, &r))
+				return id;
+			if (r < 0)
+				return BAD_VALUE;
 		}
 	}
 }

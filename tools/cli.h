@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "tools/remote_options.h"
 
 /* Exit statuses. The sysexits.h ones say what happened to a source over the network, so that a
  * script knows whether to try again. */
@@ -88,6 +89,8 @@ struct ovbd_cli {
 
 	const char *cache_dir; /* of --cache and --cache-size, if the verb has them; or NULL */
 	uint64_t cache_size;   /* 0: the default */
+
+	struct ovbd_remote_options remote; /* of OVBD_REMOTE_OPTIONS, if the verb has them */
 
 	const char *value;           /* of the option that ovbd_cli_next() returned; or NULL */
 	int status;                  /* after it has returned -1 */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "image/registry.h"
 #include "remote/cache.h"
 #include "tools/interrupt.h"
 #include "tools/json.h"
@@ -78,7 +79,8 @@ static bool config_with_url(const char *path)
 bool ovbd_source_maybe_remote(const char *const *names, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (ovbd_http_is_url(names[i]) || config_with_url(names[i]))
+		if (ovbd_http_is_url(names[i]) || ovbd_registry_is_name(names[i]) ||
+		    config_with_url(names[i]))
 			return true;
 	return false;
 }
@@ -99,6 +101,26 @@ static void warn_of_merged(const struct ovbd_cli *c, const struct ovbd_image *im
 	}
 }
 
+int ovbd_source_image(const struct ovbd_cli *c, const char *const *names, size_t n,
+                      const struct ovbd_image_params *p, struct ovbd_image **ret,
+                      struct ovbd_error *err)
+{
+	OVBD_AUTO(ovbd_registry_closep) struct ovbd_registry *registry = NULL;
+	struct ovbd_image_params how = *p;
+	struct ovbd_http_params http;
+	int r;
+
+	r = ovbd_remote_options_open(c, &registry, &http, err);
+	if (r < 0)
+		return r;
+	how.registry = registry;
+	how.http = &http;
+	r = ovbd_image_open(names, n, &how, ret, err);
+	if (r == 0)
+		(*ret)->registry = OVBD_MOVE(registry);
+	return r;
+}
+
 int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t n,
                      const struct ovbd_image_params *p, struct ovbd_image **ret, int *ret_status)
 {
@@ -114,7 +136,7 @@ int ovbd_source_open(const struct ovbd_cli *c, const char *const *names, size_t 
 		return r;
 	}
 	how.cache = cache;
-	r = ovbd_image_open(names, n, &how, ret, &err);
+	r = ovbd_source_image(c, names, n, &how, ret, &err);
 	if (r < 0) {
 		*ret_status = ovbd_cli_fail(c, r, ovbd_source_maybe_remote(names, n), &err);
 		return r;

@@ -64,13 +64,18 @@ int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *
 			"android-cow, dm-update or dm-snapshot."                                   \
 	}
 
+/* As ovbd_image_open(), with the registry and the deadline of the options; the registry is closed
+ * with the image. */
+int ovbd_source_image(const struct ovbd_cli *c, const char *const *names, size_t n,
+                      const struct ovbd_image_params *p, struct ovbd_image **ret,
+                      struct ovbd_error *err);
+
 #define OVBD_OPTION_LABEL (OVBD_OPTION_LONG + 101)
 #define OVBD_SOURCE_OPTIONS                                                                        \
 	OVBD_OPTION_FORMAT_ENTRY,                                                                  \
-	{                                                                                          \
-		OVBD_OPTION_LABEL, "label", "N|last",                                              \
-			"Read an Android update up to this label; last: up to its last one, if "   \
-			"it was never finished."                                                   \
-	}
+		{OVBD_OPTION_LABEL, "label", "N|last",                                             \
+	         "Read an Android update up to this label; last: up to its last one, if "          \
+	         "it was never finished."},                                                        \
+		OVBD_REMOTE_OPTIONS
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/auto.h"
+#include "image/registry.h"
 #include "remote/http.h"
 #include "tools/control.h"
 #include "tools/source.h"
@@ -104,7 +105,7 @@ static char *absolute(const char *name)
 	AUTO_FREE char *cwd = NULL;
 	char *whole;
 
-	if (ovbd_http_is_url(name) || name[0] == '/')
+	if (ovbd_http_is_url(name) || ovbd_registry_is_name(name) || name[0] == '/')
 		return strdup(name);
 	cwd = getcwd(NULL, 0);
 	return cwd && asprintf(&whole, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd, name) >= 0 ? whole

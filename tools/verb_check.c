@@ -161,7 +161,7 @@ static int check_opened(const struct ovbd_cli *c, const struct check *q,
 		return OVBD_EXIT_FAILURE;
 	}
 	ovbd_progress_start(&progress, c, q->progress);
-	ovbd_check_image(img, ovbd_progress_update, &progress, res);
+	ovbd_check_image(c, img, ovbd_progress_update, &progress, res);
 	ovbd_progress_end(&progress);
 	code = overall(res, img->nlayers);
 	for (size_t i = 0; i < img->nlayers; i++) {
@@ -199,7 +199,7 @@ static int check(const struct ovbd_cli *c, const struct check *q)
 	struct ovbd_error err, suspicion;
 	int r;
 
-	r = ovbd_image_open(c->operands, c->noperands, &q->how, &img, &err);
+	r = ovbd_source_image(c, c->operands, c->noperands, &q->how, &img, &err);
 	if (r == -EBADMSG)
 		return print_corrupt(c, q->json, &err);
 	if (r == 0)
@@ -209,7 +209,7 @@ static int check(const struct ovbd_cli *c, const struct check *q)
 	/* one file that is nothing we know: was it? */
 	if ((r == 0 || r == -ENOTSUP) && q->how.format == OVBD_FORMAT_AUTO)
 		for (size_t i = 0; i < c->noperands; i++)
-			if (ovbd_check_suspect(c->operands[i], &suspicion) == -EBADMSG)
+			if (ovbd_check_suspect(c, c->operands[i], &suspicion) == -EBADMSG)
 				return print_corrupt(c, q->json, &suspicion);
 	if (r < 0)
 		return ovbd_cli_fail(c, r, ovbd_source_maybe_remote(c->operands, c->noperands),

@@ -30,6 +30,7 @@ static const struct ovbd_option options[] = {
          "Sizes must be equal; without it the longer one may end in zeros."},
 	OVBD_OPTION_OUTPUT_ENTRY,
 	OVBD_CACHE_OPTIONS,
+	OVBD_REMOTE_OPTIONS,
 	{'p', "progress", NULL,
          "Show progress also if standard error is no terminal: a line per 10 %."},
 	{0},

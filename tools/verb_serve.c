@@ -66,6 +66,7 @@ static const struct ovbd_option options[] = {
 	OVBD_OPTION_FORMAT_ENTRY,
 	OVBD_CACHE_OPTIONS,
 	OVBD_PREFETCH_OPTIONS,
+	OVBD_REMOTE_OPTIONS,
 	{'j', "threads", "N", "Requests that are worked on at a time (default 16)."},
 	{OPTION_RECORD_TRACE, "record-trace", "FILE",
          "Record which ranges of which layers are read, in order, and write them to FILE at the "

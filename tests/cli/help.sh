@@ -12,10 +12,10 @@ verbs=$(awk '/^Verbs:/ { on = 1; next } on && NF == 0 { exit } on { print $1 }' 
 
 # The long options a text speaks of, at the beginning of a line.
 options_of_help() {
-	sed -nE 's/^ +(-.,)? ?--([a-z-]+).*/\2/p' "$1" | sort -u
+	sed -nE 's/^ +(-.,)? ?--([a-z0-9-]+).*/\2/p' "$1" | sort -u
 }
 options_of_page() {
-	sed -nE 's/^(\*-.\*, )?\*--([a-z-]+)\*.*/\2/p' "$1" | sort -u
+	sed -nE 's/^(\*-.\*, )?\*--([a-z0-9-]+)\*.*/\2/p' "$1" | sort -u
 }
 for verb in $verbs; do
 	"$ovbd" "$verb" --help >help

@@ -53,12 +53,12 @@ static void test_every_key(void **state)
 	assert_int_equal(j.exporter_port, 9000);
 	assert_int_equal(j.exporter_interval_us, 5000000);
 	assert_string_equal(j.user_agent, "u/1");
-	assert_string_equal(j.credentials, "/cred.json");
 	assert_string_equal(j.cache_dir, "/c");
 	assert_int_equal(j.cache_size_gb, 4);
 	assert_int_equal(j.cache_chunk_size, 262144);
 	assert_non_null(strstr(j.ignored, "cacheConfig.blockSize, "));
 	assert_null(strstr(j.ignored, "cacheConfig.cache"));
+	assert_string_equal(j.registry.credentials, "/cred.json");
 	assert_non_null(strstr(j.ignored, "serviceConfig.address"));
 	assert_null(strstr(j.ignored, "log"));
 	assert_null(strstr(j.ignored, "exporter"));
@@ -91,7 +91,10 @@ static void test_defaults(void **state)
 		assert_string_equal(j.cache_dir, "/opt/overlaybd/registry_cache");
 		assert_int_equal(j.cache_size_gb, 4);
 		assert_int_equal(j.cache_chunk_size, 0);
-		assert_string_equal(j.credentials, "/opt/overlaybd/cred.json");
+		assert_string_equal(j.registry.credentials, "/opt/overlaybd/cred.json");
+		assert_null(j.registry.p.service.url);
+		assert_null(j.registry.p.prefix);
+		assert_null(j.registry.p.cert_file);
 		assert_string_equal(j.ignored, "");
 		json_decref(j.file);
 	}
@@ -148,14 +151,49 @@ static void test_credentials(void **state)
 		load("{\"credentialFilePath\": \"/old\", \"credentialConfig\": {\"path\": \"/x\"}}",
 	             &j, &err),
 		err);
-	assert_string_equal(j.credentials, "/old");
+	assert_string_equal(j.registry.credentials, "/old");
 	json_decref(j.file);
 	assert_ok(load("{\"credentialFilePath\": \"/old\", \"credentialConfig\": {\"mode\": "
-	               "\"uds\"}}",
+	               "\"uds\", \"path\": \"/s\", \"timeout\": 3}}",
 	               &j, &err),
 	          err);
-	assert_null(j.credentials);
-	assert_string_equal(j.ignored, "credentialConfig.mode uds");
+	assert_null(j.registry.credentials);
+	assert_string_equal(j.registry.p.service.unix_socket, "/s");
+	assert_string_equal(j.registry.p.service.url, "http://localhost/auth");
+	assert_int_equal(j.registry.service_timeout_s, 3);
+	assert_string_equal(j.ignored, "");
+	json_decref(j.file);
+	assert_ok(load("{\"credentialConfig\": {\"mode\": \"https\", \"path\": \"https://a/b\", "
+	               "\"client_cert_path\": \"/c\", \"client_key_path\": \"\", "
+	               "\"server_ca_path\": \"/ca\"}}",
+	               &j, &err),
+	          err);
+	assert_null(j.registry.credentials);
+	assert_string_equal(j.registry.p.service.url, "https://a/b");
+	assert_null(j.registry.p.service.unix_socket);
+	assert_string_equal(j.registry.p.service.cert_file, "/c");
+	assert_null(j.registry.p.service.key_file);
+	assert_string_equal(j.registry.p.service.ca_file, "/ca");
+	json_decref(j.file);
+}
+
+static void test_network(void **state)
+{
+	struct ovbd_overlaybd_json j;
+	struct ovbd_error err;
+
+	(void)state;
+	assert_ok(load("{\"p2pConfig\": {\"enable\": true, \"address\": \"http://localhost:1/d\"}, "
+	               "\"certConfig\": {\"certFile\": \"/c\", \"keyFile\": \"/k\"}}",
+	               &j, &err),
+	          err);
+	assert_string_equal(j.registry.p.prefix, "http://localhost:1/d");
+	assert_string_equal(j.registry.p.cert_file, "/c");
+	assert_string_equal(j.registry.p.key_file, "/k");
+	assert_string_equal(j.ignored, "");
+	json_decref(j.file);
+	assert_ok(load("{\"p2pConfig\": {\"enable\": false, \"address\": \"x\"}}", &j, &err), err);
+	assert_null(j.registry.p.prefix);
 	json_decref(j.file);
 }
 
@@ -183,6 +221,9 @@ static void test_refused(void **state)
 		{"{\"credentialConfig\": {\"mode\": \"ftp\"}}", "must be file, http, https or uds"},
 		{"{\"ioEngine\": 3}", "\"ioEngine\" must be a number from 0 to 2"},
 		{"{\"download\": {\"delay\": 1.5}}", "\"download.delay\" must be a whole number"},
+		{"{\"credentialConfig\": {\"mode\": \"http\", \"path\": \"/x\"}}",
+	         "\"credentialConfig.path\" must be a URL with the mode http"},
+		{"{\"p2pConfig\": {\"enable\": true}}", "\"p2pConfig.address\" is missing"},
 		{"{\"p2pConfig\": []}", "\"p2pConfig\" must be an object"},
 		{"{\"cacheConfig\": {\"cacheType\": true}}",
 	         "\"cacheConfig.cacheType\" must be a string"},
@@ -215,7 +256,7 @@ int main(void)
 		cmocka_unit_test(test_every_key),   cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_older_keys),  cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_no_file),     cmocka_unit_test(test_cache),
-		cmocka_unit_test(test_credentials),
+		cmocka_unit_test(test_credentials), cmocka_unit_test(test_network),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);
