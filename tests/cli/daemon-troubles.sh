@@ -4,6 +4,7 @@
 . "${OVBD_SOURCE:?}/tests/lib/daemon.sh"
 
 command -v python3 >/dev/null || skip "python3 is not installed"
+command -v openssl >/dev/null || skip "openssl is not installed"
 command -v setpriv >/dev/null || skip "setpriv is not installed"
 
 # fails COMMAND...: it fails, and what it says goes into "said". Nothing may hang.
@@ -57,9 +58,11 @@ fails "$ovbdd" --state-dir "$tmp/other" --socket "$tmp/image"
 fails "$ovbdd" --state-dir "$tmp/other" --metrics 9863
 fails "$ovbdd" --state-dir "$tmp/other" --metrics nowhere.invalid:9863
 echo '{"auths": {"127.0.0.1:'"$port"'": {"auth": "?"}}}' >cred.json
-echo "{\"log-file\": \"$tmp/none/log\", \"credentials\": \"$tmp/cred.json\"}" >config
+echo "{\"log-file\": \"$tmp/none/log\", \"credentials\": \"$tmp/cred.json\",
+	\"registry-config\": \"$tmp/certs.d\", \"cert-dir\": \"$tmp/certs\", \"cache\": \"$tmp/image\"}" >config
+mkdir certs
 start_daemon --config "$tmp/config" --metrics "127.0.0.1:$port"
-sed -n 's/^[^ ]* ovbdd: [a-z]*: \(.*; goes on without it\)$/\1/p' "$log" >>said
+sed -n 's/^[^ ]* ovbdd: [a-z]*: \(.*; goes on without \(it\|a cache\)\)$/\1/p' "$log" >>said
 sed -n 's/^[^ ]* ovbdd: info: \(TCMU disks made by others.*\)$/\1/p' "$log" >>said
 [ ! -e /sys/module/target_core_user ] || cannot "the module is loaded" 'modprobe target_core_user'
 fails "$ovbdd" --state-dir "$tmp/state"
@@ -104,8 +107,40 @@ image_fails '{"lowers": [{"digest": "sha256:1"}], "repoBlobUrl": "http://127.0.0
 image_fails "{\"lowers\": [{\"digest\": \"$digest\"}]}"
 image_fails "{\"lowers\": [{\"file\": \"$tmp/layer\"}], \"upper\": {\"index\": \"i\", \"data\": \"d\"}}"
 image_fails "{\"lowers\": [{\"dir\": \"$tmp\", \"targetDigest\": \"$digest\"}]}"
-image_fails "{\"lowers\": [{\"digest\": \"$digest\"}], \"repoBlobUrl\": \"$url\"}"
+
+# --- who we are, and what images of registries are called
+basic=$url/~basic=u:p/image
+attach_fails "$basic"
+echo '{"auths": ' >cred.json
+attach_fails "$basic"
+echo '{"credsStore": "x"}' >cred.json
+attach_fails "$basic"
+echo '{"auths": {"127.0.0.1:'"$port"'": {"username": "u", "password": "x"}}}' >cred.json
+attach_fails "$basic"
+attach_fails "$url/~bearer,user=u:p/image"
+attach_fails "$url/~never,bearer,user=u:x/image"
 rm cred.json
+attach_fails "$url/~to=ftp:%2F%2Fx/image"
+# a registry by TLS whose token server is not
+openssl req -x509 -newkey rsa:2048 -nodes -keyout tls.key -out tls.crt -days 2 -subj /CN=127.0.0.1 \
+	-addext subjectAltName=IP:127.0.0.1 2>/dev/null
+cp tls.crt certs/
+python3 "$OVBD_SOURCE/tests/lib/range-server.py" www --tls tls.crt tls.key <hold >tls_port 2>/dev/null &
+pids="$pids $!"
+wait_for test -s tls_port
+attach_fails "https://127.0.0.1:$(cat tls_port)/~never,bearer,challenge=Bearer%20realm=%22http:%2F%2Fx%2F%22/image"
+attach_fails docker://UPPER
+manifests=www/v2/x/manifests
+mkdir -p $manifests
+printf '{"layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "%s", "size": 1}]}' \
+	"$digest" >$manifests/files
+printf '{"manifests": [{"digest": "%s", "size": 1, "platform": {"os": "plan9", "architecture": "x"}}]}' \
+	"$digest" >$manifests/index
+attach_fails "docker://127.0.0.1:$port/x:files"
+attach_fails "docker://127.0.0.1:$port/x:index"
+mkdir -p "certs.d/broken.example"
+echo '[host' >certs.d/broken.example/hosts.toml
+attach_fails docker://broken.example/x
 attach_fails short
 path=$("$ovbd" attach --id damaged damaged)
 ! cat "$path" >/dev/null 2>&1 || fail "damage that nobody sees"
@@ -171,11 +206,15 @@ wait_for not is_running "$daemon"
 # --- what runs out
 mkdir full
 mount -t tmpfs -o size=64k,nr_inodes=64 none full
-"$ovbdd" --state-dir "$tmp/full" 2>full.log &
+"$ovbdd" --state-dir "$tmp/full" --cache "$tmp/full/cache" 2>full.log &
 pids="$pids $!"
 wait_for grep -q ready: full.log
 dd if=/dev/zero of=full/fill bs=4k 2>/dev/null || :
 OVBD_SOCKET=full/ovbdd.sock attach_fails image
+OVBD_SOCKET=full/ovbdd.sock "$ovbd" attach "$url/layer" >/dev/null 2>>said || :
+is_told() { grep -q "goes on without keeping" full.log; }
+wait_for is_told
+sed -n 's/^[^ ]* ovbdd: [a-z]*: \(.*; goes on without keeping (told once)\)$/\1/p' full.log >>said
 # shellcheck disable=SC2016 # the inner shell's own
 unshare -m sh -c 'mount -t tmpfs none /dev && exec "$0" --state-dir "$1" 2>bare.log' "$ovbdd" "$tmp/bare" &
 pids="$pids $!"
