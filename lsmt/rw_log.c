@@ -167,10 +167,11 @@ static int add(struct rw_log *l, const struct rw_record *r, struct ovbd_error *e
 	const struct ovbd_segment s = {r->off, r->len, r->src, 0, r->kind};
 	int ret = waiting_reserve(&l->waiting, 1, err);
 
-	if (ret == 0)
-		ret = ovbd_rw_put(&l->core, &s, err);
-	if (ret == 0)
-		l->waiting.p[l->waiting.n++] = *r;
+	if (ret < 0)
+		return ret;
+	/* told of also if there is no memory to show all of it: what it hides may be given back */
+	ret = ovbd_rw_put(&l->core, &s, err);
+	l->waiting.p[l->waiting.n++] = *r;
 	return ret;
 }
 

@@ -2,7 +2,6 @@
 #include "tests/lib/mem_device.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -78,16 +77,11 @@ static int mem_flush(struct ovbd_device *d, struct ovbd_error *err)
 	return r;
 }
 
-/* Memory that others write to meanwhile, with the lock. */
-struct mem_blob {
-	struct ovbd_blob blob;
-	struct test_mem *m;
-};
-
+/* Others write to it meanwhile. */
 static int blob_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
                       struct ovbd_error *err)
 {
-	struct test_mem *m = OVBD_CONTAINER_OF(b, struct mem_blob, blob)->m;
+	struct test_mem *m = OVBD_CONTAINER_OF(b, struct test_mem, blob);
 
 	(void)err;
 	pthread_mutex_lock(&m->lock);
@@ -98,7 +92,7 @@ static int blob_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 
 static void blob_close(struct ovbd_blob *b)
 {
-	free(OVBD_CONTAINER_OF(b, struct mem_blob, blob));
+	(void)b; /* is part of the device */
 }
 
 static void mem_free(struct ovbd_device *d)
@@ -119,14 +113,9 @@ struct ovbd_device *test_mem_device(struct test_mem *m)
 		.discard = mem_discard,
 		.flush = mem_flush,
 	};
-	struct mem_blob *b = calloc(1, sizeof(*b));
-
-	if (!b)
-		abort();
-	b->blob = (struct ovbd_blob){.ops = &blob_ops, .size = m->size};
-	b->m = m;
+	m->blob = (struct ovbd_blob){.ops = &blob_ops, .size = m->size};
 	pthread_mutex_init(&m->lock, NULL);
 	m->room = UINT64_MAX;
-	m->device = (struct ovbd_device){.blob = &b->blob, .ops = &ops, .free = mem_free};
+	m->device = (struct ovbd_device){.blob = &m->blob, .ops = &ops, .free = mem_free};
 	return &m->device;
 }

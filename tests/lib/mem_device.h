@@ -12,7 +12,8 @@
 
 struct test_mem {
 	struct ovbd_device device;
-	uint8_t *bytes; /* the caller's */
+	struct ovbd_blob blob; /* what it reads as */
+	uint8_t *bytes;        /* the caller's */
 	size_t size;
 	uint64_t end;   /* of what was written */
 	uint64_t room;  /* bytes that still can be written, holes give some back; or UINT64_MAX */

@@ -23,5 +23,5 @@ ovbd_unit(
 ovbd_unit(
   unit_lsmt_rw_log
   SOURCES lsmt_rw_log.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c
-  DEPS ovbd_lsmt ovbd_test
+  DEPS ovbd_lsmt ovbd_test_malloc
   LABELS unit threads)

@@ -220,6 +220,41 @@ static void test_faults(void **state)
 	}
 }
 
+/* The N-th allocation fails, for every N: the write, or the flush, and nothing else. */
+static void test_memory(void **state)
+{
+	struct ovbd_device *d;
+	struct ovbd_error err;
+	bool hit = true;
+
+	(void)state;
+	for (long n = 1; hit; n++) {
+		uint8_t sure = 0, last = 0, got[512];
+
+		fresh();
+		d = reopen();
+		test_fault_set(n);
+		for (uint8_t i = 1; i < 200; i++) {
+			const int r = write_byte(d, 0, i, &err);
+			const int s = i % 10 == 0 ? ovbd_device_flush(d, &err) : 0;
+
+			assert_true((r == 0 || r == -ENOMEM) && (s == 0 || s == -ENOMEM));
+			last = i;
+			if (r == 0 && s == 0 && i % 10 == 0)
+				sure = i;
+		}
+		hit = test_fault_hit();
+		assert_ok(write_byte(d, 4096, 77, &err), err);
+		assert_ok(ovbd_device_flush(d, &err), err);
+		ovbd_device_close(d);
+		d = reopen();
+		assert_int_equal(ovbd_blob_pread(d->blob, got, sizeof(got), 0, NULL), 0);
+		assert_true(got[0] >= sure && got[0] <= last);
+		expect_byte(d, 4096, 77);
+		ovbd_device_close(d);
+	}
+}
+
 /* ---- space ---- */
 
 static void test_dead(void **state)
@@ -315,10 +350,10 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_damage),  cmocka_unit_test(test_full),
-		cmocka_unit_test(test_end),     cmocka_unit_test(test_failed_flush),
-		cmocka_unit_test(test_faults),  cmocka_unit_test(test_dead),
-		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_damage), cmocka_unit_test(test_full),
+		cmocka_unit_test(test_end),    cmocka_unit_test(test_failed_flush),
+		cmocka_unit_test(test_faults), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_dead),   cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
