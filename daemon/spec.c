@@ -91,6 +91,13 @@ static int get_images(const json_t *object, struct ovbd_spec *s, struct ovbd_err
 			return ovbd_fail(err, -EINVAL,
 			                 "\"images\"[%zu]: '%.200s' is no absolute path and no URL",
 			                 s->nimages, name ? name : "");
+		/* after a restart it must be the same image, whatever its users have open */
+		if (ovbd_registry_is_name(name) && !strchr(name, '@'))
+			return ovbd_fail(
+				err, -EINVAL,
+				"%.200s: a tag may move while the device is attached: name the "
+				"image by its digest, docker://HOST/REPOSITORY@DIGEST",
+				name);
 		s->images[s->nimages] = strdup(name);
 		if (!s->images[s->nimages])
 			return ovbd_fail(err, -ENOMEM, "out of memory");

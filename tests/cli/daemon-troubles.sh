@@ -129,18 +129,22 @@ python3 "$OVBD_SOURCE/tests/lib/range-server.py" www --tls tls.crt tls.key <hold
 pids="$pids $!"
 wait_for test -s tls_port
 attach_fails "https://127.0.0.1:$(cat tls_port)/~never,bearer,challenge=Bearer%20realm=%22http:%2F%2Fx%2F%22/image"
-attach_fails docker://UPPER
+attach_fails docker://r.example/x
+attach_fails "docker://UPPER@$digest"
 manifests=www/v2/x/manifests
 mkdir -p $manifests
 printf '{"layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "%s", "size": 1}]}' \
-	"$digest" >$manifests/files
+	"$digest" >files
 printf '{"manifests": [{"digest": "%s", "size": 1, "platform": {"os": "plan9", "architecture": "x"}}]}' \
-	"$digest" >$manifests/index
-attach_fails "docker://127.0.0.1:$port/x:files"
-attach_fails "docker://127.0.0.1:$port/x:index"
+	"$digest" >index
+for file in files index; do
+	manifest=sha256:$(sha256sum <$file | cut -d' ' -f1)
+	cp $file "$manifests/$manifest"
+	attach_fails "docker://127.0.0.1:$port/x@$manifest"
+done
 mkdir -p "certs.d/broken.example"
 echo '[host' >certs.d/broken.example/hosts.toml
-attach_fails docker://broken.example/x
+attach_fails "docker://broken.example/x@$digest"
 attach_fails short
 path=$("$ovbd" attach --id damaged damaged)
 ! cat "$path" >/dev/null 2>&1 || fail "damage that nobody sees"

@@ -12,7 +12,7 @@ make_cert client
 htpasswd -Bbn anna secret >passwords
 start_registry "  tls: {certificate: $tmp/server.crt, key: $tmp/server.key}" \
 	"auth:" "  htpasswd: {realm: tests, path: $tmp/passwords}"
-image one l1 l2 >/dev/null
+digest=$(image one l1 l2)
 push team/disk one --dest-creds anna:secret
 name=docker://$registry/team/disk
 mkdir certs "certs.d" "certs.d/$registry" empty
@@ -52,7 +52,8 @@ attaches() { # ID IMAGE
 }
 start_daemon --cert-dir certs --authfile "$tmp/cred.json"
 attaches file "$tmp/image.json"
-attaches name "$name"
+attaches name "$name@$digest"
+expect 1 "a tag may move while the device is attached" "$ovbd" attach -t fuse --id a "$name:latest"
 printf '{"auths": {"%s": {"auth": "%s"}}}' "$registry" "$(printf anna:wrong-ZYYYZ | base64)" >cred.json
 expect 1 "401" "$ovbd" attach -t fuse --id a image.json 2>>said
 echo '{"auths": ' >cred.json
