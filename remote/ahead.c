@@ -20,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/thread.h"
 #include "remote/metrics.h"
+#include "remote/patience.h"
 
 #define RANGES_MAX 8u /* of ovbd_ahead_bring_now() */
 
@@ -90,7 +91,15 @@ static void count_used(struct ahead *a, struct piece *p, uint64_t len)
 		ovbd_remote_count(OVBD_COUNT_PREFETCH_HIT, n);
 }
 
-static struct timespec patience(void)
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static struct timespec latest(void)
 {
 	struct timespec t;
 
@@ -99,14 +108,18 @@ static struct timespec patience(void)
 	return t;
 }
 
-/* Until p is not on its way any more, or for too long. */
+/* Until p is not on its way any more, or for too long; what is read then has so much less time. */
 static void wait_for(struct ahead *a, struct piece *p)
 {
-	const struct timespec until = patience();
+	const struct timespec until = latest();
+	struct ovbd_patience patience = ovbd_patience();
+	const uint64_t start = now_ms();
 	int r = 0;
 
 	while (p->state == COMING && r == 0)
 		r = pthread_cond_timedwait(&a->changed, &a->lock, &until);
+	patience.spent_ms += now_ms() - start;
+	ovbd_patience_set(patience);
 }
 
 /* ---- fetching; the lock is held, and given up meanwhile ---- */
@@ -237,6 +250,7 @@ static int read_kept(struct ahead *a, void *buf, size_t len, uint64_t off, struc
 static int ahead_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
                        struct ovbd_error *err)
 {
+	const struct ovbd_patience before = ovbd_patience();
 	struct ahead *a = ovbd_ahead_of(b);
 	uint8_t *dst = buf;
 	int64_t n = 0;
@@ -255,6 +269,7 @@ static int ahead_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 		}
 	}
 	pthread_mutex_unlock(&a->lock);
+	ovbd_patience_set(before);
 	return n < 0 ? (int)n : 0;
 }
 

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/thread.h"
 #include "remote/cache_impl.h"
+#include "remote/patience.h"
 
 #define PARTS_MAX   32u
 #define TRIES_MAX   8u /* then the source is asked directly */
@@ -40,6 +41,7 @@ struct part {
 	pthread_t thread;
 	bool threaded;
 	struct ovbd_blob *source;
+	struct ovbd_patience patience; /* of the reader */
 };
 
 struct window {
@@ -92,7 +94,12 @@ static unsigned add_part(struct window *w, uint64_t chunk, uint64_t n)
 	struct cache_file *f = w->b->file;
 	struct part *p = &w->parts[w->nparts];
 
-	*p = (struct part){.first = chunk, .n = 1, .source = w->b->source};
+	*p = (struct part){
+		.first = chunk,
+		.n = 1,
+		.source = w->b->source,
+		.patience = ovbd_patience(),
+	};
 	p->fill = cache_fill_find(f, chunk);
 	if (p->fill) {
 		p->n = ovbd_min(n, p->fill->first + p->fill->n - chunk);
@@ -144,6 +151,7 @@ static void *run_fill(void *arg)
 {
 	struct part *p = arg;
 
+	ovbd_patience_set(p->patience);
 	cache_fill_run(p->fill, p->source);
 	return NULL;
 }
@@ -206,6 +214,8 @@ static int take_filled(struct window *w, const struct part *p, struct ovbd_error
 	uint64_t off;
 	size_t len;
 
+	if (fill->code == -ECANCELED && !p->own)
+		return AGAIN; /* whose it was has lost interest */
 	if (fill->code < 0)
 		return ovbd_fail(err, fill->code, "%s", fill->err.msg);
 	range_of(w, p, &off, &len);

@@ -16,6 +16,7 @@
 #include "base/crc32c.h"
 #include "base/bytes.h"
 #include "remote/cache_impl.h"
+#include "remote/patience.h"
 
 #define WAIT_MS 10000
 #define POLL_MS 10
@@ -195,6 +196,9 @@ static int from_source(struct cache_fill *fill, uint64_t missing, struct ovbd_bl
 void cache_fill_run(struct cache_fill *fill, struct ovbd_blob *source)
 {
 	struct cache_file *f = fill->file;
+	const struct ovbd_patience before = ovbd_patience();
+	struct ovbd_patience after = before;
+	const uint64_t start = cache_now_ms();
 	uint64_t missing = fill->n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << fill->n) - 1;
 
 	if (f->map_fd >= 0)
@@ -203,8 +207,11 @@ void cache_fill_run(struct cache_fill *fill, struct ovbd_blob *source)
 	if (fill->locked)
 		drop_wrong(fill, missing);
 	fill->fetched = missing != 0;
+	after.spent_ms += cache_now_ms() - start; /* for another process, perhaps */
+	ovbd_patience_set(after);
 	if (missing)
 		fill->code = from_source(fill, missing, source);
+	ovbd_patience_set(before);
 	fill->fresh = fill->code == 0 && fill->locked ? missing : 0;
 	pthread_mutex_lock(&f->lock);
 	fill->done = true;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The clock of all deadlines: milliseconds of CLOCK_MONOTONIC. */
-#include <errno.h>
 #include <time.h>
 
+#include "base/bytes.h"
 #include "remote/http_impl.h"
 
 uint64_t http_now_ms(void)
@@ -19,12 +19,13 @@ static struct timespec at_ms(uint64_t ms)
 	                         .tv_nsec = (long)(ms % 1000) * 1000000};
 }
 
-void http_sleep_until(uint64_t ms)
+void http_sleep_until(uint64_t ms, const atomic_bool *stop)
 {
-	const struct timespec ts = at_ms(ms);
+	for (uint64_t now; (now = http_now_ms()) < ms && !(stop && atomic_load(stop));) {
+		const struct timespec ts = at_ms(stop ? ovbd_min(ms, now + HTTP_STOP_MS) : ms);
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
-		;
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+	}
 }
 
 void http_cond_init(pthread_cond_t *c)

@@ -204,7 +204,7 @@ static bool set_request(CURL *easy, const struct http_way *way, const struct htt
 	       !curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)p->connect_timeout_ms);
 }
 
-enum patience { IN_TIME, STALLED, TOO_SLOW, TOO_LATE };
+enum patience { IN_TIME, STALLED, TOO_SLOW, TOO_LATE, STOPPED };
 
 /* At half of the time: whether the rest would take more than twice what is left. Then another
  * connection, perhaps to another server behind the name, can only be better. */
@@ -239,7 +239,9 @@ static enum patience run(const struct http_conn *c, struct transfer *t, CURLcode
 		now = http_now_ms();
 		if (t->sent)
 			until = ovbd_min(until, t->active_ms + t->way->p->stall_timeout_ms);
-		if (now >= t->way->deadline_ms)
+		if (t->way->stop && atomic_load(t->way->stop))
+			result = STOPPED;
+		else if (now >= t->way->deadline_ms)
 			result = TOO_LATE;
 		else if (now >= until)
 			result = STALLED;
@@ -247,7 +249,10 @@ static enum patience run(const struct http_conn *c, struct transfer *t, CURLcode
 			result = TOO_SLOW;
 		else
 			mcode = curl_multi_poll(c->multi, NULL, 0,
-			                        (int)ovbd_min(until - now, POLL_MAX_MS), NULL);
+			                        (int)ovbd_min(until - now, t->way->stop
+			                                                           ? HTTP_STOP_MS
+			                                                           : POLL_MAX_MS),
+			                        NULL);
 	}
 	*ret_code = mcode ? CURLE_FAILED_INIT : CURLE_OK;
 	while ((msg = curl_multi_info_read(c->multi, &left)))
@@ -268,6 +273,8 @@ static int conclude_late(struct transfer *t, enum patience patience)
 	                    : !t->got->answer.complete ? "waiting for the answer"
 	                                               : "in the body";
 
+	if (patience == STOPPED)
+		return http_verdict(v, -ECANCELED, HTTP_NEVER, "nobody waits for it any more");
 	if (patience == STALLED)
 		return http_verdict(v, -ETIMEDOUT, HTTP_ALWAYS,
 		                    "no byte for %u ms, %s after %" PRIu64 " bytes",

@@ -215,7 +215,8 @@ struct http_way {
 	struct http_conn *conn;
 	const struct ovbd_http_params *p; /* without defaults left to fill in */
 	const struct ovbd_http_tls *tls;
-	uint64_t deadline_ms; /* on the clock of http_now_ms() */
+	uint64_t deadline_ms;    /* on the clock of http_now_ms() */
+	const atomic_bool *stop; /* once true it is given up: -ECANCELED; may be NULL */
 };
 
 struct http_get {
@@ -243,8 +244,11 @@ int http_get(const struct http_way *way, const struct http_get *g, struct http_g
 
 /* --- http_clock.c --- */
 
+#define HTTP_STOP_MS 100u /* how often what may be stopped is looked at */
+
 uint64_t http_now_ms(void);
-void http_sleep_until(uint64_t ms);
+/* Less long if *stop (which may be NULL) becomes true. */
+void http_sleep_until(uint64_t ms, const atomic_bool *stop);
 
 /* Of a condition that is waited for by this clock. False: until_ms has come. */
 void http_cond_init(pthread_cond_t *c);

@@ -14,6 +14,7 @@
  */
 #include "remote/http_impl.h"
 #include "remote/metrics.h"
+#include "remote/patience.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,6 +27,7 @@
 #include "base/bytes.h"
 
 #define USELESS_MS 30000
+#define LEAST_MS   1000 /* of a deadline */
 
 /* --- to and from --- */
 
@@ -155,6 +157,7 @@ struct reading {
 	const char *accept;
 	void *buf;
 	uint64_t start_ms, deadline_ms;
+	const atomic_bool *stop;
 	struct http_conn *conn;
 	struct try tries[HTTP_HOSTS_MAX + 1];
 	struct http_verdict own; /* what the own host has said last, if it has */
@@ -187,7 +190,7 @@ static void note(struct reading *r, size_t i)
 	atomic_fetch_add(&r->o->bytes, got->nbytes);
 	if (r->o->nroutes > 1)
 		http_host_works(r->o->routes[i].hash, !is_host_failing(got));
-	if (got->verdict.code == 0)
+	if (got->verdict.code == 0 || got->verdict.code == -ECANCELED)
 		return;
 	if (got->verdict.code == -ETIMEDOUT && now < r->deadline_ms)
 		got->verdict.retry = HTTP_ALWAYS; /* only its part of the time is over */
@@ -211,6 +214,7 @@ static int ask(struct reading *r, size_t i, bool is_last)
 		.p = r->o->p,
 		.tls = r->o->routes[i].tls,
 		.deadline_ms = is_last ? r->deadline_ms : now + left / 2,
+		.stop = r->stop,
 	};
 
 	r->got->nrequests = 0;
@@ -251,7 +255,7 @@ static int go_round(struct reading *r)
 			break;
 		if (ask(r, hosts[i], i == n - 1) == 0)
 			return 0;
-		if (r->got->verdict.code == -ENOMEM)
+		if (r->got->verdict.code == -ENOMEM || r->got->verdict.code == -ECANCELED)
 			break;
 	}
 	return r->got->verdict.code;
@@ -312,6 +316,14 @@ static void give_conn(struct http_conn **c)
 	http_pool_give(*c);
 }
 
+/* What of the deadline the reader has not spent already. */
+static uint64_t time_left(const struct http_object *o)
+{
+	const uint64_t all = o->p->deadline_ms, spent = ovbd_patience().spent_ms;
+
+	return spent + LEAST_MS < all ? all - spent : ovbd_min(all, LEAST_MS);
+}
+
 int http_object_get(struct http_object *o, const struct http_want *w, const char *accept, void *buf,
                     struct http_got *ret, struct ovbd_error *err)
 {
@@ -323,7 +335,8 @@ int http_object_get(struct http_object *o, const struct http_want *w, const char
 		.accept = accept,
 		.buf = buf,
 		.start_ms = start,
-		.deadline_ms = start + o->p->deadline_ms,
+		.deadline_ms = start + time_left(o),
+		.stop = ovbd_patience().stop,
 		.conn = c,
 		.got = ret,
 	};
@@ -339,11 +352,13 @@ int http_object_get(struct http_object *o, const struct http_want *w, const char
 		ret->redirect = NULL;
 		if (code == 0)
 			return 0;
+		if (code == -ECANCELED || (r.stop && atomic_load(r.stop)))
+			return ovbd_fail(err, -ECANCELED, "%s: given up", o->shown);
 		wait = wait_after(&r, n, now);
 		if (wait < 0)
 			return fail(&r, err);
 		atomic_fetch_add(&o->retries, 1);
 		ovbd_remote_count(OVBD_COUNT_RETRIES, 1);
-		http_sleep_until(now + (uint64_t)wait);
+		http_sleep_until(now + (uint64_t)wait, r.stop);
 	}
 }

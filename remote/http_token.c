@@ -160,17 +160,20 @@ static int ask(const struct http_way *way, const struct http_token_want *w, char
 	return http_get(way, &get, got);
 }
 
-static int buy(const struct http_way *way, const struct http_token_want *w, struct kept *ret,
+/* Others wait for it too, so it is not given up. */
+static int buy(const struct http_way *for_one, const struct http_token_want *w, struct kept *ret,
                struct http_got *got)
 {
 	AUTO_FREE char *answer = malloc(ANSWER_MAX);
 	const uint64_t asked_ms = http_now_ms();
 	struct http_token token = {0};
+	struct http_way way = *for_one;
 	int r;
 
 	if (!answer)
 		return no_memory(got);
-	r = ask(way, w, answer, got);
+	way.stop = NULL;
+	r = ask(&way, w, answer, got);
 	if (r == 0)
 		r = http_token_parse(answer, got->verdict.len, time(NULL), &token, &got->verdict);
 	explicit_bzero(answer, ANSWER_MAX);

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/thread.h"
 #include "remote/ahead.h"
+#include "remote/patience.h"
 
 #define WINDOW_FIRST 4u
 #define WINDOW_LEAST 2u
@@ -31,7 +32,7 @@ struct ovbd_prefetch {
 	unsigned active, window;
 	uint64_t least_ns; /* that a range has taken; 0: none has */
 	uint64_t due_ns;   /* when the rate lets the next one begin */
-	bool stop;
+	atomic_bool stop;  /* reads look at it without the lock */
 	pthread_t *threads;
 	unsigned nthreads;
 };
@@ -92,6 +93,7 @@ static void *work(void *arg)
 	struct ovbd_prefetch *f = arg;
 	struct ovbd_prefetch_range range;
 
+	ovbd_patience_set((struct ovbd_patience){.stop = &f->stop});
 	pthread_mutex_lock(&f->lock);
 	while (take_next(f, &range)) {
 		const uint64_t start = now_ns();
@@ -213,7 +215,7 @@ void ovbd_prefetch_close(struct ovbd_prefetch *take_f)
 	if (!f)
 		return;
 	pthread_mutex_lock(&f->lock);
-	f->stop = true;
+	atomic_store(&f->stop, true);
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->lock);
 	for (unsigned i = 0; i < f->nthreads; i++)

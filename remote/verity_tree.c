@@ -274,6 +274,8 @@ static int get(struct verity_tree *t, unsigned level, uint64_t number, const uin
 		f = find_flight(t, t->g.levels[level].first + number - number % WINDOW);
 		if (f) {
 			r = wait_for(t, f, err);
+			if (r == -ECANCELED)
+				r = 0; /* whose it was has lost interest */
 			continue;
 		}
 		r = fly(t, level, number, parent, ret, err);

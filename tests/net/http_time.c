@@ -4,12 +4,16 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "remote/ahead.h"
 #include "remote/http.h"
+#include "remote/patience.h"
+#include "remote/prefetch.h"
 #include "tests/net/fixture.h"
 
 static double now(void)
@@ -166,9 +170,91 @@ static void test_connect_timeout(void **state)
 	close(fd);
 }
 
+struct stopper {
+	atomic_bool stop;
+	pthread_t thread;
+};
+
+static void *stop_soon(void *arg)
+{
+	struct stopper *s = arg;
+	const struct timespec soon = {.tv_nsec = 300000000};
+
+	nanosleep(&soon, NULL);
+	atomic_store(&s->stop, true);
+	return NULL;
+}
+
+/* A read in which nobody is interested any more: from a server that says nothing, and while waiting
+ * for the next attempt. The blob is as good as before. */
+static void test_given_up(void **state)
+{
+	static const char *const lies[] = {"~after=1,times=1,stall=0",
+	                                   "~after=1,times=1,status=503,retryafter=20"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		struct stopper s = {.stop = false};
+		AUTO_BLOB *b = NULL;
+		struct ovbd_error err;
+		double took;
+
+		assert_ok(open_lie(lies[i], NULL, &b, &err), err);
+		ovbd_patience_set((struct ovbd_patience){.stop = &s.stop});
+		assert_int_equal(pthread_create(&s.thread, NULL, stop_soon, &s), 0);
+		assert_fails(timed_read(b, &took, &err), -ECANCELED, err, "given up");
+		pthread_join(s.thread, NULL);
+		ovbd_patience_set((struct ovbd_patience){0});
+		if (took > 4)
+			fail_msg("%s: %.1f s", lies[i], took);
+		assert_ok(timed_read(b, &took, &err), err);
+	}
+}
+
+/* What was waited before counts. */
+static void test_time_spent(void **state)
+{
+	const struct ovbd_http_params p = {.deadline_ms = 20000, .stall_timeout_ms = 60000};
+	AUTO_BLOB *b = NULL;
+	struct ovbd_error err;
+	double took;
+
+	(void)state;
+	assert_ok(open_lie("~after=1,stall=0", &p, &b, &err), err);
+	ovbd_patience_set((struct ovbd_patience){.spent_ms = 30000});
+	assert_fails(timed_read(b, &took, &err), -ETIMEDOUT, err, "the time was over");
+	ovbd_patience_set((struct ovbd_patience){0});
+	if (took < 0.9 || took > 10)
+		fail_msg("%.1f s", took);
+}
+
+/* Who closes does not wait for what was to be fetched ahead. */
+static void test_prefetch_ends(void **state)
+{
+	const struct ovbd_prefetch_range range = {.off = 50000, .len = 1000};
+	struct ovbd_prefetch *f;
+	AUTO_BLOB *b = NULL;
+	struct ovbd_error err;
+	double start;
+
+	(void)state;
+	test_server_forget(&server);
+	assert_ok(open_lie("~after=1,mute", NULL, &b, &err), err);
+	assert_ok(ovbd_ahead_open(OVBD_MOVE(b), false, &b, &err), err);
+	assert_ok(ovbd_prefetch_start(&b, &range, 1, NULL, &f, &err), err);
+	while (test_server_stat(&server, "requests") < 2)
+		usleep(10000);
+	start = now();
+	ovbd_prefetch_close(f);
+	assert_true(now() - start < 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_time_spent),
+		cmocka_unit_test(test_prefetch_ends),
 		cmocka_unit_test(test_retry_after_is_honoured),
 		cmocka_unit_test(test_retry_after_beyond_deadline),
 		cmocka_unit_test(test_backoff_until_it_works),
