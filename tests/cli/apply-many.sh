@@ -21,7 +21,7 @@ with tarfile.open("many.tar", "w", format=tarfile.USTAR_FORMAT) as t:
     for n in range(5000):
         add(f"links/{n}", kind=tarfile.LNKTYPE, link="hard")
 END
-/usr/bin/env time -f %M "$ovbd" apply -q many.tar many 2>rss || fail "many: $(cat rss)"
+/usr/bin/env time -f %M "$ovbd" apply -q --fs-size 4G many.tar many 2>rss || fail "many: $(cat rss)"
 kib=$(tail -n 1 rss)
 [ "$kib" -lt 204800 ] || fail "$kib KiB of memory"
 "$ovbd" convert -q -O raw many many.raw
