@@ -64,12 +64,18 @@ static ssize_t read_packed(void *arg, void *buf, size_t len, struct ovbd_error *
 	               : ovbd_fail(err, -ENOMEM, "out of memory for a digest");
 }
 
+/* Otherwise both digests are the same. */
+static bool is_packed(const struct stream *s)
+{
+	return strcmp(ovbd_fs_unpack_name(s->unpack), "none") != 0;
+}
+
 static ssize_t read_unpacked(void *arg, void *buf, size_t len, struct ovbd_error *err)
 {
 	struct stream *s = arg;
 	const ssize_t n = ovbd_fs_unpack_read(s->unpack, buf, len, err);
 
-	if (n > 0 && EVP_DigestUpdate(s->unpacked, buf, (size_t)n) != 1)
+	if (n > 0 && is_packed(s) && EVP_DigestUpdate(s->unpacked, buf, (size_t)n) != 1)
 		return ovbd_fail(err, -ENOMEM, "out of memory for a digest");
 	return n;
 }
@@ -111,7 +117,10 @@ static void digest_text(EVP_MD_CTX *md, char ret[OVBD_APPLY_DIGEST_SIZE])
 static int take_digests(struct stream *s, struct ovbd_apply_done *ret, struct ovbd_error *err)
 {
 	digest_text(s->packed, ret->digest);
-	digest_text(s->unpacked, ret->diff_id);
+	if (is_packed(s))
+		digest_text(s->unpacked, ret->diff_id);
+	else
+		memcpy(ret->diff_id, ret->digest, sizeof(ret->diff_id));
 	ret->compression = ovbd_fs_unpack_name(s->unpack);
 	ret->tar_size = s->done;
 	if (s->a->digest && strcasecmp(s->a->digest, ret->digest) != 0)
