@@ -28,6 +28,12 @@ static void cache_told(void *arg, const char *sentence)
 	ovbd_log(OVBD_LOG_WARNING, "%s; goes on without keeping (told once)", sentence);
 }
 
+static void cache_told_wrong(void *arg, const char *sentence)
+{
+	(void)arg;
+	ovbd_log(OVBD_LOG_WARNING, "%s", sentence);
+}
+
 /* Without it devices are served all the same. */
 static void start_cache(struct ovbd_background *bg, const struct ovbd_options *o,
                         struct ovbd_devices *ds)
@@ -38,6 +44,7 @@ static void start_cache(struct ovbd_background *bg, const struct ovbd_options *o
 		.high_percent = (unsigned)o->cache_high,
 		.low_percent = (unsigned)o->cache_low,
 		.told = cache_told,
+		.told_wrong = cache_told_wrong,
 	};
 	struct ovbd_error err;
 

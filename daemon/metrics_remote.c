@@ -84,6 +84,18 @@ static void add_refetched(struct text *t, const struct ovbd_remote_metrics *m)
 	            m->counters[OVBD_COUNT_UNVERIFIED]);
 }
 
+static void add_checked(struct text *t, const struct ovbd_remote_metrics *m)
+{
+	static const char name[] = "ovbd_cache_checked_blobs";
+
+	add_head(t, name, "counter", NULL,
+	         "Blobs that were all in the cache and held against their digests");
+	metrics_add(t, "%s_total{result=\"right\"} %" PRIu64 "\n", name,
+	            m->counters[OVBD_COUNT_WHOLE]);
+	metrics_add(t, "%s_total{result=\"wrong\"} %" PRIu64 "\n", name,
+	            m->counters[OVBD_COUNT_WRONG]);
+}
+
 static void add_counters(struct text *t, const struct ovbd_remote_metrics *m)
 {
 	static const struct {
@@ -130,6 +142,7 @@ void metrics_add_remote(struct text *t, struct ovbd_cache *cache)
 	add_histograms(t, &m);
 	add_statuses(t, &m);
 	add_refetched(t, &m);
+	add_checked(t, &m);
 	add_counters(t, &m);
 	if (!cache)
 		return;

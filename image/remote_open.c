@@ -58,13 +58,21 @@ static void drop_user(char *key)
 static int late_key(const struct ovbd_image_layer *l, const struct ovbd_image_params *p,
                     struct ovbd_blob *b, char **ret, struct ovbd_error *err)
 {
+	AUTO_FREE char *plain = NULL;
 	int r = 0;
 
 	*ret = NULL;
-	if (p->cache && l->digest && !l->root)
-		r = ovbd_cache_key(l->name, l->digest, b->size, ret, err);
-	if (r == 0 && p->cache && !*ret)
-		r = ovbd_blob_key(b, ret, err);
+	if (!p->cache)
+		return 0;
+	if (!l->root)
+		r = l->digest ? ovbd_cache_key(l->name, l->digest, b->size, ret, err)
+		              : ovbd_cache_key_registry(l->name, b->size, ret, err);
+	if (r == 0 && !*ret)
+		r = ovbd_blob_key(b, &plain, err);
+	if (plain && l->digest && !l->root)
+		r = ovbd_cache_key_add(plain, l->digest, ret, err);
+	else if (plain)
+		*ret = OVBD_MOVE(plain);
 	if (*ret)
 		drop_user(*ret);
 	return r;

@@ -33,6 +33,9 @@ struct ovbd_cache_params {
 	/* Called once, by any thread, when something first keeps it from storing; not to call back.
 	 * NULL: nobody wants to know, see ovbd_cache_trouble(). */
 	void (*told)(void *arg, const char *sentence);
+	/* The same, once for each blob that is all there and has another digest than its key
+	 * names. */
+	void (*told_wrong)(void *arg, const char *sentence);
 	void *arg;
 };
 
@@ -46,7 +49,9 @@ struct ovbd_cache_stats {
 		nrefetched; /* chunks that a checksum above contradicted, and were asked for anew */
 	uint64_t nevicted;  /* chunks */
 	uint64_t nunstored; /* chunks served but not kept: see trouble, or no room in time */
-	uint64_t used;      /* bytes the directory takes, as last counted, by anyone */
+	uint64_t nwhole;    /* blobs that were all there and had their digests; or had not: */
+	uint64_t nwrong;
+	uint64_t used; /* bytes the directory takes, as last counted, by anyone */
 };
 
 /* Opens DIR, which is made if it is not there (not its parents); everything is in DIR/ovbd-cache-1,
@@ -63,7 +68,10 @@ static inline void ovbd_cache_closep(struct ovbd_cache **c)
 }
 
 /* take_source through c. key says what its content is, for ever: a digest, or URL, size and ETag.
- * It works, uncached, also if c's directory cannot be written. */
+ * It works, uncached, also if c's directory cannot be written.
+ *
+ * What is all there and has a sha256 in its key (remote/cache_key.h) is held against that once, in
+ * the background, and marked. If it is another, all of it is dropped, and read anew from source. */
 int ovbd_cache_blob_open(struct ovbd_cache *c, const char *key, struct ovbd_blob *take_source,
                          struct ovbd_blob **ret, struct ovbd_error *err);
 

@@ -18,6 +18,7 @@ struct ovbd_cache_item {
 	uint32_t chunk_size;
 	uint64_t used; /* seconds since 1970, when any of it was last read; 0: unknown */
 	bool pinned, in_use;
+	bool whole; /* all of it is there, and was found to have its digest */
 };
 
 /* What is wrong with it. */
@@ -35,7 +36,8 @@ typedef int (*ovbd_cache_item_fn)(void *ctx, const struct ovbd_cache_item *item)
 int ovbd_cache_list(struct ovbd_cache *c, ovbd_cache_item_fn one, void *ctx,
                     struct ovbd_error *err);
 
-/* Reads all there is, and holds it against its checksums. Calls one for each blob. repair: what is
+/* Reads all there is, and holds it against its checksums, and what is whole and not marked so, once
+ * against its digest. Calls one for each blob. repair: what is
  * wrong is taken out, so that it is fetched again; files that are in use are left for another
  * time. 0, or what one has returned. */
 typedef int (*ovbd_cache_verify_fn)(void *ctx, const struct ovbd_cache_item *item,

@@ -73,6 +73,7 @@ void cache_file_remove(struct cache_file *f)
 	pthread_mutex_lock(&c->open_lock);
 	if (cache_dir_hold(c)) {
 		if (cache_in_use_by_none(f->map_fd)) {
+			cache_whole_forget(c, f->name);
 			unlinkat(c->dir_fd, n.map, 0);
 			unlinkat(c->dir_fd, n.data, 0);
 		}
@@ -133,6 +134,7 @@ static int make_new(struct cache_file *f, const struct names *n)
 	AUTO_FD map = -1;
 	AUTO_FD data = -1;
 
+	cache_whole_forget(f->cache, f->name);
 	unlinkat(dir, n->map, 0);
 	unlinkat(dir, n->data, 0);
 	data = openat(dir, n->data, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -264,6 +266,7 @@ int cache_file_open(struct ovbd_cache *c, const char *key, uint64_t size, uint32
                     struct cache_file **ret, struct ovbd_error *err)
 {
 	struct cache_file *f;
+	bool new;
 
 	if (!key[0] || strlen(key) >= CACHE_KEY_MAX)
 		return ovbd_fail(err, -EINVAL, "a cache key of %zu bytes", strlen(key));
@@ -273,7 +276,8 @@ int cache_file_open(struct ovbd_cache *c, const char *key, uint64_t size, uint32
 	if (f)
 		f->users++;
 	pthread_mutex_unlock(&c->lock);
-	if (!f) {
+	new = !f;
+	if (new) {
 		f = file_new(c, key, size, chunk_size ? chunk_size : c->params.chunk_size);
 		pthread_mutex_lock(&c->lock);
 		if (f) {
@@ -285,6 +289,8 @@ int cache_file_open(struct ovbd_cache *c, const char *key, uint64_t size, uint32
 	pthread_mutex_unlock(&c->open_lock);
 	if (!f)
 		return ovbd_fail(err, -ENOMEM, "out of memory for a chunk map");
+	if (new)
+		cache_check_want(f);
 	*ret = f;
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #define CACHE_HEADER_SIZE 4096u
 #define CACHE_ENTRY_SIZE  16u
+#define CACHE_MARK_SIZE   32u
 #define CACHE_KEY_MAX     3072u /* bytes, its NUL included */
 
 enum {
@@ -25,6 +26,8 @@ enum {
 	CACHE_OFF_CHECK = 6,
 	CACHE_OFF_USED = 8,
 	CACHE_OFF_UNUSED = 12,
+	/* of a mark */
+	CACHE_OFF_MARK = 0,
 };
 
 struct cache_header {

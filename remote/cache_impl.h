@@ -12,6 +12,8 @@
  *     cache_verify.c  whether it is right
  *     cache_dir.c     the directory: names, locks, how much it takes
  *     cache_doubt.c   chunks that are wrong although their checksums say otherwise
+ *     cache_whole.c   whether a blob that is all there has its digest, and the mark that it has
+ *     cache_check.c   the thread that looks
  *     cache_format.c  the bytes of a map                                              (pure)
  *
  * Who reads a chunk and who evicts one need no lock between them, also across processes: an entry
@@ -33,6 +35,7 @@
 
 #include "remote/cache_admin.h"
 #include "remote/cache_format.h"
+#include "remote/cache_key.h"
 #include "remote/metrics.h"
 
 #define CACHE_TRUST_MS    1000u /* a read may begin so long after the entry was seen */
@@ -63,6 +66,11 @@ struct cache_file {
 	pthread_cond_t changed;     /* a fill is done, or has left the list */
 	struct cache_fill *fills;   /* guarded by lock; no two have a chunk in common */
 	struct cache_doubt *doubts; /* guarded by lock; of each chunk, or NULL: none yet */
+	uint64_t nstored;           /* of the storing thread: chunks before this one are there */
+	/* guarded by cache.lock: */
+	bool wanted; /* it may have become whole; to be looked at: */
+	uint64_t due_ms;
+	unsigned nwrong; /* times it was whole and wrong */
 };
 
 /* The file called after key; c's own if it is open already. What cannot be kept on disk is one
@@ -142,6 +150,35 @@ void *cache_store_thread(void *arg);
 
 void *cache_evict_thread(void *arg);
 
+/* --- cache_whole.c --- */
+
+enum cache_whole {
+	CACHE_WHOLE_UNKNOWN, /* it is not all there, has no digest, or was changed meanwhile */
+	CACHE_WHOLE_RIGHT,
+	CACHE_WHOLE_WRONG,
+};
+
+/* Asked before each chunk, of len bytes: whether to go on. */
+typedef bool (*cache_whole_fn)(void *arg, size_t len);
+
+/* Reads all of f, from cache_file_peek(), and marks it if it has its digest. go_on may be NULL.
+ * *ret_is is what it has, unless it is unknown. */
+enum cache_whole cache_whole_look(const struct cache_file *f, cache_whole_fn go_on, void *arg,
+                                  char ret_is[OVBD_CACHE_SHA256_SIZE]);
+/* Whether somebody has found f as it is now to be right. */
+bool cache_whole_is_marked(const struct cache_file *f);
+void cache_whole_forget(struct ovbd_cache *c, const char *name);
+/* Takes all chunks of f, from cache_file_peek(), out of its map. False: not all. */
+bool cache_whole_drop(struct cache_file *f);
+
+/* --- cache_check.c --- */
+
+/* f may be whole. */
+void cache_check_want(struct cache_file *f);
+/* Something was stored in f: the same, if it is. Of the storing thread. */
+void cache_check_stored(struct cache_file *f);
+void *cache_check_thread(void *arg);
+
 /* --- cache_dir.c --- */
 
 struct ovbd_cache {
@@ -149,22 +186,23 @@ struct ovbd_cache {
 	char *path;  /* for messages */
 	int dir_fd;  /* < 0: cannot be used, see trouble */
 	int lock_fd; /* the file "lock": the number of bytes that all may store, and locks */
-	pthread_t storer, evictor;
+	pthread_t storer, evictor, checker;
 	pthread_mutex_t open_lock;  /* while files are opened or removed; before all other locks */
 	pthread_mutex_t count_lock; /* with LOCK_COUNT; before lock */
 	pthread_mutex_t lock;       /* guards all that follows, but for the counters */
 	pthread_cond_t work;        /* for the threads */
 	pthread_cond_t room;        /* for those who fill */
+	pthread_cond_t checks;      /* for the checker */
 	struct cache_file *files;
 	struct cache_fill *queue, **queue_end;
 	uint64_t held;  /* bytes in queue */
 	uint64_t quota; /* bytes that may be stored without asking again */
-	bool threads;   /* it has the two */
+	bool threads;   /* it has the three */
 	bool stop, crowded;
 	uint64_t trouble_ms; /* when it was last seen; 0: there is none */
 	struct ovbd_error trouble;
 	atomic_uint_fast64_t hit_bytes, source_reads, source_bytes, stored_bytes, nbad, nrefetched,
-		nevicted, nunstored, used;
+		nevicted, nunstored, nwhole, nwrong, used;
 };
 
 void cache_name(const char *key, char ret[CACHE_NAME_SIZE]);

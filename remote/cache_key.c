@@ -78,6 +78,12 @@ static bool is_registry(const char *path, size_t at)
 	return true;
 }
 
+static bool is_sha256(const char *text, size_t len)
+{
+	return len == OVBD_CACHE_SHA256_SIZE - 1 && strncmp(text, "sha256:", 7) == 0 &&
+	       strspn(text + 7, "0123456789abcdef") >= len - 7;
+}
+
 int ovbd_cache_key(const char *url, const char *digest, uint64_t size, char **ret,
                    struct ovbd_error *err)
 {
@@ -97,6 +103,44 @@ int ovbd_cache_key(const char *url, const char *digest, uint64_t size, char **re
 		return 0;
 	*ret = NULL;
 	return ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
+int ovbd_cache_key_registry(const char *url, uint64_t size, char **ret, struct ovbd_error *err)
+{
+	OVBD_AUTO(parts_free) struct parts p = {0};
+	const char *digest;
+	size_t at;
+
+	*ret = NULL;
+	if (!split(url, &p) || p.query)
+		return 0;
+	digest = strrchr(p.path, '/');
+	if (!digest || !is_sha256(digest + 1, strlen(digest + 1)) ||
+	    !ends_with(p.path, digest + 1, &at) || !is_registry(p.path, at))
+		return 0;
+	return ovbd_cache_key(url, digest + 1, size, ret, err);
+}
+
+int ovbd_cache_key_add(const char *key, const char *digest, char **ret, struct ovbd_error *err)
+{
+	const size_t url_len = strcspn(key, " ");
+
+	if (asprintf(ret, "%.*s %s%s", (int)url_len, key, digest, key + url_len) >= 0)
+		return 0;
+	*ret = NULL;
+	return ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
+bool ovbd_cache_key_sha256(const char *key, char ret[OVBD_CACHE_SHA256_SIZE])
+{
+	const char *end = strchr(key, ' ');
+	const size_t len = end ? strcspn(end + 1, " ") : 0;
+
+	/* a root (remote/verity.h) looks like it, but is the digest of something else */
+	if (!end || !memmem(key, (size_t)(end - key), "://", 3) || !is_sha256(end + 1, len))
+		return false;
+	snprintf(ret, OVBD_CACHE_SHA256_SIZE, "%.*s", (int)len, end + 1);
+	return true;
 }
 
 void ovbd_cache_key_show(const char *key, char ret_url[OVBD_HTTP_SHOWN_SIZE],

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What is in the directory, by the names of its files: pairs of map and data, NAME.pin for what is
- * not to be evicted, and what who was killed has left:
+ * not to be evicted, NAME.whole for what was found to have its digest, and what who was killed has
+ * left:
  *
  *     NAME.part            a map that was not finished: whoever makes one holds the directory
+ *     NAME.mark            the same of NAME.whole
  *     NAME.data alone      its map was removed, or not made yet: by who holds the directory
  *
- * So whoever holds the directory may remove these two.
+ *     NAME.whole alone     the same
+ *
+ * So whoever holds the directory may remove these.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -133,6 +137,7 @@ bool cache_item_fill(struct ovbd_cache *c, const char *name, struct cache_file *
 	ret->disk = disk_of(f->map_fd) + disk_of(f->data_fd);
 	ret->in_use = cache_is_in_use(f->map_fd);
 	count_chunks(f, ret);
+	ret->whole = ret->present == ret->size && cache_whole_is_marked(f);
 	return true;
 }
 
@@ -186,6 +191,7 @@ static bool remove_pair(struct ovbd_cache *c, const char *name)
 
 	if (fd >= 0 && !cache_in_use_by_none(fd))
 		return false;
+	cache_whole_forget(c, name);
 	unlinkat(c->dir_fd, map, 0);
 	unlinkat(c->dir_fd, path_of(data, name, "data"), 0);
 	return true;
@@ -233,8 +239,9 @@ void cache_sweep(struct ovbd_cache *c)
 	while (d && (e = readdir(d))) {
 		char name[CACHE_NAME_SIZE];
 
-		if (split(e->d_name, "part", name) ||
-		    (split(e->d_name, "data", name) && !cache_has_map(c, name)))
+		if (split(e->d_name, "part", name) || split(e->d_name, "mark", name) ||
+		    ((split(e->d_name, "data", name) || split(e->d_name, "whole", name)) &&
+		     !cache_has_map(c, name)))
 			unlinkat(c->dir_fd, e->d_name, 0);
 	}
 	if (d)

@@ -43,6 +43,7 @@ static void cache_free(struct ovbd_cache *c)
 		close(c->lock_fd);
 	pthread_cond_destroy(&c->work);
 	pthread_cond_destroy(&c->room);
+	pthread_cond_destroy(&c->checks);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->open_lock);
 	pthread_mutex_destroy(&c->count_lock);
@@ -61,6 +62,7 @@ static void init_locks(struct ovbd_cache *c)
 	pthread_mutex_init(&c->count_lock, NULL);
 	pthread_cond_init(&c->work, &monotonic);
 	pthread_cond_init(&c->room, &monotonic);
+	pthread_cond_init(&c->checks, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 }
 
@@ -69,6 +71,7 @@ static void stop(struct ovbd_cache *c)
 	pthread_mutex_lock(&c->lock);
 	c->stop = true;
 	pthread_cond_broadcast(&c->work);
+	pthread_cond_broadcast(&c->checks);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -79,6 +82,12 @@ static int start_threads(struct ovbd_cache *c, struct ovbd_error *err)
 	if (ovbd_thread_start(&c->evictor, cache_evict_thread, c) != 0) {
 		stop(c);
 		pthread_join(c->storer, NULL);
+		return ovbd_fail(err, -EAGAIN, "cannot start a thread");
+	}
+	if (ovbd_thread_start(&c->checker, cache_check_thread, c) != 0) {
+		stop(c);
+		pthread_join(c->storer, NULL);
+		pthread_join(c->evictor, NULL);
 		return ovbd_fail(err, -EAGAIN, "cannot start a thread");
 	}
 	c->threads = true;
@@ -130,6 +139,7 @@ void ovbd_cache_close(struct ovbd_cache *take_c)
 		stop(take_c);
 		pthread_join(take_c->storer, NULL);
 		pthread_join(take_c->evictor, NULL);
+		pthread_join(take_c->checker, NULL);
 	}
 	cache_free(take_c);
 }
@@ -145,6 +155,8 @@ struct ovbd_cache_stats ovbd_cache_stats(struct ovbd_cache *c)
 		.nrefetched = atomic_load(&c->nrefetched),
 		.nevicted = atomic_load(&c->nevicted),
 		.nunstored = atomic_load(&c->nunstored),
+		.nwhole = atomic_load(&c->nwhole),
+		.nwrong = atomic_load(&c->nwrong),
 		.used = atomic_load(&c->used),
 	};
 }

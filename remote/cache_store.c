@@ -90,6 +90,7 @@ static void write_entries(struct cache_fill *fill)
 {
 	struct cache_file *f = fill->file;
 
+	cache_whole_forget(f->cache, f->name);
 	for (unsigned i = 0; i < fill->n; i++) {
 		const uint64_t chunk = fill->first + i;
 		const uint32_t len = cache_chunk_len(f, chunk);
@@ -105,6 +106,7 @@ static void write_entries(struct cache_fill *fill)
 		atomic_fetch_add(&f->cache->stored_bytes, len);
 		ovbd_remote_count(OVBD_COUNT_STORED_BYTES, len);
 	}
+	cache_check_stored(f);
 }
 
 /* Has the file of fills[i] synced, unless one before has done so. */
@@ -132,7 +134,8 @@ static void store_all(struct ovbd_cache *c, struct cache_fill **fills, unsigned 
 		if (fills[i]->fresh)
 			sync_file(c, fills, n, i);
 	for (unsigned i = 0; i < n; i++)
-		write_entries(fills[i]);
+		if (fills[i]->fresh)
+			write_entries(fills[i]);
 }
 
 void *cache_store_thread(void *arg)

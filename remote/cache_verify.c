@@ -4,6 +4,8 @@
  * wrong is looked at again, and is only wrong if its entry is the same still, as whoever changes
  * data has taken the entry out before.
  *
+ * What is all there, and right by its checksums, is held against its digest, unless it is marked.
+ *
  * What was never meant to be read is no damage: bytes without an entry, and the times of last use.
  */
 #include <errno.h>
@@ -115,6 +117,23 @@ static void verify_chunks(const struct verify *v, struct cache_file *f, struct o
 	}
 }
 
+/* What has a mark is right if its checksums are. */
+static void verify_digest(const struct verify *v, struct cache_file *f,
+                          struct ovbd_cache_item *item, struct ovbd_cache_damage *d)
+{
+	char is[OVBD_CACHE_SHA256_SIZE], wanted[OVBD_CACHE_SHA256_SIZE];
+	enum cache_whole r;
+
+	if (item->whole || !ovbd_cache_key_sha256(f->header.key, wanted))
+		return;
+	r = cache_whole_look(f, NULL, NULL, is);
+	item->whole = r == CACHE_WHOLE_RIGHT;
+	if (r != CACHE_WHOLE_WRONG)
+		return;
+	note(d, "its digest is %s, not %s", is, wanted);
+	d->repaired = v->repair && cache_whole_drop(f);
+}
+
 static void check_size(const char *which, int fd, uint64_t want, struct ovbd_cache_damage *d)
 {
 	struct stat st;
@@ -152,6 +171,8 @@ static int verify_one(void *ctx, const char *name)
 	verify_chunks(v, &f, &d);
 	if (v->repair && d.what.msg[0] && d.nchunks == 0)
 		d.repaired = cache_file_is_whole(&f);
+	if (!d.what.msg[0])
+		verify_digest(v, &f, &item, &d);
 	cache_file_unpeek(&f);
 	return v->one(v->ctx, &item, &d);
 }

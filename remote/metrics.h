@@ -28,13 +28,15 @@ struct ovbd_source_metrics {
 };
 
 enum ovbd_counter {
-	OVBD_COUNT_RETRIES,          /* HTTP requests that were sent again */
-	OVBD_COUNT_BAD_CHUNKS,       /* fetched again: wrong in the cache */
-	OVBD_COUNT_DISTRUSTED,       /* a checksum above contradicted them */
-	OVBD_COUNT_UNVERIFIED,       /* a Merkle tree did */
-	OVBD_COUNT_STORED_BYTES,     /* into caches */
-	OVBD_COUNT_UNSTORED,         /* chunks that were not kept */
-	OVBD_COUNT_EVICTED,          /* chunks */
+	OVBD_COUNT_RETRIES,      /* HTTP requests that were sent again */
+	OVBD_COUNT_BAD_CHUNKS,   /* fetched again: wrong in the cache */
+	OVBD_COUNT_DISTRUSTED,   /* a checksum above contradicted them */
+	OVBD_COUNT_UNVERIFIED,   /* a Merkle tree did */
+	OVBD_COUNT_STORED_BYTES, /* into caches */
+	OVBD_COUNT_UNSTORED,     /* chunks that were not kept */
+	OVBD_COUNT_EVICTED,      /* chunks */
+	OVBD_COUNT_WHOLE,        /* blobs in caches that had their digests; or had not: */
+	OVBD_COUNT_WRONG,
 	OVBD_COUNT_PREFETCHED_BYTES, /* fetched before somebody read them; of these: */
 	OVBD_COUNT_PREFETCH_HIT,     /* were read */
 	OVBD_COUNT_PREFETCH_WASTE,   /* went, or were left, without having been */

@@ -65,9 +65,9 @@ void ovbd_cache_print_item(const struct ovbd_cache_item *item)
 
 	if (item->used && localtime_r(&t, &tm))
 		strftime(used, sizeof(used), "%Y-%m-%d %H:%M", &tm);
-	printf("%.*s %10s %10s  %-16s %c%c  %s%s%s\n", NAME_SHOWN, item->name,
+	printf("%.*s %10s %10s  %-16s %c%c%c  %s%s%s\n", NAME_SHOWN, item->name,
 	       ovbd_size_text(size, item->size), ovbd_size_text(present, item->present), used,
-	       item->pinned ? 'P' : '-', item->in_use ? 'U' : '-',
+	       item->pinned ? 'P' : '-', item->in_use ? 'U' : '-', item->whole ? 'W' : '-',
 	       !item->key ? "(damaged)"
 	       : digest   ? digest
 	                  : "",
@@ -91,6 +91,7 @@ json_t *ovbd_cache_item_json(const struct ovbd_cache_item *item, const struct ov
 	ovbd_json_set_size(obj, "last-used", item->used);
 	ovbd_json_set_bool(obj, "pinned", item->pinned);
 	ovbd_json_set_bool(obj, "in-use", item->in_use);
+	ovbd_json_set_bool(obj, "whole", item->whole);
 	if (!d)
 		return obj;
 	ovbd_json_set_text(obj, "result", d->what.msg[0] ? "corrupt" : "clean");

@@ -69,8 +69,15 @@ cache ls --output json >out
 [ "$(json 'all(abs(b["last-used"] - __import__("time").time()) < 600 for b in d["blobs"])')" = True ] || fail "$(cat out)"
 ok "ls"
 
+marked() { # as JSON: those that were found to have their digests
+	cache ls --output json >out
+	json 'sorted(b.get("digest", "") for b in d["blobs"] if b["whole"])'
+}
 exits 0 cache verify >said
 grep -q "^3 blobs, .*: good$" said || fail "$(cat said)"
+[ "$(marked)" = "$(python3 -c "print(sorted(['$digest1', '${digest2:?}']))")" ] || fail "$(cat out)"
+cache ls >said
+[ "$(grep -c -e " --W .*sha256" said)" = 2 ] || fail "$(cat said)"
 name=$(cache ls --output json >out && json "[b['name'] for b in d['blobs'] if b.get('digest') == '$digest1'][0]")
 in=kept/ovbd-cache-1
 printf '\252\125\252' | dd of="$in/$name.data" bs=1 seek=300000 conv=notrunc status=none
@@ -81,6 +88,7 @@ exits 2 cache verify --output json >out
 exits 0 cache verify --repair >said 2>&1
 grep -q "; repaired" said || fail "$(cat said)"
 exits 0 cache verify >said
+[ "$(marked)" = "['$digest2']" ] || fail "$(cat out)"
 for size in 0 4000 4096 4100; do
 	truncate -s $size "$in/$name.map"
 	exits 2 cache verify 2>said
@@ -97,12 +105,24 @@ expect 2 "the data file cannot be opened" cache verify
 exits 0 cache verify --repair 2>said
 cache prefetch -q 1.json
 exits 0 cache verify
+[ "$(marked)" = "$(python3 -c "print(sorted(['$digest1', '$digest2']))")" ] || fail "$(cat out)"
 ok "verify"
+
+# a server that has something else under a digest
+zeros=sha256:$(printf '%064d' 0)
+cp www/plain "www/v2/a/blobs/$zeros"
+cache prefetch -q "$url/v2/a/blobs/$zeros"
+expect 2 "its digest is $digest1, not $zeros" cache verify
+exits 0 cache verify --repair >said 2>&1
+exits 0 cache verify
+cache ls --output json >out
+[ "$(json "[b['present'] for b in d['blobs'] if b.get('digest') == '$zeros']")" = "[0]" ] || fail "$(cat out)"
+ok "another digest"
 
 expect 1 "nonsense: nothing in the cache is called so" cache pin nonsense
 cache pin "$digest1"
 cache ls >said
-grep -q " P- .*$digest1" said || fail "$(cat said)"
+grep -q " P-. .*$digest1" said || fail "$(cat said)"
 cache gc --size 0 2>said
 grep -q "pinned" said || fail "$(cat said)"
 cache ls --output json >out

@@ -48,6 +48,27 @@ api /metrics >metrics
 	'm("ovbd_http_answers_total", status="206") == m("ovbd_http_answers_total") > 0' \
 	'm("ovbd_refetched_chunks_total") == m("ovbd_http_retries_total") == 0' \
 	"$size <= m('ovbd_cache_used_bytes') < 67108864" || { [ $? = 77 ] || fail "metrics"; }
+checked() { # RESULT NUMBER
+	api /metrics | grep -qx "ovbd_cache_checked_blobs_total{result=\"$1\"} $2"
+}
+wait_for checked right 1
+checked wrong 0 || fail "$(api /metrics)"
+# an image that claims another digest of a URL; what others have of that URL is not touched
+cp l1 www/plain
+zeros=sha256:$(printf '%064d' 0)
+for claim in "$digest" "$zeros"; do
+	echo "{\"lowers\": [{\"url\": \"$url/plain\", \"digest\": \"$claim\"}]}" >c.json
+	cmp "$("$ovbd" attach c.json)" v1 || fail "not the image"
+done
+wait_for checked right 2
+wait_for checked wrong 1
+said "$url/plain: all of it is in the cache, and its digest is $digest, not $zeros: it is dropped" || fail "$(cat "$log")"
+"$ovbd" cache ls --cache kept --output json >out
+python3 - "$zeros" <<'END' || fail "$(cat out)"
+import json, sys
+marks = sorted((b["digest"] == sys.argv[1], b["whole"]) for b in json.load(open("out"))["blobs"])
+assert marks == [(False, True), (False, True), (True, False)], marks
+END
 stop_daemon TERM
 ok "one cache"
 

@@ -1,5 +1,7 @@
 ovbd_unit(unit_remote_http SOURCES remote_http.c DEPS ovbd_remote LABELS unit)
 ovbd_unit(unit_remote_cache SOURCES remote_cache.c DEPS ovbd_remote ovbd_test LABELS unit threads)
+ovbd_unit(unit_remote_cache_key SOURCES remote_cache_key.c DEPS ovbd_remote LABELS unit)
+ovbd_unit(unit_remote_cache_whole SOURCES remote_cache_whole.c DEPS ovbd_remote ovbd_test LABELS unit threads slow)
 ovbd_unit(unit_remote_lazy SOURCES remote_lazy.c DEPS ovbd_remote LABELS unit threads)
 ovbd_unit(unit_remote_http_challenge SOURCES remote_http_challenge.c DEPS ovbd_remote LABELS unit)
 ovbd_unit(unit_remote_http_url SOURCES remote_http_url.c DEPS ovbd_remote LABELS unit)
