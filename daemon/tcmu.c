@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The workers share the ring under one lock, held for the microsecond that taking or answering a
- * command needs. Where there is no command, one of the waiting workers polls the kernel's file and
- * the others wait for it; it wakes the next one when it leaves with a command, so that somebody
- * polls as long as anybody waits. What needs no medium is answered by who has taken it.
+ * command needs. Where there is no command, one of the waiting workers reads the kernel's file and
+ * the others wait for it; it wakes the next one when it leaves with a request, so that somebody
+ * reads as long as anybody waits. What needs no medium is answered by who has taken it, and the
+ * others sleep on.
+ *
+ * There is no poll() before the read, which would be one call more for each command. How stop()
+ * gets the reader out of it is told in fuse.c: a flag, a descriptor that does not wait any more,
+ * and a signal.
  *
  * Requests point into the shared memory; nothing is copied. A command's entry may be overwritten
  * before it is answered (see tcmu_ring.c), so each worker keeps a copy of its own.
@@ -18,16 +23,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #include "base/auto.h"
 #include "base/bytes.h"
 #include "daemon/fault_point.h"
+#include "daemon/rouse.h"
 #include "daemon/scsi.h"
 #include "daemon/tcmu_impl.h"
 #include "daemon/tcmu_ring.h"
@@ -35,6 +39,7 @@
 #define IOV_MAX_PIECES (OVBD_TCMU_MAX_TRANSFER / 4096 + 2)
 
 struct tcmu_worker {
+	pid_t thread; /* its number, once it has called next() */
 	struct tcmu_command command;
 	struct ovbd_scsi_command decoded;
 	struct iovec pieces[IOV_MAX_PIECES];
@@ -46,12 +51,14 @@ struct tcmu_transport {
 	struct ovbd_scsi_disk disk;
 	char *serial;
 	unsigned minor;
-	int uio_fd, stop_fd;
+	int uio_fd;
+	_Atomic pid_t within;   /* the thread that reads the file, or is about to; 0: none */
+	_Atomic bool stopped;   /* stop() was called */
 	_Atomic bool attention; /* who has the disk is to be told of its new size */
 	pthread_mutex_t lock;   /* guards the four below */
 	pthread_cond_t wake;
 	struct tcmu_ring ring;
-	bool polling; /* somebody is */
+	bool reading; /* somebody waits for the kernel */
 	bool over;    /* stopped, or the disk is gone */
 	unsigned nworkers;
 	struct tcmu_worker
@@ -78,29 +85,26 @@ static int kick(const struct tcmu_transport *t)
 }
 
 /* With the lock held, which is let go of meanwhile: until there may be something new. */
-static int wait_for_kernel(struct tcmu_transport *t, struct ovbd_error *err)
+static int wait_for_kernel(struct tcmu_transport *t, pid_t thread, struct ovbd_error *err)
 {
-	struct pollfd fds[2] = {
-		{.fd = t->uio_fd, .events = POLLIN},
-		{.fd = t->stop_fd, .events = POLLIN},
-	};
 	uint32_t nevents;
-	bool over = false;
-	int r = 0;
+	ssize_t n = 0;
+	int e;
 
-	t->polling = true;
+	t->reading = true;
 	pthread_mutex_unlock(&t->lock);
-	if (poll(fds, 2, -1) < 0 && errno != EINTR)
-		r = ovbd_fail_errno(err, -errno, "waiting for commands");
-	else if (fds[1].revents != 0)
-		over = true;
-	else if (fds[0].revents != 0 && read(t->uio_fd, &nevents, sizeof(nevents)) < 0 &&
-	         errno != EAGAIN && errno != EINTR)
-		over = true; /* EIO: the kernel has taken the disk away */
+	atomic_store(&t->within, thread);
+	if (!atomic_load(&t->stopped))
+		n = read(t->uio_fd, &nevents, sizeof(nevents));
+	e = n < 0 ? errno : 0;
+	atomic_store(&t->within, 0);
 	pthread_mutex_lock(&t->lock);
-	t->polling = false;
-	t->over |= over;
-	return r;
+	t->reading = false;
+	/* EIO: the kernel has taken the disk away */
+	t->over |= atomic_load(&t->stopped) || e == EIO;
+	if (e == 0 || e == EIO || e == EINTR || e == EAGAIN)
+		return 0;
+	return ovbd_fail_errno(err, -e, "waiting for commands");
 }
 
 static uint64_t pieces_size(const struct tcmu_command *c)
@@ -206,42 +210,42 @@ static int take(struct tcmu_transport *t, struct tcmu_worker *w, struct ovbd_err
 	pthread_mutex_lock(&t->lock);
 	while (r == 0 && !t->over) {
 		r = ovbd_tcmu_ring_take(&t->ring, &w->command, err);
-		if (r == 0 && t->polling)
+		if (r == 0 && t->reading)
 			pthread_cond_wait(&t->wake, &t->lock);
 		else if (r == 0)
-			r = wait_for_kernel(t, err);
+			r = wait_for_kernel(t, w->thread, err);
 	}
 	if (t->over)
 		pthread_cond_broadcast(&t->wake);
-	else
-		pthread_cond_signal(&t->wake);
 	if (t->over && r == 0)
 		r = -ESHUTDOWN;
 	pthread_mutex_unlock(&t->lock);
 	return r;
 }
 
-static int tcmu_next(struct ovbd_transport *transport, unsigned worker, struct ovbd_request *ret,
-                     struct ovbd_error *err)
+/* This worker leaves: another one is to wait for the kernel. */
+static void hand_over(struct tcmu_transport *t)
+{
+	pthread_mutex_lock(&t->lock);
+	if (!t->reading)
+		pthread_cond_signal(&t->wake);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* Until there is a request; as next(). */
+static int next_request(struct tcmu_transport *t, struct tcmu_worker *w, struct ovbd_error *err)
 {
 	static const struct ovbd_scsi_sense too_big = {0x0b, 0x55, 0x00};
-	struct tcmu_transport *t = tcmu_of(transport);
-	struct tcmu_worker *w = &t->workers[worker];
 	int r;
 
-	assert(worker < t->nworkers);
-	w->command.iov = w->pieces;
-	w->command.iov_max = IOV_MAX_PIECES;
 	for (;;) {
 		r = take(t, w, err);
 		if (r == -ESHUTDOWN)
 			return r;
 		if (r < 0 && r != -E2BIG)
 			return ovbd_fail_within(err, r, "/dev/uio%u", t->minor);
-		if (r == 1 && decode(t, w)) {
-			*ret = w->decoded.request;
+		if (r == 1 && decode(t, w))
 			return 0;
-		}
 		if (r == 1)
 			r = answer(t, w,
 			           w->decoded.kind == OVBD_SCSI_REFUSAL ? &w->decoded.sense : NULL);
@@ -254,6 +258,25 @@ static int tcmu_next(struct ovbd_transport *transport, unsigned worker, struct o
 	}
 }
 
+static int tcmu_next(struct ovbd_transport *transport, unsigned worker, struct ovbd_request *ret,
+                     struct ovbd_error *err)
+{
+	struct tcmu_transport *t = tcmu_of(transport);
+	struct tcmu_worker *w = &t->workers[worker];
+	int r;
+
+	assert(worker < t->nworkers);
+	if (!w->thread)
+		w->thread = ovbd_rouse_prepare();
+	w->command.iov = w->pieces;
+	w->command.iov_max = IOV_MAX_PIECES;
+	r = next_request(t, w, err);
+	hand_over(t);
+	if (r == 0)
+		*ret = w->decoded.request;
+	return r;
+}
+
 static int tcmu_complete(struct ovbd_transport *transport, unsigned worker,
                          const struct ovbd_request *rq, int status)
 {
@@ -264,14 +287,19 @@ static int tcmu_complete(struct ovbd_transport *transport, unsigned worker,
 	return r == -ENODEV ? 0 : r; /* then next() will say so */
 }
 
+/* The order of its steps is what wait_for_kernel() relies on. */
 static void tcmu_stop(struct ovbd_transport *transport)
 {
-	const uint64_t one = 1;
+	struct tcmu_transport *t = tcmu_of(transport);
 	const int saved = errno; /* may be called by a signal handler */
+	pid_t thread;
 
-	/* Fails only when the counter is full, and then the event is raised. */
-	if (write(tcmu_of(transport)->stop_fd, &one, sizeof(one)) < 0)
-		errno = saved;
+	atomic_store(&t->stopped, true);
+	fcntl(t->uio_fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	thread = atomic_load(&t->within);
+	if (thread)
+		ovbd_rouse(thread);
+	errno = saved;
 }
 
 static void tcmu_close(struct ovbd_transport *transport)
@@ -282,8 +310,6 @@ static void tcmu_close(struct ovbd_transport *transport)
 		munmap(t->ring.map, t->ring.map_size);
 	if (t->uio_fd >= 0)
 		close(t->uio_fd);
-	if (t->stop_fd >= 0)
-		close(t->stop_fd);
 	pthread_cond_destroy(&t->wake);
 	pthread_mutex_destroy(&t->lock);
 	free(t->serial);
@@ -323,12 +349,9 @@ static int allocate(const struct ovbd_tcmu_params *p, struct tcmu_transport **re
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->wake, NULL);
 	t->serial = strdup(p->serial);
-	t->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!t->serial || t->stop_fd < 0) {
-		const int r = t->serial ? -errno : -ENOMEM;
-
+	if (!t->serial) {
 		tcmu_close(&t->transport);
-		return r;
+		return -ENOMEM;
 	}
 	t->disk = (struct ovbd_scsi_disk){
 		.size = p->size,
@@ -401,7 +424,7 @@ int ovbd_tcmu_open(const struct ovbd_tcmu_params *p, struct ovbd_transport **ret
 	int fd, r;
 
 	snprintf(path, sizeof(path), "/dev/uio%u", p->minor);
-	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return ovbd_fail_errno(err, -errno, "%s", path);
 	r = ovbd_tcmu_map_size(p->minor, &size, err);

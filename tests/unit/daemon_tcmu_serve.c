@@ -6,12 +6,14 @@
 #include "tests/unit/test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #define __LINUX_UIO_H
 #include <linux/target_core_user.h>
 
@@ -176,7 +178,8 @@ static void start(struct kernel *k, struct server *s)
 	memcpy(k->map, &m, sizeof(m));
 	k->head = (void *)(k->map + offsetof(struct tcmu_mailbox, cmd_head));
 	k->tail = (void *)(k->map + offsetof(struct tcmu_mailbox, cmd_tail));
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_RDWR | O_NONBLOCK), 0);
 	k->fd = fds[0];
 	assert_ok(ovbd_tcmu_open_ring(&p, fds[1], k->map, MAP_SIZE, &s->t, &err), err);
 	assert_ok(ovbd_blob_open_mem(disk, sizeof(disk), &b, &err), err);
@@ -228,6 +231,28 @@ static void test_idle(void **state)
 	close(k.fd);
 }
 
+/* Stopped before, while and after the first worker begins to wait. */
+static void test_stopped_early(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 200; i++) {
+		const struct timespec t = {.tv_nsec = (long)(i % 40) * 2000};
+		struct kernel k;
+		struct server s;
+		pthread_t thread;
+
+		start(&k, &s);
+		assert_int_equal(pthread_create(&thread, NULL, serve, &s), 0);
+		nanosleep(&t, NULL);
+		s.t->ops->stop(s.t);
+		pthread_join(thread, NULL);
+		assert_int_equal(s.result, 0);
+		s.t->ops->close(s.t);
+		ovbd_device_close(s.device);
+		close(k.fd);
+	}
+}
+
 static void test_refused(void **state)
 {
 	struct ovbd_tcmu_params p = {.size = 513, .block_size = 512, .serial = "x", .nworkers = 1};
@@ -250,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_stopped_early),
 		cmocka_unit_test(test_refused),
 	};
 
