@@ -135,8 +135,8 @@ struct line {
 	struct ovbd_tracer *tracer;   /* of img, while it is recorded; or NULL */
 	struct ovbd_device read_only; /* its blob is the image's */
 	struct ovbd_stand_in *stand_in;
-	struct ovbd_transport *t;
-	unsigned nworkers; /* as t was opened for */
+	struct ovbd_transport *t, *early; /* the latter is to become the former */
+	unsigned nworkers;                /* as it was opened for */
 	char *path;
 };
 

@@ -47,6 +47,8 @@ void devices_close_line(struct line *l)
 {
 	if (l->t)
 		l->t->ops->close(l->t);
+	if (l->early)
+		l->early->ops->close(l->early);
 	ovbd_stand_in_close(l->stand_in);
 	ovbd_device_close(l->writable);
 	ovbd_tracer_close(l->tracer);
@@ -120,8 +122,10 @@ static int open_kind(struct served *s, struct line *l, struct ovbd_transport_ope
 	if (!s->kept && !s->adopted) /* what only failed to open is not to come back */
 		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
 	ovbd_fault_point("make-noted");
-	if (r == 0)
+	if (r == 0) {
+		p->take_early = OVBD_MOVE(l->early);
 		r = s->kind->open(p, &l->t, &l->path, err);
+	}
 	ovbd_fault_point("make-opened");
 	if (r == 0 && !s->kind->suffix && l->path && !s->adopted)
 		r = keep_path(s, l->path, err);
@@ -136,7 +140,7 @@ int devices_open_transport(struct served *s, struct line *l, struct ovbd_device 
 		.manager = s->all->files_dir,
 		.device = d,
 		.quick = &s->quick,
-		.nworkers = atomic_load(&s->all->nworkers),
+		.nworkers = l->early ? l->nworkers : atomic_load(&s->all->nworkers),
 		.changed = s->changed,
 		.ready = ready,
 		.named = was_named,
@@ -231,13 +235,30 @@ bool devices_is_left(struct served *s)
 	return left;
 }
 
+/* What can be opened before the image, which may take long. */
+static void open_early(struct served *s, struct line *l)
+{
+	const struct ovbd_transport_open p = {
+		.id = s->spec->id,
+		.path = s->spec->path,
+		.nworkers = atomic_load(&s->all->nworkers),
+	};
+
+	l->nworkers = p.nworkers;
+	if (!s->kept && s->kind && s->kind->open_early &&
+	    s->kind->open_early(&p, &l->early, NULL) < 0)
+		l->early = NULL;
+}
+
 /* One turn: 0 when it has been served to its end, or why it could not be. */
 static int serve_once(struct served *s, struct ovbd_error *err)
 {
 	struct line l = {0};
 	bool wanted;
-	int r = devices_open_blob(s, &l, err);
+	int r;
 
+	open_early(s, &l);
+	r = devices_open_blob(s, &l, err);
 	if (r == 0 && !devices_enter(s))
 		r = ovbd_fail(err, -ECANCELED, "was detached while its image was opened");
 	atomic_store(&s->quick, r == 0 && devices_is_quick(&l));

@@ -228,8 +228,8 @@ static int open_ring(const struct ovbd_transport_open *p, unsigned hba, const ch
 {
 	struct ovbd_tcmu_params ring = {
 		.minor = minor,
-		.size = p->device->blob->size,
-		.writable = ovbd_device_is_writable(p->device),
+		.size = p->device ? p->device->blob->size : 0,
+		.writable = p->device && ovbd_device_is_writable(p->device),
 		.serial = p->id,
 		.changed = p->changed,
 		.nworkers = p->nworkers,
@@ -365,20 +365,39 @@ static int size_adopted(const struct ovbd_transport_open *p, uint64_t *ret, stru
 	return r < 0 ? r : ovbd_tcmu_disk_size_by_serial(p->id, ret, err);
 }
 
+/* All of it; p->device may be missing. */
+static int open_found(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
+                      struct ovbd_error *err)
+{
+	struct ovbd_tcmu_name name;
+	unsigned minor;
+	const int r = find_adopted(p, &minor, &name, err);
+
+	return r < 0 ? r : open_ring(p, name.hba, name.device, minor, ret, err);
+}
+
 static int open_adopted(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
                         char **ret_path, struct ovbd_error *err)
 {
+	struct ovbd_transport *t = p->take_early;
 	AUTO_FREE char *path = strdup(p->path);
-	struct ovbd_tcmu_name name;
-	unsigned minor;
-	int r = path ? find_adopted(p, &minor, &name, err)
-	             : ovbd_fail(err, -ENOMEM, "%s: out of memory", p->path);
+	int r;
 
-	if (r == 0)
-		r = open_ring(p, name.hba, name.device, minor, ret, err);
-	if (r == 0)
-		*ret_path = OVBD_MOVE(path);
-	return r;
+	if (t)
+		r = ovbd_tcmu_set_size(t, p->device->blob->size, ovbd_device_is_writable(p->device),
+		                       err);
+	else
+		r = open_found(p, &t, err);
+	if (r == 0 && !path)
+		r = ovbd_fail(err, -ENOMEM, "%s: out of memory", p->path);
+	if (r < 0) {
+		if (t)
+			t->ops->close(t);
+		return r;
+	}
+	*ret = t;
+	*ret_path = OVBD_MOVE(path);
+	return 0;
 }
 
 const struct ovbd_transport_kind ovbd_transport_kind_tcmu_adopted = {
@@ -389,5 +408,6 @@ const struct ovbd_transport_kind ovbd_transport_kind_tcmu_adopted = {
 	.available = ovbd_tcmu_disk_available,
 	.size = size_adopted,
 	.places = ovbd_tcmu_disk_places,
+	.open_early = open_found,
 	.open = open_adopted,
 };

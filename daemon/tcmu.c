@@ -324,12 +324,11 @@ static const struct ovbd_transport_ops tcmu_ops = {
 	.close = tcmu_close,
 };
 
-static int check_params(const struct ovbd_tcmu_params *p, struct ovbd_error *err)
+static int check_size(unsigned minor, uint64_t size, uint32_t block_size, struct ovbd_error *err)
 {
-	if (p->nworkers == 0 || p->size == 0 || (p->block_size != 512 && p->block_size != 4096) ||
-	    p->size % p->block_size != 0)
+	if ((block_size != 512 && block_size != 4096) || size % block_size != 0)
 		return ovbd_fail(err, -EINVAL, "/dev/uio%u: a disk of %llu bytes in blocks of %u",
-		                 p->minor, (unsigned long long)p->size, p->block_size);
+		                 minor, (unsigned long long)size, block_size);
 	return 0;
 }
 
@@ -368,7 +367,7 @@ int ovbd_tcmu_open_ring(const struct ovbd_tcmu_params *p, int take_fd, void *tak
                         uint64_t map_size, struct ovbd_transport **ret, struct ovbd_error *err)
 {
 	struct tcmu_transport *t = NULL;
-	int r = check_params(p, err);
+	int r = check_size(p->minor, p->size, p->block_size, err);
 
 	if (r == 0) {
 		r = allocate(p, &t);
@@ -388,6 +387,19 @@ int ovbd_tcmu_open_ring(const struct ovbd_tcmu_params *p, int take_fd, void *tak
 		return ovbd_fail_within(err, r, "/dev/uio%u", p->minor);
 	}
 	*ret = &t->transport;
+	return 0;
+}
+
+int ovbd_tcmu_set_size(struct ovbd_transport *transport, uint64_t size, bool writable,
+                       struct ovbd_error *err)
+{
+	struct tcmu_transport *t = tcmu_of(transport);
+	const int r = check_size(t->minor, size, t->disk.block_size, err);
+
+	if (r < 0)
+		return r;
+	t->disk.size = size;
+	t->disk.writable = writable;
 	return 0;
 }
 

@@ -50,7 +50,7 @@ int ovbd_tcmu_name_id(const struct ovbd_tcmu_name *n, char *ret, size_t size,
 
 struct ovbd_tcmu_params {
 	unsigned minor;      /* of /dev/uioN */
-	uint64_t size;       /* bytes; > 0, a multiple of block_size */
+	uint64_t size;       /* bytes; a multiple of block_size; 0: see ovbd_tcmu_set_size() */
 	uint32_t block_size; /* as configfs has it (hw_block_size); OVBD_TCMU_BLOCK_SIZE usually */
 	bool writable;       /* else writes are refused, and the disk says that it is protected */
 	bool changed;        /* another size than it had: the first command is told so */
@@ -67,6 +67,11 @@ struct ovbd_tcmu_params {
  */
 int ovbd_tcmu_open(const struct ovbd_tcmu_params *p, struct ovbd_transport **ret,
                    struct ovbd_error *err);
+
+/* Of a ring that was opened before it was known what it is to serve: once, before the first
+ * next(). */
+int ovbd_tcmu_set_size(struct ovbd_transport *t, uint64_t size, bool writable,
+                       struct ovbd_error *err);
 
 /* What the kernel tells, and waits for an answer to, without a time limit. */
 enum ovbd_tcmu_event_kind {

@@ -24,6 +24,7 @@ struct ovbd_transport_open {
 	 * ready(). */
 	void (*named)(void *arg, const char *path);
 	void *arg;
+	struct ovbd_transport *take_early; /* of open_early(); NULL: there is none */
 };
 
 struct ovbd_transport_kind {
@@ -54,6 +55,11 @@ struct ovbd_transport_kind {
 	int (*prepare)(struct ovbd_error *err);
 	/* 0, or -errno and what the host lacks. */
 	int (*available)(struct ovbd_error *err);
+	/* Optional, of a device that has no users yet: the part of open() that needs no p->device,
+	 * done before that is opened, which may take long. The result is for open(), with the same
+	 * nworkers, or to be closed. That it fails does no harm: then open() does it all. */
+	int (*open_early)(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
+	                  struct ovbd_error *err);
 	/* Also over what a dead server of the same id has left. *ret_path, to be freed: where the
 	 * device is. -ENODEV: an adopted device is not there any more. */
 	int (*open)(const struct ovbd_transport_open *p, struct ovbd_transport **ret,

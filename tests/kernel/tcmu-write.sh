@@ -5,5 +5,6 @@
 stock_kernel
 tree_image
 cp image files/image
-guest tcmu-write.sh -m "$tcmu_modules" -b "$OVBD_BUILD/tests/kernel/tcmu_device" \
+# The clock counts instructions: a busy host makes nobody late.
+guest tcmu-write.sh -i -t 300 -m "$tcmu_modules" -b "$OVBD_BUILD/tests/kernel/tcmu_device" \
 	-b "$(command -v blkdiscard)" -r 512

@@ -8,144 +8,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "base/auto.h"
 #include "daemon/devices.h"
 #include "daemon/stand_in.h"
-
-/* --- a transport: one read at a time, which the test asks for --- */
-
-struct fake {
-	struct ovbd_transport transport;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stopped, asked;
-	int status; /* 1: not answered yet */
-	uint8_t byte;
-};
-
-static struct fake *_Atomic opened_fake; /* the last one opened */
-static atomic_int nopen;
-static uint64_t kept_size;
-
-static struct fake *fake_of(struct ovbd_transport *t)
-{
-	return OVBD_CONTAINER_OF(t, struct fake, transport);
-}
-
-static int fake_next(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
-                     struct ovbd_error *err)
-{
-	static struct iovec v;
-	struct fake *f = fake_of(t);
-	bool stopped;
-
-	(void)worker;
-	(void)err;
-	pthread_mutex_lock(&f->lock);
-	while (!f->stopped && !f->asked)
-		pthread_cond_wait(&f->changed, &f->lock);
-	stopped = f->stopped;
-	f->asked = false;
-	pthread_mutex_unlock(&f->lock);
-	v = (struct iovec){&f->byte, 1};
-	*ret = (struct ovbd_request){.op = OVBD_REQUEST_READ, .iov = &v, .niov = 1, .len = 1};
-	return stopped ? -ESHUTDOWN : 0;
-}
-
-static int fake_complete(struct ovbd_transport *t, unsigned worker, const struct ovbd_request *rq,
-                         int status)
-{
-	struct fake *f = fake_of(t);
-
-	(void)worker;
-	(void)rq;
-	pthread_mutex_lock(&f->lock);
-	f->status = status;
-	pthread_cond_broadcast(&f->changed);
-	pthread_mutex_unlock(&f->lock);
-	return 0;
-}
-
-static void fake_stop(struct ovbd_transport *t)
-{
-	struct fake *f = fake_of(t);
-
-	pthread_mutex_lock(&f->lock);
-	f->stopped = true;
-	pthread_cond_broadcast(&f->changed);
-	pthread_mutex_unlock(&f->lock);
-}
-
-static void fake_close(struct ovbd_transport *t)
-{
-	atomic_fetch_sub(&nopen, 1);
-	free(fake_of(t));
-}
-
-static const struct ovbd_transport_ops fake_ops = {
-	.name = "fake",
-	.next = fake_next,
-	.complete = fake_complete,
-	.stop = fake_stop,
-	.close = fake_close,
-};
-
-static int fake_open(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
-                     char **ret_path, struct ovbd_error *err)
-{
-	struct fake *f = calloc(1, sizeof(*f));
-
-	(void)err;
-	assert_non_null(f);
-	f->transport.ops = &fake_ops;
-	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->changed, NULL);
-	atomic_store(&opened_fake, f);
-	atomic_fetch_add(&nopen, 1);
-	*ret = &f->transport;
-	*ret_path = strdup(p->path);
-	return 0;
-}
-
-static int fake_size(const struct ovbd_transport_open *p, uint64_t *ret, struct ovbd_error *err)
-{
-	(void)p;
-	if (kept_size == 0)
-		return ovbd_fail(err, -ENOENT, "none");
-	*ret = kept_size;
-	return 0;
-}
-
-static int fake_available(struct ovbd_error *err)
-{
-	(void)err;
-	return 0;
-}
-
-static const struct ovbd_transport_kind fake_kind = {
-	.name = "fake",
-	.writable = true,
-	.survives = true,
-	.available = fake_available,
-	.size = fake_size,
-	.open = fake_open,
-};
-
-/* Asks for a byte; the status of the answer. */
-static int read_byte(struct fake *f)
-{
-	int r;
-
-	pthread_mutex_lock(&f->lock);
-	f->status = 1;
-	f->asked = true;
-	pthread_cond_broadcast(&f->changed);
-	while (f->status > 0)
-		pthread_cond_wait(&f->changed, &f->lock);
-	r = f->status;
-	pthread_mutex_unlock(&f->lock);
-	return r;
-}
+#include "tests/unit/fake_transport.h"
 
 /* --- */
 
@@ -241,7 +106,7 @@ static int adopt(struct ovbd_devices *ds, const char *path, bool kept)
 {
 	const struct ovbd_adoption a = {
 		.take_spec = make_spec("a", path),
-		.kind = &fake_kind,
+		.kind = kind,
 		.kept = kept,
 		.opened = opened,
 	};
@@ -301,6 +166,44 @@ static void test_refused(void **arg)
 	assert_int_equal(adopt(ds, "/dev/uio1", false), 0);
 	await(&nopened, 1);
 	assert_int_equal(atomic_load(&last_status), -ENOENT);
+	close_manager(ds);
+}
+
+/* What needs no image is opened before it, unless the device was kept. */
+static void test_early(void **arg)
+{
+	struct ovbd_devices *ds = open_manager();
+
+	(void)arg;
+	kind = &early_kind;
+	atomic_store(&nlate, 0);
+	assert_int_equal(adopt(ds, "/dev/uio1", false), 0); /* there is no image */
+	await(&nopened, 1);
+	assert_int_equal(atomic_load(&last_status), -ENOENT);
+	await(&nopen, 0);
+	assert_int_equal(atomic_load(&nearly), 1);
+
+	write_image(4096);
+	for (int i = 0; i < 2; i++) {
+		no_early = i == 1;
+		assert_int_equal(adopt(ds, "/dev/uio1", false), 0);
+		await(&nopened, 2 + i);
+		await(&nopen, 1); /* the one before it has been closed */
+		assert_int_equal(atomic_load(&last_status), 0);
+		assert_int_equal(atomic_load(&nearly), 2 + i);
+		assert_int_equal(atomic_load(&nlate), i);
+		assert_int_equal(read_byte(atomic_load(&opened_fake)), 0);
+	}
+	assert_int_equal(ovbd_devices_disown(ds, "a", "/dev/uio1", gone, NULL), 0);
+	await(&ngone, 1);
+
+	kept_size = 4096;
+	assert_int_equal(adopt(ds, "/dev/uio1", true), 0);
+	await(&nopened, 4);
+	assert_int_equal(atomic_load(&nearly), 3);
+	assert_int_equal(ovbd_devices_disown(ds, "a", "/dev/uio1", gone, NULL), 0);
+	await(&ngone, 2);
+	kind = &fake_kind;
 	close_manager(ds);
 }
 
@@ -452,6 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_life, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_refused, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_early, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_heals, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_grows, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_removed_unopened, make_dir, remove_dir),
