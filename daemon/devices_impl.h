@@ -131,6 +131,7 @@ void devices_report(struct served *s, int status, const char *why);
 struct line {
 	struct ovbd_image *img;
 	struct ovbd_device *writable; /* or an update; NULL: img */
+	struct ovbd_device *upper;    /* of img, which keeps it; NULL: it takes no writes */
 	struct ovbd_merger *merger;   /* of an update; NULL: img */
 	struct ovbd_tracer *tracer;   /* of img, while it is recorded; or NULL */
 	struct ovbd_device read_only; /* its blob is the image's */

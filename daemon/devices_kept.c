@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "daemon/devices_impl.h"
+#include "image/upper.h"
 
 #define RETRY_MS 1000
 
@@ -68,9 +69,12 @@ static void put_image(struct served *s, struct line *l, struct line *bytes)
 	pthread_mutex_lock(&s->all->lock);
 	s->img = l->img = OVBD_MOVE(bytes->img);
 	l->writable = OVBD_MOVE(bytes->writable);
+	l->upper = bytes->upper;
 	s->merger = l->merger = OVBD_MOVE(bytes->merger);
 	l->read_only = bytes->read_only;
 	pthread_mutex_unlock(&s->all->lock);
+	if (l->upper)
+		ovbd_upper_write_through(l->upper);
 	ovbd_stand_in_fill(l->stand_in, devices_line_device(l));
 	atomic_store(&s->quick, devices_is_quick(l));
 }
@@ -86,7 +90,7 @@ static int open_once(struct served *s, struct line *l, struct ovbd_error *err)
 		return r;
 	size = devices_line_device(&bytes)->blob->size;
 	if (size != kept) {
-		const bool raw = bytes.img && bytes.img->nlayers == 1 &&
+		const bool raw = bytes.img && bytes.img->nlayers == 1 && !bytes.img->upper &&
 		                 bytes.img->layers[0].format == OVBD_FORMAT_RAW;
 
 		devices_close_line(&bytes);

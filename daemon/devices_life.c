@@ -17,6 +17,7 @@
 #include "daemon/devices_impl.h"
 #include "daemon/fault_point.h"
 #include "daemon/state_file.h"
+#include "image/upper.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   30000
@@ -60,7 +61,9 @@ void devices_close_line(struct line *l)
 
 struct ovbd_device *devices_line_device(struct line *l)
 {
-	return l->writable ? l->writable : &l->read_only;
+	if (l->writable)
+		return l->writable;
+	return l->upper ? l->upper : &l->read_only;
 }
 
 bool devices_is_quick(const struct line *l)
@@ -122,6 +125,8 @@ static int open_kind(struct served *s, struct line *l, struct ovbd_transport_ope
 	if (!s->kept && !s->adopted) /* what only failed to open is not to come back */
 		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
 	ovbd_fault_point("make-noted");
+	if (s->kind->survives && l->upper)
+		ovbd_upper_write_through(l->upper);
 	if (r == 0) {
 		p->take_early = OVBD_MOVE(l->early);
 		r = s->kind->open(p, &l->t, &l->path, err);
@@ -179,8 +184,18 @@ bool devices_publish(struct served *s, struct line *l)
 	return wanted;
 }
 
+/* Nobody writes any more. */
+static void flush_upper(struct served *s, struct line *l)
+{
+	struct ovbd_error err;
+
+	if (l->upper && ovbd_device_flush(l->upper, &err) < 0)
+		devices_tell(s->all, true, s->spec->id, err.msg);
+}
+
 void devices_withdraw(struct served *s, struct line *l)
 {
+	flush_upper(s, l);
 	pthread_mutex_lock(&s->all->lock);
 	while (s->npins > 0)
 		devices_wait(s->all, NULL);

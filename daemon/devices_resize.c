@@ -16,8 +16,8 @@ static bool may_grow(const struct served *s)
 {
 	const struct ovbd_image *img = s->img;
 
-	return img && img->nlayers == 1 && img->layers[0].format == OVBD_FORMAT_RAW &&
-	       !img->layers[0].http;
+	return img && img->nlayers == 1 && !img->upper &&
+	       img->layers[0].format == OVBD_FORMAT_RAW && !img->layers[0].http;
 }
 
 /* Lock held; s is served. */

@@ -186,7 +186,17 @@ static char *image_of(const struct ovbd_tcmu_name *name)
 	return path;
 }
 
-static int spec_of(const struct ovbd_tcmu_event *e, struct ovbd_spec **ret, struct ovbd_error *err)
+/* As its configuration has it. If that cannot be read, a disk that is in use may be one that its
+ * users write to: what they write waits. */
+static bool is_writable(const char *image, bool asked)
+{
+	bool upper = false;
+
+	return ovbd_image_is_config(image, &upper, NULL) < 0 ? !asked : upper;
+}
+
+static int spec_of(const struct ovbd_tcmu_event *e, bool asked, struct ovbd_spec **ret,
+                   struct ovbd_error *err)
 {
 	OVBD_AUTO(ovbd_spec_freep) struct ovbd_spec *s = calloc(1, sizeof(*s));
 	char id[OVBD_SPEC_ID_MAX + 1];
@@ -204,6 +214,7 @@ static int spec_of(const struct ovbd_tcmu_event *e, struct ovbd_spec **ret, stru
 	s->format = strcmp(e->name.subtype, OVERLAYBD) == 0 ? OVBD_FORMAT_IMAGE : OVBD_FORMAT_AUTO;
 	if (!s->images[0] || !s->transport)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
+	s->writable = is_writable(s->images[0], asked);
 	*ret = OVBD_MOVE(s);
 	return 0;
 }
@@ -227,7 +238,7 @@ static void adopt(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e, bo
 		return;
 	}
 	a.arg = n;
-	r = spec_of(e, &a.take_spec, &err);
+	r = spec_of(e, asked, &a.take_spec, &err);
 	if (r == 0 && a.take_spec->format == OVBD_FORMAT_IMAGE)
 		n->config = strdup(a.take_spec->images[0]);
 	ovbd_fault_point("add-understood");

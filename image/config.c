@@ -172,6 +172,8 @@ static int parse_lowers(struct place *at, const json_t *root, struct ovbd_config
 
 	if (lowers && !json_is_array(lowers))
 		return wrong_type(at, "lowers", "an array", lowers);
+	if (n == 0 && c->upper_data[0])
+		return 0;
 	if (n == 0)
 		return ovbd_fail(at->err, -EBADMSG, "%s: lowers names no layer", at->name);
 	/* one more than a stack has, for the acceleration layer that is taken off again */
@@ -197,32 +199,37 @@ static int parse_lowers(struct place *at, const json_t *root, struct ovbd_config
 	return r;
 }
 
-/* As overlaybd has it: writable only with both files. */
+/* As overlaybd has it: writable only with both files. file is ours: an ovbd-rw is one. */
 static int parse_upper(struct place *at, const json_t *root, struct ovbd_config *c)
 {
 	const json_t *upper = json_object_get(root, "upper");
-	int index, data, r;
+	AUTO_FREE char *file = NULL;
+	int r;
 
-	if (!upper || json_is_null(upper))
-		return 0;
-	if (!json_is_object(upper))
+	if (upper && !json_is_object(upper) && !json_is_null(upper))
 		return wrong_type(at, "upper", "an object", upper);
 	snprintf(at->path, sizeof(at->path), "upper.");
-	index = has_text(at, upper, "index");
-	data = index < 0 ? index : has_text(at, upper, "data");
-	r = data < 0 ? data : refuse_turbo(at, upper, "target");
+	r = get_string(at, upper, "index", &c->upper_index);
+	if (r == 0)
+		r = get_string(at, upper, "data", &c->upper_data);
+	if (r == 0)
+		r = get_string(at, upper, "file", &file);
+	if (r == 0)
+		r = refuse_turbo(at, upper, "target");
 	at->path[0] = '\0';
 	if (r < 0)
 		return r;
-	if (index && data)
-		return ovbd_fail(
-			at->err, -ENOTSUP,
-			"%s: upper: writable layered images cannot be opened by this "
-			"version; attach the image read-only, with an empty upper, and put "
-			"overlayfs above it",
-			at->name);
-	if (index || data)
-		ignore(c, OVBD_CONFIG_UPPER);
+	if (file[0] && (c->upper_index[0] || c->upper_data[0]))
+		return ovbd_fail(at->err, -EBADMSG,
+		                 "%s: upper: names both a file, and index or data", at->name);
+	if (file[0]) {
+		free(c->upper_data);
+		c->upper_data = OVBD_MOVE(file);
+	} else if (!c->upper_index[0] || !c->upper_data[0]) {
+		if (c->upper_index[0] || c->upper_data[0])
+			ignore(c, OVBD_CONFIG_UPPER);
+		c->upper_index[0] = c->upper_data[0] = '\0';
+	}
 	return 0;
 }
 
@@ -302,9 +309,9 @@ static int parse_root(struct place *at, const json_t *root, struct ovbd_config *
 	if (r == 0)
 		r = get_string(at, root, "resultFile", &c->result_file);
 	if (r == 0)
-		r = parse_lowers(at, root, c);
-	if (r == 0)
 		r = parse_upper(at, root, c);
+	if (r == 0)
+		r = parse_lowers(at, root, c);
 	if (r == 0)
 		r = parse_download(at, root, c);
 	if (r == 0)
@@ -318,9 +325,9 @@ static int parse_root(struct place *at, const json_t *root, struct ovbd_config *
 		              OVBD_CONFIG_DEADLINE_MAX);
 	if (r < 0)
 		return r;
-	if (accelerated)
+	if (accelerated && c->nlowers > 0)
 		take_last_lower(c);
-	if (c->nlowers == 0)
+	if (c->nlowers == 0 && !c->upper_data[0])
 		return ovbd_fail(at->err, -EBADMSG, "%s: lowers names no layer of blocks",
 		                 at->name);
 	if (c->nlowers > OVBD_LAYERS_MAX)
@@ -372,6 +379,8 @@ void ovbd_config_free(struct ovbd_config *c)
 	for (size_t i = 0; i < c->nlowers; i++)
 		free_lower(&c->lowers[i]);
 	free(c->lowers);
+	free(c->upper_data);
+	free(c->upper_index);
 	free(c->repo_blob_url);
 	free(c->result_file);
 	free(c->record_path);

@@ -44,8 +44,9 @@ const char *ovbd_config_ignored_name(enum ovbd_config_ignored key);
 struct ovbd_config {
 	char *repo_blob_url;
 	char *result_file;
-	struct ovbd_layer_ref *lowers; /* bottom first */
+	struct ovbd_layer_ref *lowers; /* bottom first; there may be none beneath an upper */
 	size_t nlowers;
+	char *upper_data, *upper_index; /* the writable layer, as in image/upper.h; "": none */
 	/* What is fetched before it is read. Paths as they are given, "" if they are not. */
 	char *record_path; /* recordTracePath */
 	char *trace_dir;   /* of the acceleration layer, which is no lower */
@@ -58,7 +59,7 @@ struct ovbd_config {
 };
 
 /* Parses len bytes of JSON; name is for messages. -EBADMSG: no JSON, or wrong types; -ENOTSUP: says
- * something that we cannot do yet (a writable upper, turboOCI). */
+ * something that we cannot do yet (turboOCI). */
 int ovbd_config_parse(const char *text, size_t len, const char *name, struct ovbd_config **ret,
                       struct ovbd_error *err);
 

@@ -18,6 +18,7 @@
 #include "image/refs.h"
 #include "image/registry.h"
 #include "image/suspect.h"
+#include "image/upper.h"
 #include "remote/cache.h"
 
 #define OPEN_THREADS 16u
@@ -267,6 +268,36 @@ static int open_all(struct opening *o, bool single, struct ovbd_error *err)
 	return r;
 }
 
+/* Puts the writable layer on top of what is open, if there is one. */
+static int open_upper(struct ovbd_image *img, const struct ovbd_refs *refs, struct ovbd_error *err)
+{
+	AUTO_DEVICE *upper = NULL;
+	AUTO_BLOB *lent = NULL;
+	struct ovbd_blob *top;
+	int r = 0;
+
+	if (!refs->upper_data)
+		return 0;
+	if (img->blob)
+		r = ovbd_blob_open_lent(img->blob, &lent, err);
+	if (r == 0)
+		r = ovbd_upper_open(refs->upper_data, refs->upper_index, OVBD_MOVE(lent), &upper,
+		                    err);
+	if (r == 0)
+		r = ovbd_upper_open_bytes(OVBD_MOVE(upper), &upper, err);
+	if (r == 0)
+		r = ovbd_blob_open_lent(upper->blob, &top, err);
+	if (r < 0)
+		return r;
+	img->lower = img->blob;
+	img->blob = top;
+	img->upper = OVBD_MOVE(upper);
+	img->format = OVBD_FORMAT_IMAGE;
+	img->stack = false;
+	img->reach = top->size;
+	return 0;
+}
+
 int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
                     struct ovbd_image **ret, struct ovbd_error *err)
 {
@@ -300,7 +331,9 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	}
 	if (o.params.format == OVBD_FORMAT_IMAGE)
 		o.params.format = OVBD_FORMAT_AUTO;
-	r = open_all(&o, refs.n == 1 && !refs.configured, err);
+	r = refs.n > 0 ? open_all(&o, refs.n == 1 && !refs.configured, err) : 0;
+	if (r == 0)
+		r = open_upper(img, &refs, err);
 	if (r == 0)
 		r = ovbd_image_prefetch_start(img, &o.params.prefetch, &trace, err);
 	if (r < 0)
@@ -315,6 +348,8 @@ void ovbd_image_close(struct ovbd_image *img)
 		return;
 	ovbd_prefetch_close(img->prefetch);
 	ovbd_blob_close(img->blob);
+	ovbd_device_close(img->upper);
+	ovbd_blob_close(img->lower);
 	ovbd_cache_close(img->cache);
 	ovbd_registry_close(img->registry);
 	for (size_t i = 0; img->layers && i < img->nlayers; i++) {

@@ -72,9 +72,13 @@ struct ovbd_image {
 	enum ovbd_format
 		format; /* of the one name given, IMAGE for a configuration or a stack of several */
 	bool stack;     /* all are layers, and blob comes from ovbd_stack_open() */
-	bool part;      /* blob lies on what is beneath: ovbd_blob_open_below() */
+	/* A configuration's writable layer, through which blob reads, and which takes writes of any
+	 * length: image/upper.h. It is open once. NULL: there is none. */
+	struct ovbd_device *upper;
+	struct ovbd_blob *lower; /* what lies beneath it; NULL: nothing, or there is no upper */
+	bool part;               /* blob lies on what is beneath: ovbd_blob_open_below() */
 	uint64_t reach; /* bytes, >= blob->size: content a larger layer on top would bring back */
-	size_t nlayers; /* bottom first */
+	size_t nlayers; /* bottom first, without the upper; may be 0 beneath one */
 	struct ovbd_image_layer *layers;
 	struct ovbd_prefetch *prefetch;     /* what is fetched in the background; or NULL */
 	uint64_t prefetch_named;            /* bytes of objects that hold what a trace names */
@@ -150,6 +154,9 @@ struct ovbd_image_params {
  * (unless it ends like a layer, whose header must be damaged then). p may be NULL. */
 int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
                     struct ovbd_image **ret, struct ovbd_error *err);
+
+/* Whether name is a configuration (1, 0, or -errno), and whether it has a writable layer. */
+int ovbd_image_is_config(const char *name, bool *ret_upper, struct ovbd_error *err);
 
 /* Whether a read may have to wait for a network. */
 static inline bool ovbd_image_is_remote(const struct ovbd_image *img)

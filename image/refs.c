@@ -270,6 +270,40 @@ static int note_prefetch(struct ovbd_refs *refs, const char *config, const struc
 	return 0;
 }
 
+/* The writable layer, which is on top of all. */
+static int note_upper(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
+                      struct ovbd_error *err)
+{
+	if (!c->upper_data[0])
+		return 0;
+	if (ovbd_http_is_url(config))
+		return ovbd_fail(err, -ENOTSUP,
+		                 "%s: upper: a writable layer is in local files; so must be the "
+		                 "configuration that names it",
+		                 config);
+	refs->upper_data = resolve(config, c->upper_data);
+	refs->upper_index = c->upper_index[0] ? resolve(config, c->upper_index) : strdup("");
+	if (!refs->upper_data || !refs->upper_index)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
+int ovbd_image_is_config(const char *name, bool *ret_upper, struct ovbd_error *err)
+{
+	static const struct ovbd_image_params p;
+	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int r = read_config(name, &p, &text, &len, err);
+
+	if (r > 0)
+		r = ovbd_config_parse(text, len, name, &c, err);
+	if (r < 0)
+		return r;
+	*ret_upper = c && c->upper_data[0];
+	return c != NULL;
+}
+
 static int expand(struct ovbd_refs *refs, const char *name, const struct ovbd_image_params *p,
                   struct ovbd_error *err)
 {
@@ -289,6 +323,8 @@ static int expand(struct ovbd_refs *refs, const char *name, const struct ovbd_im
 		refs->ignored |= c->ignored;
 	if (r == 0)
 		r = note_prefetch(refs, name, c, err);
+	if (r == 0)
+		r = note_upper(refs, name, c, err);
 	if (r == 0 && c->deadline_s > 0 && (!refs->deadline_s || c->deadline_s < refs->deadline_s))
 		refs->deadline_s = c->deadline_s;
 	for (size_t i = 0; r == 0 && i < c->nlowers; i++)
@@ -327,6 +363,11 @@ int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
 
 	refs->download = p->download;
 	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (refs->upper_data)
+			return ovbd_fail(err, -EINVAL,
+			                 "%s: has a writable layer, over which nothing can lie: "
+			                 "name it last",
+			                 names[i - 1]);
 		if (ovbd_registry_is_name(names[i])) {
 			r = add_image(refs, names[i], p, err);
 			continue;
@@ -353,4 +394,6 @@ void ovbd_refs_free(struct ovbd_refs *refs)
 	free(refs->refs);
 	free(refs->trace);
 	free(refs->record);
+	free(refs->upper_data);
+	free(refs->upper_index);
 }

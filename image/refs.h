@@ -26,6 +26,8 @@ struct ovbd_refs {
 	/* What the last configuration says of it; NULL: nothing. */
 	char *trace, *record;
 	enum ovbd_prefetch_mode prefetch;
+	/* The writable layer on top: image/upper.h. NULL: there is none. */
+	char *upper_data, *upper_index;
 };
 
 /* *refs is zero before; ovbd_refs_free() it also after a failure. */

@@ -18,4 +18,12 @@ int ovbd_upper_create(const char *data, const char *index, const struct ovbd_rw_
 int ovbd_upper_open(const char *data, const char *index, struct ovbd_blob *take_lower,
                     struct ovbd_device **ret, struct ovbd_error *err);
 
+/* take_d as a device that takes writes of any length at any place, not of whole sectors only. */
+int ovbd_upper_open_bytes(struct ovbd_device *take_d, struct ovbd_device **ret,
+                          struct ovbd_error *err);
+
+/* For a device whose users outlive this process, and do not learn that it died: from now on what
+ * is written to d, which comes from ovbd_upper_open_bytes(), is durable when the call returns. */
+void ovbd_upper_write_through(struct ovbd_device *d);
+
 #endif

@@ -13,19 +13,32 @@ static int open_writable(struct ovbd_serving *s, enum ovbd_format f)
 {
 	const struct ovbd_cli *c = s->c;
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
-	const struct ovbd_image_params how = {.format = f};
+	const struct ovbd_image_params how = {.format = f, .metered = true};
 	struct ovbd_error err;
 	int r, status;
 
 	r = ovbd_source_open(c, c->operands, 1, &how, &img, &status);
 	if (r < 0)
 		return status;
-	if (img->format != OVBD_FORMAT_RAW || img->layers[0].http) {
+	if (img->upper) {
+		s->img = OVBD_MOVE(img);
+		s->device = s->img->upper;
+		return 0;
+	}
+	if (img->format == OVBD_FORMAT_IMAGE) {
 		ovbd_cli_error(c,
-		               "%s: --rw writes to a raw file or a block device, and this is %s; "
-		               "-f raw takes it as raw",
-		               img->layers[0].shown,
-		               img->layers[0].http ? "remote" : ovbd_format_name(img->format));
+		               "%s: has no writable layer: --rw takes a configuration that names "
+		               "an upper; -f raw takes the file as it is",
+		               c->operands[0]);
+		return OVBD_EXIT_FAILURE;
+	}
+	if (img->format != OVBD_FORMAT_RAW || img->layers[0].http) {
+		ovbd_cli_error(
+			c,
+			"%s: --rw writes to a raw file, a block device or the writable layer "
+			"of a configuration, and this is %s; -f raw takes it as raw",
+			img->layers[0].shown,
+			img->layers[0].http ? "remote" : ovbd_format_name(img->format));
 		return OVBD_EXIT_FAILURE;
 	}
 	r = ovbd_device_open_file(c->operands[0], &s->writable, &err);
@@ -115,11 +128,21 @@ int ovbd_serving_open_nbd(struct ovbd_serving *s, const struct ovbd_serving_nbd 
 	return 0;
 }
 
+/* What was written is there, also where nobody has asked for that. */
+static void flush_upper(const struct ovbd_serving *s)
+{
+	struct ovbd_error err;
+
+	if (s->img && s->img->upper && ovbd_device_flush(s->img->upper, &err) < 0)
+		ovbd_serving_tell(s, true, "%s", err.msg);
+}
+
 void ovbd_serving_close(struct ovbd_serving *s)
 {
 	if (s->t)
 		s->t->ops->close(s->t);
 	ovbd_nbd_tls_close(s->tls);
+	flush_upper(s);
 	ovbd_device_close(s->writable);
 	ovbd_image_close(s->img);
 	ovbd_downloads_close(s->downloads);

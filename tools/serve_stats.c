@@ -153,7 +153,7 @@ void ovbd_serving_tell_stats(struct ovbd_serving *s)
 	ovbd_serving_tell(s, false, "%" PRIu64 " reads, %s; %" PRIu64 " failed",
 	                  (uint64_t)s->stats->reads, ovbd_size_text(bytes, s->stats->bytes),
 	                  (uint64_t)s->stats->failed);
-	if (s->writable)
+	if (ovbd_device_is_writable(s->device))
 		ovbd_serving_tell(s, false, "%" PRIu64 " writes, %s; %" PRIu64 " flushes",
 		                  (uint64_t)s->stats->writes,
 		                  ovbd_size_text(bytes, s->stats->written_bytes),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Serving as a disk of the kernel. */
 #include "daemon/ublk.h"
+#include "image/upper.h"
 #include "tools/serving.h"
 
 _Static_assert(sizeof(((struct ovbd_serving *)0)->disk) == OVBD_UBLK_PATH_SIZE, "room for a path");
@@ -21,8 +22,11 @@ int ovbd_serving_open_ublk(struct ovbd_serving *s, int id, unsigned nworkers,
 		.arg = s,
 	};
 	struct ovbd_error err;
-	const int r = ovbd_ublk_open(&p, s->disk, &s->t, &err);
+	int r;
 
+	if (s->img && s->img->upper) /* the disk may outlive this server */
+		ovbd_upper_write_through(s->img->upper);
+	r = ovbd_ublk_open(&p, s->disk, &s->t, &err);
 	if (r < 0)
 		return ovbd_cli_fail(s->c, r, false, &err);
 	s->path = s->disk;

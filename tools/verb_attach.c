@@ -21,7 +21,10 @@ static const struct ovbd_option options[] = {
          "why). 'ovbd status' lists what there is."},
 	{OPTION_PATH, "path", "FILE",
          "Where a device that is a file (fuse) shall appear (default: in the daemon's directory)."},
-	{OPTION_RW, "rw", NULL, "Take writes, which change SRC: a raw file or a block device."},
+	{OPTION_RW, "rw", NULL,
+         "Take writes, which change SRC: a raw file, a block device, or the writable layer of an "
+         "image "
+         "configuration."},
 	{OPTION_UPDATE, "update", "HOW",
          "SRC is a base and a COW, a phone's update of it: give the kernel what it needs to put "
          "them "

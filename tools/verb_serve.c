@@ -55,7 +55,8 @@ static const struct ovbd_option options[] = {
 	{OPTION_EXPORT, "export", "NAME",
          "The NBD export's name (default: the empty one, which always leads to it)."},
 	{OPTION_RW, "rw", NULL,
-         "Let the users write: SRC is one raw file or block device, written in place."},
+         "Let the users write: SRC is one raw file or block device, written in place, or an image "
+         "configuration with a writable layer, which takes what is written."},
 	{OPTION_TLS_CERTIFICATES, "tls-certificates", "DIR",
          "Let NBD clients in by TLS only. DIR has server-cert.pem and server-key.pem."},
 	{OPTION_TLS_PSK, "tls-psk", "FILE",
@@ -285,7 +286,8 @@ static int parse(struct ovbd_cli *c, struct arguments *a)
 	else if (c->noperands == 0)
 		ovbd_cli_usage(c, "SRC is missing");
 	else if (a->writable && c->noperands > 1)
-		ovbd_cli_usage(c, "--rw takes one SRC, a raw file or a block device");
+		ovbd_cli_usage(c,
+		               "--rw takes one SRC: a raw file, a block device or a configuration");
 	else
 		return 0;
 	return -1;
@@ -297,8 +299,9 @@ static void tell_ready(const struct ovbd_serving *s)
 	const bool named = s->uri != NULL;
 
 	if (s->img)
-		snprintf(layers, sizeof(layers), "%zu layer%s", s->img->nlayers,
-		         s->img->nlayers == 1 ? "" : "s");
+		snprintf(layers, sizeof(layers), "%zu layer%s%s", s->img->nlayers,
+		         s->img->nlayers == 1 ? "" : "s",
+		         ovbd_device_is_writable(s->device) ? ", writable" : "");
 	ovbd_serving_tell(s, false, "ready: %s, %s%s%s",
 	                  ovbd_size_text(size, s->device->blob->size), layers, named ? ", " : "",
 	                  named ? s->uri : "");

@@ -50,7 +50,7 @@ expect 1 "turboOCI" "$ovbd" attach --id 3 "$config"
 write "$lowers" ''
 sed 's/"upper": {}/"upper": {"index": "i", "data": "d"}/' "$config" >other
 cp other "$config"
-expect 1 "upper: writable layered images cannot" "$ovbd" attach --id 3 "$config"
+expect 1 "block/d: No such file" "$ovbd" attach --id 3 "$config"
 printf x | dd of=snapshots/2/fs/.commit bs=1 seek=3000 conv=notrunc status=none
 write "$lowers" ''
 # a damaged layer: at the open if its index is, else at the read

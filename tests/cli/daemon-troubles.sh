@@ -105,7 +105,7 @@ image_fails '{"lowers": [{"dir": "/nowhere"}]}'
 image_fails '{"lowers": [{}]}'
 image_fails '{"lowers": [{"digest": "sha256:1"}], "repoBlobUrl": "http://127.0.0.1:1"}'
 image_fails "{\"lowers\": [{\"digest\": \"$digest\"}]}"
-image_fails "{\"lowers\": [{\"file\": \"$tmp/layer\"}], \"upper\": {\"index\": \"i\", \"data\": \"d\"}}"
+image_fails "{\"lowers\": [{\"file\": \"$tmp/layer\"}], \"upper\": {\"file\": \"f\", \"index\": \"i\", \"data\": \"d\"}}"
 image_fails "{\"lowers\": [{\"dir\": \"$tmp\", \"targetDigest\": \"$digest\"}]}"
 
 # --- who we are, and what images of registries are called

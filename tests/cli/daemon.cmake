@@ -14,7 +14,8 @@ foreach(
   snapuserd
   storm
   trace
-  update)
+  update
+  upper)
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 foreach(story download download-troubles)

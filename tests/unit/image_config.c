@@ -62,17 +62,8 @@ static void test_refused(void **state)
 	         "lowers[0].verity.root must be a string"},
 		{"{\"lowers\": [{}], \"repoBlobUrl\": {}}", -EBADMSG,
 	         "repoBlobUrl must be a string"},
-		{"{\"lowers\": [{}], \"upper\": 1}", -EBADMSG, "upper must be an object"},
 		{"{\"lowers\": [{}], \"accelerationLayer\": 1}", -EBADMSG, "true or false"},
 		{"{\"lowers\": [{}], \"accelerationLayer\": true}", -EBADMSG, "no layer of blocks"},
-		{"{\"lowers\": [{}], \"upper\": {\"index\": \"/i\", \"data\": \"/d\"}}", -ENOTSUP,
-	         "upper: writable layered images cannot be opened by this version; attach"},
-		{"{\"lowers\": [{}], \"upper\": {\"index\": 3}}", -EBADMSG,
-	         "upper.index must be a string"},
-		{"{\"lowers\": [{}], \"upper\": {\"data\": []}}", -EBADMSG,
-	         "upper.data must be a string"},
-		{"{\"lowers\": [{}], \"upper\": {\"target\": \"/t\"}}", -ENOTSUP,
-	         "upper.target: a turboOCI"},
 		{"{\"lowers\": [{\"targetFile\": \"/t\"}]}", -ENOTSUP,
 	         "lowers[0].targetFile: a turboOCI"},
 		{"{\"lowers\": [{}, {\"file\": \"a\", \"targetDigest\": \"sha256:1\"}]}", -ENOTSUP,
@@ -98,6 +89,37 @@ static void test_refused(void **state)
 	}
 }
 
+static void test_upper_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+		const char *sentence;
+	} cases[] = {
+		{"{\"lowers\": [{}], \"upper\": 1}", -EBADMSG, "upper must be an object"},
+		{"{\"lowers\": [{}], \"upper\": {\"file\": \"/f\", \"data\": \"/d\"}}", -EBADMSG,
+	         "upper: names both a file, and index or data"},
+		{"{\"lowers\": [{}], \"upper\": {\"file\": 3}}", -EBADMSG,
+	         "upper.file must be a string"},
+		{"{\"lowers\": [], \"upper\": {\"data\": \"/d\"}}", -EBADMSG,
+	         "lowers names no layer"},
+		{"{\"lowers\": [{}], \"upper\": {\"index\": 3}}", -EBADMSG,
+	         "upper.index must be a string"},
+		{"{\"lowers\": [{}], \"upper\": {\"data\": []}}", -EBADMSG,
+	         "upper.data must be a string"},
+		{"{\"lowers\": [{}], \"upper\": {\"target\": \"/t\"}}", -ENOTSUP,
+	         "upper.target: a turboOCI"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ovbd_config *c;
+		struct ovbd_error err;
+
+		assert_fails(parse(cases[i].text, &c, &err), cases[i].code, err, cases[i].sentence);
+	}
+}
+
 static void test_acceleration_layer(void **state)
 {
 	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
@@ -111,6 +133,33 @@ static void test_acceleration_layer(void **state)
 	assert_int_equal(c->nlowers, 1);
 	assert_string_equal(c->trace_dir, "t");
 	assert_int_equal(c->ignored, 0);
+}
+
+static void test_upper(void **state)
+{
+	static const struct {
+		const char *upper, *data, *index;
+	} cases[] = {
+		{"{}", "", ""},
+		{"null", "", ""},
+		{"{\"data\": \"/d\"}", "", ""},
+		{"{\"data\": \"/d\", \"index\": \"i\", \"vsize\": 64}", "/d", "i"},
+		{"{\"file\": \"/f\", \"data\": \"\"}", "/f", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
+		char text[256];
+		struct ovbd_error err;
+
+		/* without layers, it must have something */
+		snprintf(text, sizeof(text), "{\"lowers\": [%s], \"upper\": %s}",
+		         cases[i].data[0] ? "" : "{}", cases[i].upper);
+		assert_ok(parse(text, &c, &err), err);
+		assert_string_equal(c->upper_data, cases[i].data);
+		assert_string_equal(c->upper_index, cases[i].index);
+	}
 }
 
 /* Accepted, and noted as far as something was asked for. */
@@ -182,7 +231,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_snapshotter),        cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_acceleration_layer), cmocka_unit_test(test_probe),
-		cmocka_unit_test(test_no_memory),          cmocka_unit_test(test_ignored),
+		cmocka_unit_test(test_no_memory),          cmocka_unit_test(test_upper),
+		cmocka_unit_test(test_upper_refused),      cmocka_unit_test(test_ignored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,7 +108,7 @@ refused 17 'Bad message' "is $size bytes, but the configuration says 3"
 configure 18 "$base" ',"x":0'
 sed 's/"upper":{}/"upper":{"index":"i","data":"d"}/' "$config" >/tmp/config
 cp /tmp/config "$config"
-refused 18 'not supported' 'upper: writable layered images cannot'
+refused 18 'No such file or directory' 'block/d: No such file or directory'
 configure 19 "{\"dir\":\"/snapshots/1/fs\",\"targetDigest\":\"$digest\"}"
 refused 19 'not supported' 'lowers\[0\].targetDigest: a turboOCI'
 configure 20 "$base,$delta"
