@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "base/bytes.h"
+#include "base/thread.h"
 
 #define HOLE_UNIT   4096u
 #define FLUSH_BYTES (UINT64_C(64) << 20) /* so much waits at most for others to flush */
@@ -258,7 +259,7 @@ int ovbd_rw_reclaim_start(struct rw_core *c, struct ovbd_error *err)
 
 	if (r < 0 || rc->no_thread)
 		return r;
-	r = -pthread_create(&rc->thread, NULL, reclaim_thread, c);
+	r = ovbd_thread_start(&rc->thread, reclaim_thread, c);
 	if (r < 0)
 		return ovbd_fail_errno(err, r, "writable layer: a thread that gives back space");
 	rc->started = true;
