@@ -60,7 +60,7 @@ for format in rw append sparse; do
 	nbdcopy "$uri" copy
 	cmp copy model || fail "$format: what was flushed is not there after a kill"
 	io -c "write -P 5 12345 6789" # which nobody flushes
-	printf '\005%.0s' $(seq 6789) | dd of=model bs=1 seek=12345 conv=notrunc status=none
+	printf '\005%.0s' $(seq 6789) | dd of=model bs=6789 iflag=fullblock seek=12345 oflag=seek_bytes conv=notrunc status=none
 	kill "$server"
 	ended 0
 	ok "$format: written, killed, served again"
@@ -125,7 +125,7 @@ for place in 0 1 511 1000 70001; do
 	done
 done
 fallocate -p -o 1000000 -l 1500001 file
-dd if=/dev/zero of=model bs=1 seek=1000000 count=1500001 conv=notrunc status=none
+dd if=/dev/zero of=model bs=1500001 seek=1000000 count=1 oflag=seek_bytes conv=notrunc status=none
 cmp file model || fail "the file differs"
 kill -KILL "$server"
 wait_for not is_running "$server"
