@@ -3,13 +3,14 @@
  * What overlaybd's daemon tells, by its names, misspelt as they are, for the dashboards that know
  * them: rates over the time between two looks, which lie an interval apart at least; so whoever
  * looks more often gets the same figures again. Reads are "pread", what was fetched for them is
- * "download".
+ * "download", and so is what is fetched of layers that are downloaded as a whole.
  */
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon/metrics_impl.h"
+#include "remote/metrics.h"
 
 static uint64_t now_ms(void)
 {
@@ -49,10 +50,14 @@ static double rate(uint64_t now, uint64_t before, uint64_t ms)
 static void count(const struct ovbd_metrics *m, bool anew, struct metrics_window *ret)
 {
 	struct ovbd_serve_stats all = {0};
+	struct ovbd_remote_metrics remote;
 
 	*ret = (struct metrics_window){.at_ms = now_ms()};
 	ovbd_devices_totals(m->p.devices, anew, &all);
 	ovbd_devices_show(m->p.devices, NULL, sum_fetched, ret);
+	ovbd_remote_metrics(&remote);
+	ret->requests += remote.counters[OVBD_COUNT_DOWNLOAD_READS];
+	ret->fetched += remote.counters[OVBD_COUNT_DOWNLOAD_BYTES];
 	ret->reads = atomic_load(&all.reads);
 	ret->bytes = atomic_load(&all.bytes);
 	ret->slowest_ns = atomic_load(&all.slowest_ns);

@@ -96,6 +96,24 @@ static void add_checked(struct text *t, const struct ovbd_remote_metrics *m)
 	            m->counters[OVBD_COUNT_WRONG]);
 }
 
+static void add_downloads(struct text *t, const struct ovbd_remote_metrics *m)
+{
+	static const struct {
+		enum ovbd_counter counter;
+		const char *result;
+	} results[] = {
+		{OVBD_COUNT_DOWNLOADED, "done"},
+		{OVBD_COUNT_DOWNLOAD_WRONG, "wrong"},
+		{OVBD_COUNT_DOWNLOAD_FAILED, "failed"},
+	};
+	static const char name[] = "ovbd_downloads";
+
+	add_head(t, name, "counter", NULL, "Layers that were downloaded, or given up");
+	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
+		metrics_add(t, "%s_total{result=\"%s\"} %" PRIu64 "\n", name, results[i].result,
+		            m->counters[results[i].counter]);
+}
+
 static void add_counters(struct text *t, const struct ovbd_remote_metrics *m)
 {
 	static const struct {
@@ -108,6 +126,8 @@ static void add_counters(struct text *t, const struct ovbd_remote_metrics *m)
 		{OVBD_COUNT_UNSTORED, "ovbd_cache_unstored_chunks", NULL,
 	         "Chunks served and not kept"},
 		{OVBD_COUNT_EVICTED, "ovbd_cache_evicted_chunks", NULL, "Chunks evicted"},
+		{OVBD_COUNT_DOWNLOAD_BYTES, "ovbd_downloaded_bytes", "bytes",
+	         "Bytes fetched of layers that are downloaded"},
 		{OVBD_COUNT_PREFETCHED_BYTES, "ovbd_prefetched_bytes", "bytes",
 	         "Bytes fetched before somebody read them"},
 		{OVBD_COUNT_PREFETCH_HIT, "ovbd_prefetch_hit_bytes", "bytes",
@@ -143,6 +163,7 @@ void metrics_add_remote(struct text *t, struct ovbd_cache *cache)
 	add_statuses(t, &m);
 	add_refetched(t, &m);
 	add_checked(t, &m);
+	add_downloads(t, &m);
 	add_counters(t, &m);
 	if (!cache)
 		return;

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/thread.h"
 #include "remote/download_impl.h"
+#include "remote/metrics.h"
 
 #define DEADLINE_MS 5000u /* of a read of the source */
 #define YIELD_MS    2000u /* at most, before each block */
@@ -141,6 +142,8 @@ static int fill(struct fetched *x, struct download_file *f, bool *ret_remote,
 		if (r < 0)
 			return r;
 		atomic_fetch_add(&x->d->bytes, n);
+		ovbd_remote_count(OVBD_COUNT_DOWNLOAD_BYTES, n);
+		ovbd_remote_count(OVBD_COUNT_DOWNLOAD_READS, 1);
 		if (x->params.max_mbps > 0)
 			r = slow_down(x, &begin_ms, &begin, f->have);
 	}
@@ -200,6 +203,7 @@ static uint64_t settle(struct fetched *x, int r, bool remote, const struct ovbd_
 
 	if (r == 0) {
 		atomic_fetch_add(&x->d->done, 1);
+		ovbd_remote_count(OVBD_COUNT_DOWNLOADED, 1);
 		ovbd_fail(&say, 0, "%s/" DOWNLOAD_COMMIT " is complete", x->dir);
 		tell(x, false, say.msg);
 		return 0;
@@ -210,6 +214,9 @@ static uint64_t settle(struct fetched *x, int r, bool remote, const struct ovbd_
 		return BUSY_MS;
 	if (!remote || r == -EBADMSG) {
 		atomic_fetch_add(r == -EBADMSG ? &x->d->wrong : &x->d->failed, 1);
+		ovbd_remote_count(r == -EBADMSG ? OVBD_COUNT_DOWNLOAD_WRONG
+		                                : OVBD_COUNT_DOWNLOAD_FAILED,
+		                  1);
 		ovbd_fail(&say, 0, "%s; it is given up, and read as before", err->msg);
 		tell(x, true, say.msg);
 		return 0;

@@ -40,6 +40,11 @@ enum ovbd_counter {
 	OVBD_COUNT_PREFETCHED_BYTES, /* fetched before somebody read them; of these: */
 	OVBD_COUNT_PREFETCH_HIT,     /* were read */
 	OVBD_COUNT_PREFETCH_WASTE,   /* went, or were left, without having been */
+	OVBD_COUNT_DOWNLOADED,       /* layers that became files; or had another digest; */
+	OVBD_COUNT_DOWNLOAD_WRONG,
+	OVBD_COUNT_DOWNLOAD_FAILED, /* or were given up */
+	OVBD_COUNT_DOWNLOAD_BYTES,  /* fetched for that, and in how many pieces */
+	OVBD_COUNT_DOWNLOAD_READS,
 	OVBD_NCOUNTERS,
 };
 

@@ -34,7 +34,7 @@ is_complete() {
 # ---- from beginning to end, with a daemon that has given up what it does not need ----
 
 config a "$url/l1" "$digest" "$now"
-start_daemon
+start_daemon --metrics-original
 place=$("$ovbd" attach --id a a.json)
 wait_for is_complete a
 wait_for said "l1: download: $tmp/layers/a/overlaybd.commit is complete"
@@ -71,6 +71,12 @@ cmp "$("$ovbd" attach --id d d.json)" v1 || fail "not the image"
 cmp "$("$ovbd" attach --id e e.json)" v1 || fail "not the image"
 [ -z "$(ls -A layers/d)$(ls -A layers/e)" ] || fail "$(ls -A layers/d layers/e)"
 ok "not asked for"
+api /metrics >metrics
+"$OVBD_SOURCE/tests/lib/openmetrics.py" <metrics \
+	'm("ovbd_downloads_total", result="done") == m("ovbd_downloads_total", result="wrong") == 1' \
+	'm("ovbd_downloads_total", result="failed") == 1' \
+	"m('ovbd_downloaded_bytes_total') == 2 * $size" \
+	'm("OverlayBD_Count", type="download") > m("ovbd_downloaded_bytes_total")' || { [ $? = 77 ] || fail "metrics"; }
 for id in a a2 b c d e; do
 	"$ovbd" detach $id
 done
