@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to image/: what images in registries are called, and what their manifests say (OCI's, and
- * docker's of version 2). Pure: bytes in, checked values out.
+ * For image/ and oci/: what images in registries are called, and what their manifests say (OCI's,
+ * and docker's of version 2). Pure: bytes in, checked values out.
  */
 #ifndef OVBD_IMAGE_MANIFEST_H
 #define OVBD_IMAGE_MANIFEST_H
@@ -24,6 +24,9 @@ struct ovbd_platform {
 
 /* OS/ARCH[/VARIANT]. -EINVAL. */
 int ovbd_platform_parse(const char *text, struct ovbd_platform *ret, struct ovbd_error *err);
+
+/* Of this machine. */
+void ovbd_platform_here(struct ovbd_platform *ret);
 
 /* docker://[HOST[:PORT]/]NAME[:TAG][@DIGEST] */
 struct ovbd_registry_name {

@@ -79,7 +79,7 @@ static int copy_params(struct ovbd_registry *g, const struct ovbd_registry_param
 }
 
 /* As the makers of images call the machines. */
-static void this_machine(struct ovbd_platform *ret)
+void ovbd_platform_here(struct ovbd_platform *ret)
 {
 	static const struct {
 		const char *machine, *arch, *variant;
@@ -125,7 +125,7 @@ int ovbd_registry_open(const struct ovbd_registry_params *p, struct ovbd_registr
 	pthread_mutex_init(&g->lock, NULL);
 	if (copy_params(g, p) < 0)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	this_machine(&g->platform);
+	ovbd_platform_here(&g->platform);
 	r = p->platform ? ovbd_platform_parse(p->platform, &g->platform, err) : 0;
 	if (r == 0)
 		r = check_creds(g, err);

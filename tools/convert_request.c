@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "oci/layout.h"
+#include "tools/fs_options.h"
 #include "tools/json.h"
 #include "tools/size.h"
 #include "tools/source.h"
@@ -22,6 +24,11 @@ enum {
 	OPT_REFERENCES,
 	OPT_NO_REFERENCES,
 	OPT_VERITY,
+	OPT_FS_SIZE,
+	OPT_ATTESTATIONS,
+	OPT_DRY_RUN,
+	OPT_ANNOTATION,
+	OPT_DIGESTFILE,
 };
 
 const struct ovbd_option ovbd_convert_options[] = {
@@ -63,6 +70,16 @@ const struct ovbd_option ovbd_convert_options[] = {
 	{OPT_PARENT_UUID, "parent-uuid", "UUID",
          "The UUID of the layer beneath; default: that of the topmost BASE."},
 	{'m', "message", "TEXT", "A commit message of at most 256 bytes, kept in the layer."},
+	{OPT_FS_SIZE, "fs-size", "SIZE",
+         "Of an image's file system (default 64G); what is not used costs nothing."},
+	{OPT_ATTESTATIONS, "attestations", NULL,
+         "Keep an image's attestations, which are about SRC; without it they are left out."},
+	{OPT_DRY_RUN, "dry-run", NULL,
+         "Read an image's documents, say what would be done, write nothing."},
+	{OPT_ANNOTATION, "annotation", "KEY=VALUE",
+         "For each manifest and index of the image that is made. Repeated: several."},
+	{OPT_DIGESTFILE, "digestfile", "FILE",
+         "Write the digest of the image that is made to FILE."},
 	{0},
 };
 
@@ -159,8 +176,40 @@ static int parse_source(struct ovbd_cli *c, int id, struct ovbd_convert_request 
 	return r;
 }
 
+static int parse_annotation(struct ovbd_cli *c, struct ovbd_convert_images *m)
+{
+	const char *equals = strchr(c->value, '=');
+
+	if (!equals || equals == c->value)
+		return ovbd_cli_usage(c, "--annotation %s: it is KEY=VALUE", c->value);
+	m->annotations[m->nannotations++] = c->value;
+	return 0;
+}
+
+/* Those that are for images. */
+static int parse_images(struct ovbd_cli *c, int id, struct ovbd_convert_images *m)
+{
+	switch (id) {
+	case OPT_FS_SIZE:
+		return ovbd_fs_size_option(c, &m->fs_size);
+	case OPT_ATTESTATIONS:
+		m->attestations = true;
+		return 0;
+	case OPT_DRY_RUN:
+		m->dry_run = true;
+		return 0;
+	case OPT_ANNOTATION:
+		return parse_annotation(c, m);
+	default: /* OPT_DIGESTFILE */
+		m->digestfile = c->value;
+		return 0;
+	}
+}
+
 static int parse_option(struct ovbd_cli *c, int id, struct ovbd_convert_request *q)
 {
+	if (id >= OPT_FS_SIZE && id <= OPT_DIGESTFILE)
+		return parse_images(c, id, &q->images);
 	switch (id) {
 	case 'f':
 	case OVBD_OPTION_LABEL:
@@ -326,6 +375,42 @@ static int check_operands(struct ovbd_cli *c, const struct ovbd_convert_request 
 	return 0;
 }
 
+bool ovbd_convert_is_images(const struct ovbd_cli *c)
+{
+	return c->noperands > 0 && ovbd_oci_is_name(c->operands[c->noperands - 1]);
+}
+
+static int check_images(struct ovbd_cli *c, const struct ovbd_convert_request *q)
+{
+	if (c->noperands < 2)
+		return ovbd_cli_usage(c, "DST is missing");
+	if (c->noperands > 2 || !ovbd_oci_is_name(c->operands[0]))
+		return ovbd_cli_usage(c, "%s: an image is made of one image: SRC is oci:DIR[:TAG]",
+		                      c->operands[c->noperands - 1]);
+	if (q->in != OVBD_FORMAT_AUTO || q->out != OVBD_FORMAT_OVBD || q->cow.until ||
+	    q->nbases > 0 || q->whole || q->references || q->materialised || q->tar || q->verity ||
+	    q->uuid || q->parent_uuid || q->tag || q->force || q->deflate)
+		return ovbd_cli_usage(c,
+		                      "%s: of the options for layers, an image takes -c, "
+		                      "--block-size, -j, -p and --output",
+		                      c->operands[1]);
+	if (q->codec && !q->compress && q->block_size)
+		return ovbd_cli_usage(c, "--block-size: -c none has no blocks");
+	if (q->images.dry_run && q->images.digestfile)
+		return ovbd_cli_usage(c, "--digestfile: --dry-run makes nothing");
+	return 0;
+}
+
+static int check_no_images(struct ovbd_cli *c, const struct ovbd_convert_request *q)
+{
+	const struct ovbd_convert_images *m = &q->images;
+
+	if (m->nannotations || m->digestfile || m->fs_size || m->attestations || m->dry_run)
+		return ovbd_cli_usage(c, "--fs-size, --attestations, --dry-run, --annotation and "
+		                         "--digestfile are for an image: DST is oci:DIR[:TAG]");
+	return 0;
+}
+
 int ovbd_convert_parse(struct ovbd_cli *c, struct ovbd_convert_request *ret)
 {
 	int id;
@@ -333,8 +418,12 @@ int ovbd_convert_parse(struct ovbd_cli *c, struct ovbd_convert_request *ret)
 	while ((id = ovbd_cli_next(c)) > 0)
 		if (parse_option(c, id, ret) != 0)
 			return -1;
-	if (id < 0 || check_options(c, ret) != 0 || check_operands(c, ret) != 0 ||
-	    check_verity(c, ret) != 0)
+	if (id < 0)
+		return -1;
+	if (ovbd_convert_is_images(c))
+		return check_images(c, ret) != 0 ? -1 : 0;
+	if (check_no_images(c, ret) != 0 || check_options(c, ret) != 0 ||
+	    check_operands(c, ret) != 0 || check_verity(c, ret) != 0)
 		return -1;
 	return 0;
 }

@@ -8,6 +8,15 @@
 
 #define OVBD_CONVERT_THREADS_MAX 256u
 
+/* Of images: convert_oci.h. */
+struct ovbd_convert_images {
+	const char **annotations; /* "key=value"; the caller's, as bases below */
+	size_t nannotations;
+	const char *digestfile; /* NULL: not given */
+	uint64_t fs_size;       /* 0: not given */
+	bool attestations, dry_run;
+};
+
 struct ovbd_convert_request {
 	enum ovbd_format in, out;
 	struct ovbd_cow_params cow;
@@ -25,6 +34,7 @@ struct ovbd_convert_request {
 	bool whole;                    /* nothing lies beneath SRC */
 	bool references, materialised; /* the one or the other was asked for */
 	const char *uuid, *parent_uuid, *tag;
+	struct ovbd_convert_images images;
 	char uuid_text[OVBD_UUID_SIZE], parent_text[OVBD_UUID_SIZE];
 };
 
@@ -40,6 +50,9 @@ int ovbd_convert_block_size(struct ovbd_cli *c, struct ovbd_convert_request *q);
 
 /* The value of -j. 0; a mistake is told, and not 0. */
 int ovbd_convert_jobs(struct ovbd_cli *c, unsigned *ret);
+
+/* Whether DST is an image, and not a file. */
+bool ovbd_convert_is_images(const struct ovbd_cli *c);
 
 /* Parses and checks all of it; *ret holds the defaults already. 0, or -1: the verb shall return
  * c->status, what there is to say has been said. */

@@ -10,9 +10,10 @@
 #include "tools/interrupt.h"
 #include "tools/size.h"
 
-#define FIRST_NS 400000000u /* what is done before that needs no bar */
-#define EVERY_NS 100000000u
-#define BAR_MAX  40
+#define FIRST_NS  400000000u /* what is done before that needs no bar */
+#define EVERY_NS  100000000u
+#define BAR_MAX   40
+#define LINE_TEXT (OVBD_PROGRESS_TEXT + 128)
 
 static uint64_t now_ns(void)
 {
@@ -86,13 +87,23 @@ static int terminal_width(void)
 	return 80;
 }
 
+static void line_text(const struct ovbd_progress *p, char ret[LINE_TEXT], uint64_t done,
+                      uint64_t total, double seconds)
+{
+	char numbers[OVBD_PROGRESS_TEXT];
+
+	ovbd_progress_text(numbers, done, total, seconds);
+	snprintf(ret, LINE_TEXT, "%.120s%s%s", p->what ? p->what : "", p->what ? ": " : "",
+	         numbers);
+}
+
 static void draw_bar(struct ovbd_progress *p, uint64_t done, uint64_t total, uint64_t now)
 {
-	char text[OVBD_PROGRESS_TEXT], bar[BAR_MAX + 1] = "";
+	char text[LINE_TEXT], bar[BAR_MAX + 1] = "";
 	const int room = terminal_width() - 1;
 	int width, full;
 
-	ovbd_progress_text(text, done, total, (double)(now - p->start_ns) / 1e9);
+	line_text(p, text, done, total, (double)(now - p->start_ns) / 1e9);
 	width = room - (int)strlen(text) - 3;
 	if (width > BAR_MAX)
 		width = BAR_MAX;
@@ -120,10 +131,10 @@ int ovbd_progress_update(void *arg, uint64_t done, uint64_t total)
 	if (total == 0)
 		return 0;
 	if (p->kind == OVBD_PROGRESS_LINES && percent(done, total) / 10 > p->tenths) {
-		char text[OVBD_PROGRESS_TEXT];
+		char text[LINE_TEXT];
 
 		p->tenths = percent(done, total) / 10;
-		ovbd_progress_text(text, done, total, ovbd_progress_seconds(p));
+		line_text(p, text, done, total, ovbd_progress_seconds(p));
 		fprintf(stderr, "%s: %s\n", p->name, text);
 	}
 	if (p->kind == OVBD_PROGRESS_BAR) {

@@ -14,6 +14,7 @@
 struct ovbd_progress {
 	const char *name; /* of the program and verb, before a line */
 	enum { OVBD_PROGRESS_NONE, OVBD_PROGRESS_BAR, OVBD_PROGRESS_LINES } kind;
+	const char *what;  /* is done, before the numbers; may be NULL */
 	bool drawn;        /* the bar is on the screen */
 	uint64_t start_ns; /* monotonic clock */
 	uint64_t drawn_ns; /* the last bar */

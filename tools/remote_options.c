@@ -49,6 +49,18 @@ static int set_deadline(struct ovbd_cli *c, const char *value)
 	return -1;
 }
 
+static int add_platform(struct ovbd_cli *c, const char *value)
+{
+	struct ovbd_remote_options *o = &c->remote;
+
+	if (o->nplatforms == OVBD_PLATFORMS_MAX) {
+		ovbd_cli_usage(c, "--platform: at most %d of them", OVBD_PLATFORMS_MAX);
+		return -1;
+	}
+	o->platform = o->platforms[o->nplatforms++] = value;
+	return 0;
+}
+
 bool ovbd_remote_options_take(struct ovbd_cli *c, int id, char *value, int *ret_r)
 {
 	struct ovbd_remote_options *o = &c->remote;
@@ -80,7 +92,7 @@ bool ovbd_remote_options_take(struct ovbd_cli *c, int id, char *value, int *ret_
 		o->p2p = value;
 		return true;
 	case OVBD_OPTION_PLATFORM:
-		o->platform = value;
+		*ret_r = add_platform(c, value);
 		return true;
 	case OVBD_OPTION_DEADLINE:
 		*ret_r = set_deadline(c, value);

@@ -4,10 +4,12 @@
 #define OVBD_TOOLS_REMOTE_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 
-#define OVBD_CREDS_SIZE 1024
+#define OVBD_CREDS_SIZE    1024
+#define OVBD_PLATFORMS_MAX 64
 
 enum {
 	OVBD_OPTION_CREDS = 256 + 120, /* from OVBD_OPTION_LONG on */
@@ -41,7 +43,8 @@ enum {
 		{OVBD_OPTION_P2P, "p2p", "URL",                                                    \
 	         "A proxy that takes the whole URL of what is fetched behind its own."},           \
 		{OVBD_OPTION_PLATFORM, "platform", "OS/ARCH",                                      \
-	         "Which image of a docker://... that has several (default: for this machine)."},   \
+	         "Which image of a docker://... or oci:... that has several (default: for this "   \
+	         "machine)."},                                                                     \
 	{                                                                                          \
 		OVBD_OPTION_DEADLINE, "deadline", "SECONDS",                                       \
 			"How long a read over the network may take, with all its retries "         \
@@ -55,6 +58,8 @@ struct ovbd_registry;
 struct ovbd_remote_options {
 	char creds[OVBD_CREDS_SIZE]; /* wiped from the command line, which anybody may read */
 	const char *authfile, *cert_dir, *hosts_dir, *proxy, *p2p, *platform;
+	const char *platforms[OVBD_PLATFORMS_MAX]; /* all of them; platform is the last */
+	size_t nplatforms;
 	bool skip_verify, plain_http;
 	unsigned deadline_s; /* 0: default */
 };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "image/registry.h"
+#include "oci/layout.h"
 #include "remote/cache.h"
 #include "tools/interrupt.h"
 #include "tools/json.h"
@@ -80,7 +81,7 @@ bool ovbd_source_maybe_remote(const char *const *names, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (ovbd_http_is_url(names[i]) || ovbd_registry_is_name(names[i]) ||
-		    config_with_url(names[i]))
+		    ovbd_oci_is_name(names[i]) || config_with_url(names[i]))
 			return true;
 	return false;
 }
@@ -106,16 +107,20 @@ int ovbd_source_image(const struct ovbd_cli *c, const char *const *names, size_t
                       struct ovbd_error *err)
 {
 	OVBD_AUTO(ovbd_registry_closep) struct ovbd_registry *registry = NULL;
+	OVBD_AUTO(ovbd_source_names_free) struct ovbd_source_names all = {0};
 	struct ovbd_image_params how = *p;
 	struct ovbd_http_params http;
 	int r;
 
+	r = ovbd_source_names(c, names, n, &all, err);
+	if (r < 0)
+		return r;
 	r = ovbd_remote_options_open(c, &registry, &http, err);
 	if (r < 0)
 		return r;
 	how.registry = registry;
 	how.http = &http;
-	r = ovbd_image_open(names, n, &how, ret, err);
+	r = ovbd_image_open((const char *const *)all.all, all.n, &how, ret, err);
 	if (r == 0)
 		(*ret)->registry = OVBD_MOVE(registry);
 	return r;

@@ -64,6 +64,16 @@ int ovbd_source_format(struct ovbd_cli *c, const char *value, enum ovbd_format *
 			"android-cow, dm-update or dm-snapshot."                                   \
 	}
 
+/* Names with each oci:DIR[:TAG] replaced by the paths of its layers. *ret is to be freed. */
+struct ovbd_source_names {
+	char **all;
+	size_t n;
+};
+
+int ovbd_source_names(const struct ovbd_cli *c, const char *const *names, size_t n,
+                      struct ovbd_source_names *ret, struct ovbd_error *err);
+void ovbd_source_names_free(struct ovbd_source_names *n);
+
 /* As ovbd_image_open(), with the registry and the deadline of the options; the registry is closed
  * with the image. */
 int ovbd_source_image(const struct ovbd_cli *c, const char *const *names, size_t n,

@@ -10,6 +10,7 @@
 #include "tools/apply.h"
 #include "tools/convert_request.h"
 #include "tools/dst.h"
+#include "tools/fs_options.h"
 #include "tools/interrupt.h"
 #include "tools/json.h"
 #include "tools/progress.h"
@@ -17,8 +18,6 @@
 #include "tools/size.h"
 #include "tools/source.h"
 #include "tools/verbs.h"
-
-#define FS_SIZE_DEFAULT (UINT64_C(64) << 30)
 
 enum {
 	OPT_BLOCK_SIZE = OVBD_OPTION_LONG,
@@ -72,15 +71,6 @@ struct request {
 	bool json;
 };
 
-static int parse_fs_size(struct ovbd_cli *c, struct request *q)
-{
-	if (ovbd_size_parse(c->value, &q->fs_size) < 0 || q->fs_size < OVBD_FS_SIZE_MIN ||
-	    q->fs_size > OVBD_FS_SIZE_MAX || q->fs_size % OVBD_FS_BLOCK != 0)
-		return ovbd_cli_usage(c, "--fs-size %s: it is a multiple of 4K, from 1M to 16T",
-		                      c->value);
-	return 0;
-}
-
 static int parse_format(struct ovbd_cli *c, struct request *q)
 {
 	if (ovbd_source_format(c, c->value, &q->out.out) < 0)
@@ -123,7 +113,7 @@ static int parse_option(struct ovbd_cli *c, int id, struct request *q)
 		q->out.bases[q->out.nbases++] = c->value;
 		return 0;
 	case OPT_FS_SIZE:
-		return parse_fs_size(c, q);
+		return ovbd_fs_size_option(c, &q->fs_size);
 	case OPT_DIGEST:
 		return parse_digest(c, q);
 	case 'O':
@@ -177,16 +167,6 @@ static int check(struct ovbd_cli *c, struct request *q)
 	if (ovbd_http_is_url(c->operands[0]) || ovbd_http_is_url(c->operands[1]))
 		return ovbd_cli_usage(c, "TAR and DST are files, not URLs");
 	return 0;
-}
-
-/* Seconds since 1970 that reproducible builds agree on; 0 if none are given. */
-static int64_t source_date(void)
-{
-	const char *text = getenv("SOURCE_DATE_EPOCH");
-	char *end;
-	const long long v = text ? strtoll(text, &end, 10) : 0;
-
-	return text && *text && *end == '\0' && v > 0 && v < UINT32_MAX ? v : 0;
 }
 
 static void print_json(const struct ovbd_apply *a, const struct ovbd_apply_done *d)
@@ -261,8 +241,8 @@ static int apply(const struct ovbd_cli *c, const struct request *q, const struct
 	                .arg = &progress},
 		.tar = c->operands[0],
 		.digest = q->digest,
-		.fs_size = q->fs_size ? q->fs_size : FS_SIZE_DEFAULT,
-		.now = source_date(),
+		.fs_size = q->fs_size ? q->fs_size : OVBD_FS_SIZE_DEFAULT,
+		.now = ovbd_source_date(),
 	};
 	int r;
 

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "tools/convert.h"
+#include "tools/convert_oci.h"
 #include "tools/convert_request.h"
 #include "tools/cow_make.h"
 #include "tools/dst.h"
@@ -36,6 +37,8 @@ static const struct ovbd_example examples[] = {
          "An update of Android, of layers."},
 	{"ovbd convert --verity disk.raw disk.ovbd",
          "With disk.ovbd.verity, by which any part of it can be proven."},
+	{"ovbd convert oci:debian:12 oci:blocks:12",
+         "An image of a container becomes one of block layers."},
 	{"zcat disk.gz | ovbd convert - disk.ovbd", "From standard input."},
 	{NULL},
 };
@@ -442,20 +445,24 @@ static int open_and_convert(const struct ovbd_cli *c, const struct ovbd_convert_
 static int run(struct ovbd_cli *c)
 {
 	AUTO_FREE const char **bases = calloc((size_t)c->argc, sizeof(bases[0]));
+	AUTO_FREE const char **annotations = calloc((size_t)c->argc, sizeof(annotations[0]));
 	struct ovbd_convert_request q = {.out = OVBD_FORMAT_OVBD,
 	                                 .codec_id = OVBD_CODEC_LZ4,
 	                                 .compress = true,
-	                                 .bases = bases};
+	                                 .bases = bases,
+	                                 .images = {.annotations = annotations}};
 	struct opened o = {0};
 	int status;
 
-	if (!bases) {
+	if (!bases || !annotations) {
 		ovbd_cli_error(c, "out of memory");
 		return OVBD_EXIT_FAILURE;
 	}
 	if (ovbd_convert_parse(c, &q) < 0)
 		return c->status;
 	ovbd_interrupt_catch();
+	if (ovbd_convert_is_images(c))
+		return ovbd_convert_oci(c, &q);
 	status = open_and_convert(c, &q, &o);
 	close_opened(&o);
 	return status;
@@ -468,7 +475,9 @@ const struct ovbd_verb ovbd_verb_convert = {
 	.text = "SRC is a raw image, block device, layer, image configuration (JSON) or URL; "
 		"several "
 		"SRC are a stack of layers, bottom first. '-' is standard input (as SRC) or "
-		"standard output (as DST). DST appears when it is complete, or not at all.",
+		"standard output (as DST). DST appears when it is complete, or not at all. With "
+		"oci:DIR[:TAG] for both, an image of a container, of tars, becomes one of layers "
+		"of blocks.",
 	.options = ovbd_convert_options,
 	.examples = examples,
 	.exits = "0 done; 1 failed; 2 wrong usage; a SRC over the network: 65 bad data, 69 not "

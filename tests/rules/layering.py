@@ -17,7 +17,7 @@ MAY = {
     "remote": ["base"],
     "fs": ["base"],
     "image": ["base", "zfile", "lsmt", "ota", "remote"],
-    "oci": ["base", "zfile", "lsmt", "image", "remote"],
+    "oci": ["base", "zfile", "lsmt", "fs", "image", "remote"],
     "daemon": ["base", "zfile", "lsmt", "ota", "remote", "image"],
     "tools": ["base", "zfile", "lsmt", "ota", "remote", "fs", "image", "oci"],
     "bench": ["base", "zfile", "lsmt", "ota", "remote", "image"],

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A blob has its name from its content, which is known at the end: it is written to a file without
+ * a name (O_TMPFILE; where that cannot be, one with a temporary name), read once more for its
+ * digest, as what stands first may have been written last, synced, and then given its name, in the
+ * place of what may have it, which is the same.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "oci/impl.h"
+
+#define CHUNK (1u << 20)
+
+struct blob_sink {
+	struct ovbd_sink sink;
+	const struct oci_layout *l;
+	int fd;
+	char *temp; /* the name that it has now, or NULL */
+	char digest[OVBD_OCI_DIGEST_SIZE];
+};
+
+static struct blob_sink *blob_of(struct ovbd_sink *s)
+{
+	return OVBD_CONTAINER_OF(s, struct blob_sink, sink);
+}
+
+static int write_at(struct blob_sink *b, const void *buf, size_t len, uint64_t off,
+                    struct ovbd_error *err)
+{
+	const uint8_t *p = buf;
+
+	while (len > 0) {
+		const ssize_t n = pwrite(b->fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return ovbd_fail_errno(err, -errno, "%s/blobs/sha256: write", b->l->dir);
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int blob_append(struct ovbd_sink *s, const void *buf, size_t len, struct ovbd_error *err)
+{
+	return write_at(blob_of(s), buf, len, s->written, err);
+}
+
+static int blob_patch(struct ovbd_sink *s, const void *buf, size_t len, uint64_t off,
+                      struct ovbd_error *err)
+{
+	return write_at(blob_of(s), buf, len, off, err);
+}
+
+static int hash(struct blob_sink *b, struct ovbd_error *err)
+{
+	AUTO_FREE uint8_t *buf = malloc(CHUNK);
+	AUTO_MD *md = NULL;
+	uint64_t off = 0;
+	int r = oci_md_open("sha256:", &md, err);
+
+	if (!buf)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	while (r == 0 && off < b->sink.written) {
+		const ssize_t n = pread(b->fd, buf, CHUNK, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return ovbd_fail_errno(err, n < 0 ? -errno : -EIO,
+			                       "%s/blobs/sha256: reading", b->l->dir);
+		r = oci_md_update(md, buf, (size_t)n, err);
+		off += (uint64_t)n;
+	}
+	if (r == 0)
+		oci_md_text(md, b->digest);
+	return r;
+}
+
+static int temp_name(struct blob_sink *b, struct ovbd_error *err)
+{
+	uint32_t random[2];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return ovbd_fail_errno(err, -errno, "a random name");
+	if (asprintf(&b->temp, "%s/blobs/sha256/.ovbd.%08x%08x", b->l->dir, random[0], random[1]) <
+	    0) {
+		b->temp = NULL;
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int publish(struct blob_sink *b, struct ovbd_error *err)
+{
+	AUTO_FREE char *path = NULL;
+	char proc[64];
+	int r = oci_blob_path(b->l, b->digest, &path, err);
+
+	if (r == 0 && !b->temp) {
+		r = temp_name(b, err);
+		if (r < 0)
+			return r;
+		snprintf(proc, sizeof(proc), "/proc/self/fd/%d", b->fd);
+		if (linkat(AT_FDCWD, proc, AT_FDCWD, b->temp, AT_SYMLINK_FOLLOW) < 0) {
+			r = ovbd_fail_errno(err, -errno, "%s: cannot be given its name", path);
+			free(OVBD_MOVE(b->temp));
+		}
+	}
+	if (r < 0)
+		return r;
+	if (rename(b->temp, path) < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	free(OVBD_MOVE(b->temp));
+	return 0;
+}
+
+static int sync_dir(const struct blob_sink *b, struct ovbd_error *err)
+{
+	AUTO_FREE char *path = NULL;
+	AUTO_FD fd = -1;
+
+	if (asprintf(&path, "%s/blobs/sha256", b->l->dir) < 0) {
+		path = NULL;
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* some file systems cannot sync a directory and say EINVAL */
+	if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
+		return ovbd_fail_errno(err, -errno, "%s: sync", path);
+	return 0;
+}
+
+static int blob_finish(struct ovbd_sink *s, struct ovbd_error *err)
+{
+	struct blob_sink *b = blob_of(s);
+	int r = hash(b, err);
+
+	if (r == 0 && fsync(b->fd) < 0)
+		r = ovbd_fail_errno(err, -errno, "%s/blobs/sha256: sync", b->l->dir);
+	if (r == 0)
+		r = publish(b, err);
+	return r < 0 ? r : sync_dir(b, err);
+}
+
+static void blob_close(struct ovbd_sink *s)
+{
+	struct blob_sink *b = blob_of(s);
+
+	if (b->temp)
+		unlink(b->temp);
+	if (b->fd >= 0)
+		close(b->fd);
+	free(b->temp);
+	free(b);
+}
+
+static const struct ovbd_sink_ops blob_ops = {
+	.name = "oci blob",
+	.append = blob_append,
+	.patch = blob_patch,
+	.finish = blob_finish,
+	.close = blob_close,
+};
+
+static int open_temp(struct blob_sink *b, struct ovbd_error *err)
+{
+	AUTO_FREE char *dir = NULL;
+	int r;
+
+	if (asprintf(&dir, "%s/blobs/sha256", b->l->dir) < 0) {
+		dir = NULL;
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	b->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+	if (b->fd >= 0)
+		return 0;
+	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+		return ovbd_fail_errno(err, -errno, "%s: cannot create a file in it", dir);
+	r = temp_name(b, err);
+	if (r < 0)
+		return r;
+	b->fd = open(b->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+	if (b->fd >= 0)
+		return 0;
+	r = ovbd_fail_errno(err, -errno, "%s: cannot create a file in it", dir);
+	free(OVBD_MOVE(b->temp));
+	return r;
+}
+
+int oci_blob_create(const struct oci_layout *l, struct ovbd_sink **ret, struct ovbd_error *err)
+{
+	struct blob_sink *b = calloc(1, sizeof(*b));
+	AUTO_SINK *s = NULL;
+	int r;
+
+	if (!b)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	s = &b->sink;
+	s->ops = &blob_ops;
+	b->l = l;
+	b->fd = -1;
+	r = open_temp(b, err);
+	if (r < 0)
+		return r;
+	*ret = OVBD_MOVE(s);
+	return 0;
+}
+
+void oci_blob_ref(const struct ovbd_sink *s, struct oci_ref *ret)
+{
+	const struct blob_sink *b =
+		(const struct blob_sink *)(const void *)((const char *)s -
+	                                                 offsetof(struct blob_sink, sink));
+
+	memcpy(ret->digest, b->digest, sizeof(ret->digest));
+	ret->size = s->written;
+}
+
+int oci_blob_put(const struct oci_layout *l, const void *buf, size_t len, struct oci_ref *ret,
+                 struct ovbd_error *err)
+{
+	AUTO_SINK *s = NULL;
+	int r = oci_blob_create(l, &s, err);
+
+	if (r == 0)
+		r = ovbd_sink_append(s, buf, len, err);
+	if (r == 0)
+		r = ovbd_sink_finish(s, err);
+	if (r == 0)
+		oci_blob_ref(s, ret);
+	return r;
+}
+
+int oci_blob_copy(const struct oci_layout *from, const struct oci_layout *to,
+                  const struct oci_ref *ref, ovbd_progress_fn progress, void *arg,
+                  struct ovbd_error *err)
+{
+	OVBD_AUTO(oci_stream_close) struct oci_stream in = {0};
+	AUTO_FREE uint8_t *buf = malloc(CHUNK);
+	AUTO_SINK *out = NULL;
+	ssize_t n = 1;
+	int r;
+
+	if (!buf)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	if (strncmp(ref->digest, "sha256:", 7) != 0)
+		return ovbd_fail(err, -ENOTSUP, "%s: only what is named by sha256 can be copied",
+		                 ref->digest);
+	r = oci_stream_open(from, ref, &in, err);
+	if (r == 0)
+		r = oci_blob_create(to, &out, err);
+	while (r == 0 && n > 0) {
+		n = oci_stream_read(&in, buf, CHUNK, err);
+		r = n < 0 ? (int)n : ovbd_sink_append(out, buf, (size_t)n, err);
+		if (r == 0 && progress && progress(arg, in.done, ref->size) != 0)
+			return ovbd_fail(err, -ECANCELED, "interrupted");
+	}
+	if (r == 0)
+		r = oci_stream_verify(&in, progress, arg, err);
+	if (r == 0)
+		r = ovbd_sink_finish(out, err);
+	return r;
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * First all documents are read (convert_plan.c), then what is there already is found
+ * (convert_known.c), then the images are made, one after the other and each from the bottom up,
+ * then the indexes around them; and at last the target's index.json names it.
+ */
+#include "oci/convert.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "oci/convert_impl.h"
+
+#define REFERENCE "vnd.docker.reference.digest"
+
+static void close_work(struct oci_work *w)
+{
+	oci_node_free(&w->root);
+	oci_known_free(w->known);
+	free(w->images);
+	oci_layout_close(w->src);
+	oci_layout_close(w->dst);
+}
+
+void oci_tell_warning(const struct oci_work *w, const char *fmt, ...)
+{
+	char text[OVBD_ERROR_SIZE];
+	va_list ap;
+
+	if (!w->c->tell.warning)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	w->c->tell.warning(w->c->tell.arg, text);
+}
+
+int oci_progress(struct oci_work *w, uint64_t done, struct ovbd_error *err)
+{
+	w->done += done;
+	if (w->c->progress && w->c->progress(w->c->arg, w->done, w->total) != 0)
+		return ovbd_fail(err, -ECANCELED, "interrupted");
+	return 0;
+}
+
+/* All that makes a layer's bytes what they are, apart from its tar and those beneath it. The first
+ * number is to change with what we make of a tar. */
+static void describe(const struct ovbd_oci_convert *c, char *ret, size_t size)
+{
+	const int n = snprintf(ret, size, "1 ext4 %" PRIu64 " %" PRId64, c->fs_size, c->now);
+
+	if (!c->compress)
+		snprintf(ret + n, size - (size_t)n, " none");
+	else if (c->zfile.codec == OVBD_CODEC_ZSTD)
+		snprintf(ret + n, size - (size_t)n, " zstd:%d %" PRIu32,
+		         c->zfile.level ? c->zfile.level : 3, c->zfile.block_size);
+	else
+		snprintf(ret + n, size - (size_t)n, " lz4 %" PRIu32, c->zfile.block_size);
+}
+
+/* ---- what is kept as it is ---- */
+
+static int copy_blob(struct oci_work *w, const struct oci_ref *ref, struct ovbd_error *err)
+{
+	if (oci_blob_is_there(w->dst, ref))
+		return 0;
+	return oci_blob_copy(w->src, w->dst, ref, NULL, NULL, err);
+}
+
+static int make_copy(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+{
+	json_t *layers = json_object_get(n->doc, "layers");
+	struct oci_ref ref;
+	int r;
+
+	if (w->c->dry_run)
+		return 0;
+	r = oci_ref_parse(json_object_get(n->doc, "config"), "config", &ref, err);
+	if (r == 0)
+		r = copy_blob(w, &ref, err);
+	for (size_t i = 0; r == 0 && i < json_array_size(layers); i++) {
+		r = oci_ref_parse(json_array_get(layers, i), "a layer", &ref, err);
+		if (r == 0)
+			r = copy_blob(w, &ref, err);
+	}
+	return r < 0 ? r : copy_blob(w, &n->src, err);
+}
+
+/* ---- indexes ---- */
+
+/* An attestation is found by the digest of the image that it is about: by that of what the image
+ * has become. */
+static int refer_anew(const struct oci_node *index, json_t *entry, struct ovbd_error *err)
+{
+	json_t *notes = json_object_get(entry, "annotations");
+	const char *about = oci_text(notes, REFERENCE);
+
+	for (size_t i = 0; i < index->nkids; i++)
+		if (strcmp(index->kids[i].src.digest, about) == 0)
+			return oci_set(notes, REFERENCE, json_string(index->kids[i].made.digest),
+			               err);
+	return 0;
+}
+
+static int make_node(struct oci_work *w, struct oci_node *n, struct ovbd_error *err);
+
+static int make_index(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+{
+	json_t *list = json_object_get(n->doc, "manifests");
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n->nkids; i++)
+		r = make_node(w, &n->kids[i], err);
+	if (r < 0 || w->c->dry_run)
+		return r;
+	for (size_t i = 0; r == 0 && i < n->nkids; i++) {
+		json_t *entry = json_array_get(list, i);
+
+		r = oci_ref_set(entry, &n->kids[i].made, err);
+		if (r == 0 && n->kids[i].kind == OCI_COPY)
+			r = refer_anew(n, entry, err);
+	}
+	return r < 0 ? r : oci_document_finish(w, n, err);
+}
+
+static int make_node(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+{
+	if (n->kind == OCI_INDEX)
+		return make_index(w, n, err);
+	return n->kind == OCI_COPY ? make_copy(w, n, err) : oci_image_make(w, n, err);
+}
+
+/* ---- all of it ---- */
+
+/* The name of what was made: an entry of index.json, with the platform that the source's has. */
+static int put_name(struct oci_work *w, const json_t *old, struct ovbd_error *err)
+{
+	AUTO_JSON *entry = json_object();
+	json_t *platform = json_object_get(old, "platform");
+	int r = entry ? oci_ref_set(entry, &w->root.made, err)
+	              : ovbd_fail(err, -ENOMEM, "out of memory");
+
+	if (r == 0 && platform)
+		r = oci_set(entry, "platform", json_incref(platform), err);
+	return r < 0 ? r : oci_index_put(w->dst, entry, w->c->dst->tag, err);
+}
+
+static int open_source(struct oci_work *w, json_t **ret_entry, struct ovbd_error *err)
+{
+	struct ovbd_error why = {""};
+	struct oci_ref ref;
+	int r = oci_layout_open(w->c->src->dir, &w->src, err);
+
+	if (r == 0)
+		r = oci_index_find(w->src, w->c->src, &ref, ret_entry, err);
+	if (r < 0)
+		return r;
+	r = oci_plan(w, &ref, &why);
+	return r < 0 ? ovbd_fail(err, r, "%s: %s", w->c->src->text, why.msg) : 0;
+}
+
+static int open_target(struct oci_work *w, struct ovbd_error *err)
+{
+	int r;
+
+	if (w->c->dry_run) {
+		r = oci_layout_open(w->c->dst->dir, &w->dst, err);
+		return r == -ENOENT ? 0 : r;
+	}
+	return oci_layout_create(w->c->dst->dir, &w->dst, err);
+}
+
+static void tell_attestations(const struct oci_work *w)
+{
+	if (w->ndropped > 0)
+		oci_tell_warning(w, "%s: %zu attestation%s of the source %s not in the target%s",
+		                 w->c->dst->text, w->ndropped, w->ndropped == 1 ? "" : "s",
+		                 w->ndropped == 1 ? "is" : "are",
+		                 w->c->attestations ? "" : " (--attestations)");
+	if (w->nattestations > 0)
+		oci_tell_warning(w,
+		                 "%s: %zu attestation%s kept: what %s say%s is of the source's "
+		                 "images",
+		                 w->c->dst->text, w->nattestations,
+		                 w->nattestations == 1 ? " is" : "s are",
+		                 w->nattestations == 1 ? "it" : "they",
+		                 w->nattestations == 1 ? "s" : "");
+}
+
+static int run(struct oci_work *w, struct ovbd_error *err)
+{
+	AUTO_JSON *entry = NULL;
+	int r = open_source(w, &entry, err);
+
+	if (r == 0)
+		r = oci_target(w, open_target(w, err));
+	if (r == 0)
+		r = oci_known_load(w, err);
+	if (r == 0)
+		r = oci_known_use(w, err);
+	if (r == 0)
+		r = make_node(w, &w->root, err);
+	if (r == 0 && !w->c->dry_run)
+		r = oci_target(w, put_name(w, entry, err));
+	if (r == 0)
+		tell_attestations(w);
+	return r;
+}
+
+int ovbd_oci_convert(const struct ovbd_oci_convert *c, struct ovbd_oci_converted *ret,
+                     bool *ret_local, struct ovbd_error *err)
+{
+	OVBD_AUTO(close_work) struct oci_work w = {.c = c};
+	int r;
+
+	describe(c, w.how, sizeof(w.how));
+	r = run(&w, err);
+	*ret_local = w.local;
+	if (r < 0)
+		return r;
+	*ret = (struct ovbd_oci_converted){
+		.nimages = w.nimages,
+		.nattestations = w.nattestations,
+		.ndropped = w.ndropped,
+	};
+	memcpy(ret->digest, w.root.made.digest, sizeof(ret->digest));
+	memcpy(ret->type, w.root.made.type, sizeof(ret->type));
+	for (size_t i = 0; i < w.nimages; i++) {
+		ret->nlayers += w.images[i]->nlayers;
+		ret->nthere += w.images[i]->nthere;
+	}
+	return 0;
+}

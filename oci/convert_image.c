@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What an image says of its layers says it of the new ones; all else stays. What was said to
+ * snapshotters of the old ones, of tables of contents in them, would be wrong, and goes.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "oci/convert_impl.h"
+
+static bool is_of_old_blob(const char *key)
+{
+	return strncmp(key, "containerd.io/snapshot/", 23) == 0 ||
+	       strncmp(key, "io.github.containers.zstd-chunked.", 34) == 0;
+}
+
+static void drop_old_notes(json_t *notes)
+{
+	const char *key;
+	json_t *v;
+	void *next;
+
+	json_object_foreach_safe(notes, next, key, v)
+	{
+		if (is_of_old_blob(key))
+			json_object_del(notes, key);
+	}
+}
+
+static int note_layer(const struct oci_work *w, const struct oci_layer *l, json_t *notes,
+                      struct ovbd_error *err)
+{
+	char size[24];
+	int r;
+
+	snprintf(size, sizeof(size), "%" PRIu64, l->made.size);
+	drop_old_notes(notes);
+	r = oci_set(notes, OCI_OVERLAYBD "version", json_string("0.1.0"), err);
+	if (r == 0)
+		r = oci_set(notes, OCI_OVERLAYBD "blob-digest", json_string(l->made.digest), err);
+	if (r == 0)
+		r = oci_set(notes, OCI_OVERLAYBD "blob-size", json_string(size), err);
+	if (r == 0)
+		r = oci_set(notes, OCI_OVERLAYBD "blob-fs-type", json_string("ext4"), err);
+	if (r == 0)
+		r = oci_set(notes, OCI_NOTE_FROM, json_string(l->chain_id), err);
+	return r < 0 ? r : oci_set(notes, OCI_NOTE_HOW, json_string(w->how), err);
+}
+
+/* The descriptor of a layer. */
+static int set_layer(const struct oci_work *w, struct oci_layer *l, json_t *desc,
+                     struct ovbd_error *err)
+{
+	json_t *notes;
+	int r;
+
+	snprintf(l->made.type, sizeof(l->made.type), "application/vnd.oci.image.layer.v1.tar");
+	r = oci_ref_set(desc, &l->made, err);
+	if (r < 0)
+		return r;
+	json_object_del(desc, "urls"); /* where the old one is */
+	notes = oci_object(desc, "annotations");
+	return notes ? note_layer(w, l, notes, err)
+	             : ovbd_fail(err, -EBADMSG, "the annotations of a layer are no object");
+}
+
+static int set_documents(const struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+{
+	json_t *layers = json_object_get(n->doc, "layers");
+	json_t *ids = json_object_get(json_object_get(n->config, "rootfs"), "diff_ids");
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n->nlayers; i++) {
+		r = set_layer(w, &n->layers[i], json_array_get(layers, i), err);
+		if (r == 0 && json_array_set_new(ids, i, json_string(n->layers[i].made.digest)) < 0)
+			r = ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	return r;
+}
+
+static int annotate(const struct oci_work *w, json_t *doc, struct ovbd_error *err)
+{
+	json_t *notes;
+	int r = 0;
+
+	if (w->c->nannotations == 0)
+		return 0;
+	notes = oci_object(doc, "annotations");
+	if (!notes)
+		return ovbd_fail(err, -EBADMSG, "the annotations are no object");
+	for (size_t i = 0; r == 0 && i < w->c->nannotations; i++) {
+		const char *text = w->c->annotations[i];
+		AUTO_FREE char *key = strndup(text, strcspn(text, "="));
+
+		r = key ? oci_set(notes, key, json_string(strchr(text, '=') + 1), err)
+		        : ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	return r;
+}
+
+int oci_document_finish(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+{
+	int r = annotate(w, n->doc, err);
+
+	memcpy(n->made.type, n->src.type, sizeof(n->made.type));
+	oci_type_to_oci(n->made.type, sizeof(n->made.type));
+	if (r == 0 && json_object_get(n->doc, "mediaType"))
+		r = oci_set(n->doc, "mediaType", json_string(n->made.type), err);
+	return r < 0 ? r : oci_target(w, oci_document_put(w->dst, n->doc, &n->made, err));
+}
+
+static int put_documents(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+{
+	struct oci_ref config = n->config_ref;
+	int r;
+
+	oci_type_to_oci(config.type, sizeof(config.type));
+	r = oci_target(w, oci_document_put(w->dst, n->config, &config, err));
+	if (r == 0)
+		r = oci_ref_set(json_object_get(n->doc, "config"), &config, err);
+	return r < 0 ? r : oci_document_finish(w, n, err);
+}
+
+/* ---- telling ---- */
+
+static void tell_layer(const struct oci_work *w, const struct oci_node *n, size_t i)
+{
+	const struct oci_layer *l = &n->layers[i];
+	const struct ovbd_oci_told_layer told = {
+		.platform = n->platform,
+		.source = l->src.digest,
+		.chain_id = l->chain_id,
+		.digest = l->made.digest[0] ? l->made.digest : NULL,
+		.source_size = l->src.size,
+		.size = l->made.size,
+		.number = i + 1,
+		.n = n->nlayers,
+		.there = i < n->nthere,
+		.nlarge = l->nlarge,
+	};
+
+	if (w->c->tell.layer)
+		w->c->tell.layer(w->c->tell.arg, &told);
+}
+
+static void tell_image(const struct oci_work *w, const struct oci_node *n)
+{
+	struct ovbd_oci_told_image told = {
+		.platform = n->platform,
+		.source = n->src.digest,
+		.digest = n->made.digest[0] ? n->made.digest : NULL,
+		.nlayers = n->nlayers,
+		.nthere = n->nthere,
+	};
+
+	for (size_t i = 0; i < n->nlayers; i++) {
+		told.source_size += n->layers[i].src.size;
+		told.size += n->layers[i].made.size;
+	}
+	if (w->c->tell.image)
+		w->c->tell.image(w->c->tell.arg, &told);
+}
+
+static void tell_next(const struct oci_work *w, const struct oci_node *n, size_t i)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "%s layer %zu of %zu", n->platform, i + 1, n->nlayers);
+	if (w->c->tell.next)
+		w->c->tell.next(w->c->tell.arg, text);
+}
+
+int oci_image_make(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+{
+	const struct oci_layer *from = n->earlier ? n->earlier->layers : NULL;
+	int r = 0;
+
+	if (n->known)
+		from = n->known->layers;
+	for (size_t i = 0; r == 0 && i < n->nlayers; i++) {
+		tell_next(w, n, i);
+		if (i < n->nthere)
+			n->layers[i].made = from[i].made;
+		else if (!w->c->dry_run)
+			r = oci_layer_make(w, n, i, err);
+		if (r == 0)
+			tell_layer(w, n, i);
+	}
+	if (r == 0 && !w->c->dry_run) {
+		w->local = false;
+		r = set_documents(w, n, err);
+		if (r == 0)
+			r = put_documents(w, n, err);
+	}
+	if (r == 0)
+		tell_image(w, n);
+	return r;
+}

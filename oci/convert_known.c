@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A layer depends on all beneath it. So what is there already is looked for as a whole: the layers,
+ * from the bottom up, of one image, which were made of the same chain in the same way. Their
+ * annotations say that, and their digests are verified.
+ */
+#include <errno.h>
+
+#include "base/bytes.h"
+#include "oci/convert_impl.h"
+
+#define DOCUMENTS_MAX 4096u
+
+struct load {
+	struct oci_work *w;
+	size_t ndocuments;
+};
+
+void oci_known_free(struct oci_known *take_k)
+{
+	while (take_k) {
+		struct oci_known *next = take_k->next;
+
+		free(take_k->layers);
+		free(take_k);
+		take_k = next;
+	}
+}
+
+/* Whether a layer's descriptor says that it was made the way that is asked for. */
+static bool take_layer(const struct oci_work *w, const json_t *desc, struct oci_layer *ret)
+{
+	const json_t *notes = json_object_get(desc, "annotations");
+	const char *from = oci_text(notes, OCI_NOTE_FROM);
+
+	if (strcmp(oci_text(notes, OCI_NOTE_HOW), w->how) != 0 || strlen(from) >= OCI_ID_SIZE ||
+	    oci_ref_parse(desc, "", &ret->made, NULL) < 0)
+		return false;
+	memcpy(ret->chain_id, from, strlen(from) + 1);
+	return oci_blob_is_there(w->dst, &ret->made);
+}
+
+static int take_manifest(struct load *ld, const json_t *doc, struct ovbd_error *err)
+{
+	const json_t *list = json_object_get(doc, "layers");
+	const size_t n = json_array_size(list);
+	struct oci_known *k;
+
+	if (n == 0 || n > OCI_ENTRIES_MAX)
+		return 0;
+	k = calloc(1, sizeof(*k));
+	if (k)
+		k->layers = calloc(n, sizeof(k->layers[0]));
+	if (!k || !k->layers) {
+		free(k);
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	while (k->n < n && take_layer(ld->w, json_array_get(list, k->n), &k->layers[k->n]))
+		k->n++;
+	k->next = ld->w->known;
+	ld->w->known = k;
+	return 0;
+}
+
+static int load_index(struct load *ld, const json_t *index, unsigned depth, struct ovbd_error *err)
+{
+	const json_t *list = json_object_get(index, "manifests");
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
+		AUTO_JSON *doc = NULL;
+		struct oci_ref ref;
+
+		if (ld->ndocuments++ >= DOCUMENTS_MAX)
+			return 0;
+		if (oci_ref_parse(json_array_get(list, i), "", &ref, NULL) < 0 ||
+		    oci_document_read(ld->w->dst, &ref, &doc, NULL) < 0)
+			continue;
+		if (!json_object_get(doc, "manifests"))
+			r = take_manifest(ld, doc, err);
+		else if (depth < OCI_DEPTH_MAX)
+			r = load_index(ld, doc, depth + 1, err);
+	}
+	return r;
+}
+
+int oci_known_load(struct oci_work *w, struct ovbd_error *err)
+{
+	struct load ld = {.w = w};
+	AUTO_JSON *index = NULL;
+
+	if (!w->dst || oci_index_read(w->dst, &index, NULL) < 0)
+		return 0;
+	return load_index(&ld, index, 0, err);
+}
+
+/* How many layers from the bottom up are the same. */
+static size_t common(const struct oci_node *n, const struct oci_layer *layers, size_t nlayers)
+{
+	size_t i = 0;
+
+	while (i < n->nlayers && i < nlayers &&
+	       strcmp(n->layers[i].chain_id, layers[i].chain_id) == 0)
+		i++;
+	return i;
+}
+
+/* No step of the way: only whether to go on. */
+static int is_stopped(void *arg, uint64_t done, uint64_t total)
+{
+	const struct oci_work *w = arg;
+
+	(void)done;
+	(void)total;
+	return w->c->progress ? w->c->progress(w->c->arg, 0, 0) : 0;
+}
+
+static int use_known(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+{
+	struct ovbd_error why;
+
+	for (const struct oci_known *k = w->known; k; k = k->next) {
+		const size_t same = common(n, k->layers, k->n);
+
+		if (same > n->nthere) {
+			n->nthere = same;
+			n->known = k;
+		}
+	}
+	for (size_t i = 0; i < n->nthere; i++) {
+		const int r =
+			oci_blob_verify(w->dst, &n->known->layers[i].made, is_stopped, w, &why);
+
+		if (r == -ECANCELED || r == -ENOMEM)
+			return ovbd_fail(err, r, "%s", why.msg);
+		if (r < 0) {
+			oci_tell_warning(w, "%s; it is made again", why.msg);
+			n->nthere = i;
+		}
+	}
+	return 0;
+}
+
+static void use_earlier(struct oci_work *w, struct oci_node *n, size_t nearlier)
+{
+	for (size_t i = 0; i < nearlier; i++) {
+		const size_t same = common(n, w->images[i]->layers, w->images[i]->nlayers);
+
+		if (same > n->nthere) {
+			n->nthere = same;
+			n->earlier = w->images[i];
+			n->known = NULL;
+		}
+	}
+}
+
+int oci_known_use(struct oci_work *w, struct ovbd_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < w->nimages; i++) {
+		struct oci_node *n = w->images[i];
+
+		r = use_known(w, n, err);
+		use_earlier(w, n, i);
+		for (size_t k = n->nthere; k < n->nlayers; k++)
+			w->total += n->layers[k].src.size;
+	}
+	return r;
+}
