@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * One thread for all layers of a process: what is due longest comes first. A layer is fetched from
- * a source of its own, past what others read and keep, with short deadlines, since closing waits
- * for it. It yields to readers: while somebody reads, or has just read, what may need the network,
- * it waits, but not for ever.
+ * a source of its own, past what others read and keep, with short deadlines, as the others wait for
+ * their turn; who closes a layer has its transfer given up. It yields to readers: while somebody
+ * reads, or has just read, what may need the network, it waits, but not for ever.
  *
  * A layer ends as a file, or is given up where it can only fail again; all else is tried later.
  */
@@ -20,6 +20,7 @@
 #include "base/thread.h"
 #include "remote/download_impl.h"
 #include "remote/metrics.h"
+#include "remote/patience.h"
 
 #define DEADLINE_MS 5000u /* of a read of the source */
 #define YIELD_MS    2000u /* at most, before each block */
@@ -255,7 +256,9 @@ static void run(struct ovbd_downloads *d, struct fetched *x)
 
 	x->running = true;
 	pthread_mutex_unlock(&d->lock);
+	ovbd_patience_set((struct ovbd_patience){.stop = &x->stop});
 	r = fetch(x, &remote, &err);
+	ovbd_patience_set((struct ovbd_patience){.stop = NULL});
 	wait_ms = settle(x, r, remote, &err);
 	pthread_mutex_lock(&d->lock);
 	x->over = wait_ms == 0;

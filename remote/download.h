@@ -65,7 +65,8 @@ struct ovbd_download {
 };
 
 /* take_b, which is what is fetched; it is read until the file is there, and closed with this blob.
- * All of what is copied. Closing may wait a few seconds for a server that is being asked. */
+ * All of what is copied. Closing waits a tenth of a second at most for a server that is asked, but
+ * for one that gives tokens a few seconds. */
 int ovbd_download_blob_open(struct ovbd_downloads *d, const struct ovbd_download *what,
                             struct ovbd_blob *take_b, struct ovbd_blob **ret,
                             struct ovbd_error *err);

@@ -55,6 +55,7 @@ static void leave(struct fetched *x)
 
 	pthread_mutex_lock(&d->lock);
 	x->cancel = true;
+	atomic_store(&x->stop, true);
 	pthread_cond_broadcast(&d->changed);
 	while (x->running)
 		pthread_cond_wait(&d->changed, &d->lock);

@@ -30,6 +30,7 @@ struct fetched {
 	struct ovbd_download_params params;
 	bool keep;
 	atomic_bool local; /* reads need no network any more */
+	atomic_bool stop;  /* as cancel, for the transfer that is going on */
 	bool told;         /* that it is tried again later; of the thread */
 	/* guarded by d->lock: */
 	struct fetched *next;

@@ -5,6 +5,7 @@ target_link_libraries(ovbd_test_net PUBLIC ovbd_remote ovbd_test PkgConfig::CMOC
 foreach(what auth broken cut fault hosts lies matrix nginx redirect time tls)
   ovbd_unit(net_http_${what} SOURCES http_${what}.c DEPS ovbd_test_net LABELS net TIMEOUT 60)
 endforeach()
+ovbd_unit(net_download SOURCES download.c DEPS ovbd_test_net LABELS net threads TIMEOUT 60)
 ovbd_unit(net_http_threads SOURCES http_threads.c DEPS ovbd_test_net LABELS net threads TIMEOUT 60)
 target_link_libraries(test_net_http_fault PRIVATE ovbd_test_malloc)
 if(TARGET ovbd)
