@@ -95,6 +95,11 @@ static int take_upper(struct served *s, struct line *l, struct ovbd_error *err)
 	                 spec->images[0]);
 }
 
+static void prefetch_told(void *arg, const char *sentence)
+{
+	tracer_told(arg, false, sentence);
+}
+
 int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 {
 	const struct ovbd_spec *spec = s->spec;
@@ -109,6 +114,8 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 				.mode = spec->prefetch,
 				.otherwise = s->all->prefetch,
 				.trace = spec->trace,
+				.told = prefetch_told,
+				.arg = s,
 				.params = s->all->prefetch_params,
 				.configured = true,
 			},

@@ -335,7 +335,7 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (r == 0)
 		r = open_upper(img, &refs, err);
 	if (r == 0)
-		r = ovbd_image_prefetch_start(img, &o.params.prefetch, &trace, err);
+		r = ovbd_image_prefetch_begin(img, &o.params.prefetch, &trace, err);
 	if (r < 0)
 		return r;
 	*ret = OVBD_MOVE(img);
@@ -346,6 +346,7 @@ void ovbd_image_close(struct ovbd_image *img)
 {
 	if (!img)
 		return;
+	ovbd_image_list_close(img->list);
 	ovbd_prefetch_close(img->prefetch);
 	ovbd_blob_close(img->blob);
 	ovbd_device_close(img->upper);

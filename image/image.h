@@ -7,6 +7,7 @@
 #ifndef OVBD_IMAGE_IMAGE_H
 #define OVBD_IMAGE_IMAGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,8 +81,10 @@ struct ovbd_image {
 	uint64_t reach; /* bytes, >= blob->size: content a larger layer on top would bring back */
 	size_t nlayers; /* bottom first, without the upper; may be 0 beneath one */
 	struct ovbd_image_layer *layers;
-	struct ovbd_prefetch *prefetch;     /* what is fetched in the background; or NULL */
-	uint64_t prefetch_named;            /* bytes of objects that hold what a trace names */
+	_Atomic(struct ovbd_prefetch *) prefetch; /* what is fetched in the background; or NULL.
+	                                           * Of a list of paths it comes later */
+	uint64_t prefetch_named; /* bytes of objects that hold what a trace names, once it is */
+	struct ovbd_image_list *list;       /* of paths, in place of a trace; or NULL */
 	struct ovbd_error prefetch_trouble; /* why it is not done; "": it is, or nobody asked */
 	struct ovbd_recorder *recorder;     /* of what is read, for the file record_path; or NULL */
 	char *record_path;
@@ -92,6 +95,7 @@ struct ovbd_image {
 };
 
 struct ovbd_cache;
+struct ovbd_image_list;
 struct ovbd_recorder;
 struct ovbd_registry;
 struct ovbd_shared;
@@ -120,8 +124,13 @@ const char *ovbd_prefetch_mode_name(enum ovbd_prefetch_mode mode);
 /* What is fetched in the background once the image is open. */
 struct ovbd_image_prefetch {
 	enum ovbd_prefetch_mode mode;
-	const char *trace; /* a file: docs/format-trace.md; NULL: none. One that cannot be read is
-	                    * an error of ovbd_image_open(), before anything else is opened */
+	const char *trace; /* a file: docs/format-trace.md, or a list of paths (image/paths.h);
+	                    * NULL: none. One that is neither is an error of ovbd_image_open(),
+	                    * before anything else is opened */
+	/* Why not all of a list of paths is fetched: seldom more than a sentence, from another
+	 * thread, until the image is closed. Or NULL. */
+	void (*told)(void *arg, const char *sentence);
+	void *arg;
 	struct ovbd_prefetch_params params;
 	enum ovbd_prefetch_mode otherwise; /* if neither mode nor a configuration says it */
 	/* Also what configurations ask for, as far as mode and trace do not: a file that cannot be

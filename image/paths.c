@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <ext2fs/ext2fs.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,9 +25,8 @@
 struct walk {
 	ext2_filsys fs;
 	const struct ovbd_image *img;
+	const struct ovbd_paths_params *p;
 	struct ovbd_trace ranges; /* of the files */
-	ovbd_paths_told_fn told;
-	void *arg;
 	unsigned nfiles;
 	unsigned depth;
 	int code; /* of what ends it all */
@@ -41,7 +41,7 @@ struct walk {
 static struct struct_io_manager manager;
 
 /* open() is given a name, and no more than that. */
-static _Thread_local struct ovbd_blob *device;
+static _Thread_local struct walk *opening;
 
 static errcode_t channel_open(const char *name, int flags, io_channel *ret)
 {
@@ -56,7 +56,7 @@ static errcode_t channel_open(const char *name, int flags, io_channel *ret)
 	c->manager = &manager;
 	c->block_size = 1024;
 	c->refcount = 1;
-	c->private_data = device;
+	c->private_data = opening;
 	*ret = c;
 	return 0;
 }
@@ -76,18 +76,56 @@ static errcode_t channel_set_blksize(io_channel c, int size)
 	return 0;
 }
 
+/* What of the layers is at [off, off + len) of the device. */
+static int note_range(const struct ovbd_image *img, uint64_t off, uint64_t len,
+                      struct ovbd_trace *t, struct ovbd_error *err)
+{
+	const struct ovbd_index *ix = ovbd_stack_index(img->blob);
+	int code = 0;
+
+	if (off >= img->blob->size)
+		return 0;
+	len = ovbd_min(len, img->blob->size - off);
+	while (len > 0 && code == 0) {
+		const struct ovbd_segment s = ovbd_index_at(ix, off, len);
+		const struct ovbd_trace_record r = {.layer = s.layer, .off = s.src, .len = s.len};
+
+		if (s.kind == OVBD_RUN_DATA && !ovbd_segment_is_below(&s))
+			code = ovbd_trace_add(t, &r, err);
+		off += s.len;
+		len -= s.len;
+	}
+	return code;
+}
+
+static bool is_stopped(const struct walk *w)
+{
+	return w->p->stop && atomic_load(w->p->stop);
+}
+
+static void announce(struct walk *w, uint64_t off, uint64_t len)
+{
+	AUTO_TRACE t = {0};
+
+	if (w->p->will_read && note_range(w->img, off, len, &t, NULL) == 0)
+		w->p->will_read(w->p->arg, &t);
+}
+
 /* A negative count is one of bytes. */
 static errcode_t channel_read64(io_channel c, unsigned long long block, int count, void *data)
 {
 	const uint64_t size = (uint64_t)c->block_size;
 	const uint64_t len = count < 0 ? (uint64_t) - (int64_t)count : (uint64_t)count * size;
+	struct walk *w = c->private_data;
 	uint64_t off;
 
 	if (!ovbd_mul(block, size, &off))
 		return EXT2_ET_BAD_BLOCK_NUM;
-	return ovbd_blob_pread(c->private_data, data, (size_t)len, off, NULL) < 0
-	               ? EXT2_ET_SHORT_READ
-	               : 0;
+	if (is_stopped(w))
+		return EXT2_ET_CANCEL_REQUESTED;
+	announce(w, off, len);
+	return ovbd_blob_pread(w->img->blob, data, (size_t)len, off, NULL) < 0 ? EXT2_ET_SHORT_READ
+	                                                                       : 0;
 }
 
 static errcode_t channel_read(io_channel c, unsigned long block, int count, void *data)
@@ -136,31 +174,15 @@ static void tell(struct walk *w, const char *path, errcode_t e)
 	struct ovbd_error say;
 
 	ovbd_fail(&say, 0, "%s: %s", path, error_message(e));
-	w->told(w->arg, say.msg);
-}
-
-static void note_range(struct walk *w, uint64_t off, uint64_t len)
-{
-	const struct ovbd_index *ix = ovbd_stack_index(w->img->blob);
-
-	if (off >= w->img->blob->size)
-		return;
-	len = ovbd_min(len, w->img->blob->size - off);
-	while (len > 0 && w->code == 0) {
-		const struct ovbd_segment s = ovbd_index_at(ix, off, len);
-		const struct ovbd_trace_record r = {.layer = s.layer, .off = s.src, .len = s.len};
-
-		if (s.kind == OVBD_RUN_DATA && !ovbd_segment_is_below(&s))
-			w->code = ovbd_trace_add(&w->ranges, &r, w->err);
-		off += s.len;
-		len -= s.len;
-	}
+	if (e != EXT2_ET_CANCEL_REQUESTED)
+		w->p->told(w->p->arg, say.msg);
 }
 
 static void flush_blocks(struct walk *w)
 {
-	if (w->nblocks > 0)
-		note_range(w, w->first * w->fs->blocksize, w->nblocks * w->fs->blocksize);
+	if (w->nblocks > 0 && w->code == 0)
+		w->code = note_range(w->img, w->first * w->fs->blocksize,
+		                     w->nblocks * w->fs->blocksize, &w->ranges, w->err);
 	w->nblocks = 0;
 }
 
@@ -230,6 +252,10 @@ static void add_inode(struct walk *w, ext2_ino_t ino, const char *path, bool all
 	struct ext2_inode inode;
 	errcode_t e;
 
+	if (is_stopped(w)) {
+		w->code = ovbd_fail(w->err, -ECANCELED, "%s: given up", path);
+		return;
+	}
 	if (++w->nfiles > FILES_MAX || w->depth > DEPTH_MAX) {
 		w->code =
 			ovbd_fail(w->err, -E2BIG, "%s: more than %u files, or %u directories deep",
@@ -245,24 +271,15 @@ static void add_inode(struct walk *w, ext2_ino_t ino, const char *path, bool all
 		tell(w, path, e);
 }
 
-static void add_path(struct walk *w, const char *text, size_t len)
+static void add_path(struct walk *w, const struct ovbd_paths_entry *entry)
 {
 	char path[PATH_SIZE];
-	bool all = false;
 	ext2_ino_t ino;
 	errcode_t e;
 
-	while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == ' ' || text[len - 1] == '\t'))
-		len--;
-	if (len > 1 && text[len - 1] == '*' && text[len - 2] == '/')
-		len--;
-	for (; len > 1 && text[len - 1] == '/'; len--)
-		all = true;
-	all |= len == 1 && text[0] == '/';
-	if (len == 0)
-		return;
-	snprintf(path, sizeof(path), "%.*s", (int)ovbd_min(len, sizeof(path) - 1), text);
-	if (len >= sizeof(path) || path[0] != '/') {
+	snprintf(path, sizeof(path), "%.*s", (int)ovbd_min(entry->len, sizeof(path) - 1),
+	         entry->path);
+	if (entry->len >= sizeof(path) || path[0] != '/') {
 		tell(w, path, EXT2_ET_FILE_NOT_FOUND);
 		return;
 	}
@@ -270,50 +287,62 @@ static void add_path(struct walk *w, const char *text, size_t len)
 	if (e)
 		tell(w, path, e);
 	else
-		add_inode(w, ino, strcmp(path, "/") == 0 ? "" : path, all);
+		add_inode(w, ino, strcmp(path, "/") == 0 ? "" : path, entry->all);
 }
 
-static int open_fs(struct ovbd_image *img, ext2_filsys *ret, struct ovbd_error *err)
+static void name_errors(void)
 {
+	initialize_ext2_error_table();
+}
+
+static int open_fs(struct walk *w, struct ovbd_error *err)
+{
+	static pthread_once_t named = PTHREAD_ONCE_INIT;
 	errcode_t e;
 
-	if (!img->stack)
+	if (!w->img->stack)
 		return ovbd_fail(err, -ENOTSUP, "only a stack of layers can be traced");
-	device = img->blob;
+	pthread_once(&named, name_errors);
+	opening = w;
 	e = ext2fs_open("device", EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES, 0, 0, &manager,
-	                ret);
-	device = NULL;
+	                &w->fs);
+	opening = NULL;
+	if (e == EXT2_ET_CANCEL_REQUESTED)
+		return ovbd_fail(err, -ECANCELED, "given up");
 	return e ? ovbd_fail(err, -EBADMSG, "the device holds no ext4 that can be read: %s",
 	                     error_message(e))
 	         : 0;
 }
 
-int ovbd_paths_trace(struct ovbd_image *img, struct ovbd_recorder *recorder, const char *text,
-                     size_t len, ovbd_paths_told_fn told, void *arg, struct ovbd_trace *t,
+/* What was read to find the files, first. */
+static int put_found(const struct ovbd_paths_params *p, struct ovbd_trace *t,
                      struct ovbd_error *err)
 {
-	struct walk w = {.img = img, .told = told, .arg = arg, .err = err};
 	AUTO_TRACE found = {0};
 	bool whole;
-	int r;
+	int r = p->recorder ? ovbd_recorder_copy(p->recorder, &found, &whole, err) : 0;
 
-	initialize_ext2_error_table();
-	r = open_fs(img, &w.fs, err);
+	return r == 0 ? ovbd_trace_merge(t, &found, err) : r;
+}
+
+int ovbd_paths_trace(struct ovbd_image *img, const char *text, size_t len,
+                     const struct ovbd_paths_params *p, struct ovbd_trace *t,
+                     struct ovbd_error *err)
+{
+	struct walk w = {.img = img, .p = p, .err = err};
+	struct ovbd_paths_entry entry;
+	int r = open_fs(&w, err);
+
 	if (r < 0)
 		return r;
-	for (const char *at = text, *end = text + len; w.code == 0 && at < end;) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		const char *next = newline ? newline : end;
-
-		add_path(&w, at, (size_t)(next - at));
-		at = next + 1;
-	}
+	while (w.code == 0 && ovbd_paths_next(&text, &len, &entry))
+		add_path(&w, &entry);
 	ext2fs_close_free(&w.fs);
 	r = w.code;
+	if (r == 0 && is_stopped(&w))
+		r = ovbd_fail(err, -ECANCELED, "given up");
 	if (r == 0)
-		r = ovbd_recorder_copy(recorder, &found, &whole, err);
-	if (r == 0)
-		r = ovbd_trace_merge(t, &found, err);
+		r = put_found(p, t, err);
 	if (r == 0)
 		r = ovbd_trace_merge(t, &w.ranges, err);
 	ovbd_trace_free(&w.ranges);

@@ -4,16 +4,14 @@
 
 #include <errno.h>
 
-int ovbd_paths_trace(struct ovbd_image *img, struct ovbd_recorder *recorder, const char *text,
-                     size_t len, ovbd_paths_told_fn told, void *arg, struct ovbd_trace *t,
+int ovbd_paths_trace(struct ovbd_image *img, const char *text, size_t len,
+                     const struct ovbd_paths_params *p, struct ovbd_trace *t,
                      struct ovbd_error *err)
 {
 	(void)img;
-	(void)recorder;
 	(void)text;
 	(void)len;
-	(void)told;
-	(void)arg;
+	(void)p;
 	(void)t;
 	return ovbd_fail(err, -ENOTSUP, "this ovbd was built without libext2fs");
 }

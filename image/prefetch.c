@@ -40,16 +40,22 @@ int ovbd_prefetch_mode_parse(const char *name, enum ovbd_prefetch_mode *ret)
 	return -EINVAL;
 }
 
-static int load(const char *path, struct ovbd_trace *t, struct ovbd_error *err)
+/* A trace, or else a list of paths. */
+static int load(const char *path, struct ovbd_image *img, struct ovbd_trace *t,
+                struct ovbd_error *err)
 {
 	AUTO_TRACE raw = {0};
-	const int r = ovbd_trace_load(&raw, path, err);
+	struct ovbd_error why;
+	const int r = ovbd_trace_load(&raw, path, &why);
 
-	return r < 0 ? r : ovbd_trace_merge(t, &raw, err); /* nothing twice */
+	if (r == -EBADMSG && ovbd_image_list_load(path, &img->list) == 0 && img->list)
+		return 0;
+	return r < 0 ? ovbd_fail(err, r, "%s", why.msg)
+	             : ovbd_trace_merge(t, &raw, err); /* nothing twice */
 }
 
-/* As overlaybd's daemon has it: an empty file is to be written, any other is a trace, and without a
- * file there is nothing to do. */
+/* As overlaybd's daemon has it: an empty file is to be written, any other is a trace or a list, and
+ * without a file there is nothing to do. */
 static int settle_record(struct ovbd_image_params *p, struct ovbd_refs *refs,
                          struct ovbd_image *img, struct ovbd_error *err)
 {
@@ -88,11 +94,11 @@ int ovbd_image_prefetch_settle(struct ovbd_image_params *p, struct ovbd_refs *re
 	if (r < 0 || how->mode == OVBD_PREFETCH_NONE)
 		return r;
 	if (how->trace)
-		return load(how->trace, t, err);
+		return load(how->trace, img, t, err);
 	if (!how->configured || !refs->trace)
 		return 0;
 	how->trace = refs->trace;
-	if (load(refs->trace, t, &img->prefetch_trouble) < 0)
+	if (load(refs->trace, img, t, &img->prefetch_trouble) < 0)
 		how->trace = NULL;
 	return 0;
 }
@@ -113,19 +119,33 @@ static int add(struct wanted *w, size_t layer, uint64_t off, uint64_t len)
 	return 0;
 }
 
-static int add_record(struct wanted *w, const struct ovbd_image *img,
-                      const struct ovbd_trace_record *t)
+bool ovbd_image_prefetch_place(const struct ovbd_image *img, const struct ovbd_trace_record *t,
+                               struct ovbd_blob **ret, struct ovbd_range *ret_range)
 {
 	const struct ovbd_image_layer *l = t->layer < img->nlayers ? &img->layers[t->layer] : NULL;
 	uint64_t off = t->off, len = t->len;
 
 	if (!l || !l->ahead)
-		return 0;
+		return false;
 	if (l->zfile)
 		ovbd_zfile_stored_range(l->zfile, t->off, t->len, &off, &len);
 	if (!ovbd_within(off, 0, l->stored_size - l->tar_off))
+		return false;
+	*ret = l->ahead;
+	ret_range->off = l->tar_off + off;
+	ret_range->len = ovbd_min(len, l->stored_size - l->tar_off - off);
+	return true;
+}
+
+static int add_record(struct wanted *w, const struct ovbd_image *img,
+                      const struct ovbd_trace_record *t)
+{
+	struct ovbd_blob *ahead;
+	struct ovbd_range range;
+
+	if (!ovbd_image_prefetch_place(img, t, &ahead, &range))
 		return 0;
-	return add(w, t->layer, l->tar_off + off, ovbd_min(len, l->stored_size - l->tar_off - off));
+	return add(w, t->layer, range.off, range.len);
 }
 
 static int by_place(const void *a, const void *b)
@@ -197,13 +217,24 @@ int ovbd_image_prefetch_start(struct ovbd_image *img, const struct ovbd_image_pr
                               const struct ovbd_trace *t, struct ovbd_error *err)
 {
 	struct ovbd_blob *blobs[OVBD_LAYERS_MAX] = {NULL};
+	struct ovbd_prefetch *made = NULL;
 	struct wanted w = {0};
 	int r = make_list(&w, img, how, t, err);
 
 	for (size_t i = 0; i < img->nlayers; i++)
 		blobs[i] = img->layers[i].ahead;
 	if (r == 0 && w.n > 0)
-		r = ovbd_prefetch_start(blobs, w.ranges, w.n, &how->params, &img->prefetch, err);
+		r = ovbd_prefetch_start(blobs, w.ranges, w.n, &how->params, &made, err);
+	if (r == 0)
+		atomic_store(&img->prefetch, made); /* others may be looking */
 	free(w.ranges);
 	return r;
+}
+
+int ovbd_image_prefetch_begin(struct ovbd_image *img, const struct ovbd_image_prefetch *how,
+                              const struct ovbd_trace *t, struct ovbd_error *err)
+{
+	if (img->list && ovbd_image_is_remote(img))
+		return ovbd_image_list_start(img, how, err);
+	return ovbd_image_prefetch_start(img, how, t, err);
 }

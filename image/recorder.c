@@ -24,8 +24,17 @@ struct recorded_blob {
 	uint32_t layer;
 };
 
+static _Thread_local bool ignored;
+
+void ovbd_recorder_ignore_thread(void)
+{
+	ignored = true;
+}
+
 static void note(struct ovbd_recorder *r, const struct ovbd_trace_record *record)
 {
+	if (ignored)
+		return;
 	pthread_mutex_lock(&r->lock);
 	if (!r->stopped && !r->full)
 		r->full = ovbd_trace_add_new(&r->trace, &r->seen, record, NULL) < 0;

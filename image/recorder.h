@@ -26,6 +26,9 @@ int ovbd_recorder_wrap(struct ovbd_recorder *r, uint32_t layer, struct ovbd_blob
 int ovbd_recorder_copy(struct ovbd_recorder *r, struct ovbd_trace *t, bool *ret_whole,
                        struct ovbd_error *err);
 
+/* Records nothing of what the calling thread reads: it is not one of the image's users. */
+void ovbd_recorder_ignore_thread(void);
+
 /* Records no more. */
 void ovbd_recorder_stop(struct ovbd_recorder *r);
 

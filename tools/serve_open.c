@@ -57,6 +57,12 @@ static void download_told(void *arg, bool bad, const char *sentence)
 		ovbd_serving_tell(s, bad, "%s", sentence);
 }
 
+/* From the thread that looks up a list of paths. */
+static void prefetch_told(void *arg, const char *sentence)
+{
+	ovbd_serving_tell(arg, false, "%s", sentence);
+}
+
 int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_format f)
 {
 	const struct ovbd_cli *c = s->c;
@@ -72,6 +78,8 @@ int ovbd_serving_open_source(struct ovbd_serving *s, bool writable, enum ovbd_fo
 	r = ovbd_downloads_create(download_told, s, &s->downloads, &err);
 	if (r < 0)
 		return ovbd_cli_fail(c, r, false, &err);
+	how.prefetch.told = prefetch_told;
+	how.prefetch.arg = s;
 	how.downloads = s->downloads;
 	how.download = ovbd_download_defaults();
 	if (ovbd_source_open(c, c->operands, c->noperands, &how, &s->img, &status) < 0)

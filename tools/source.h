@@ -44,8 +44,8 @@ int ovbd_source_prefetch_check(struct ovbd_cli *c, const struct ovbd_image_prefe
 #define OVBD_OPTION_PREFETCH_RATE (OVBD_OPTION_LONG + 104)
 #define OVBD_PREFETCH_OPTIONS                                                                      \
 	{OVBD_OPTION_TRACE, "trace", "FILE",                                                       \
-	 "Fetch in the background what this trace names, in its order, before it is read (see "    \
-	 "ovbd trace)."},                                                                          \
+	 "Fetch in the background what this trace, or list of paths, names, in its order, before " \
+	 "it is read (see ovbd trace)."},                                                          \
 		{OVBD_OPTION_PREFETCH, "prefetch", "none|trace|all",                               \
 	         "What is fetched of remote layers before it is read: nothing, what the trace "    \
 	         "names (the default if there is one), or all, beginning with that."},             \

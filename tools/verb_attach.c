@@ -33,7 +33,7 @@ static const struct ovbd_option options[] = {
          "merged. dm-snapshot-1: the same, in the order of the file. merge: the two put together, "
          "to be merged by ovbdd."},
 	{OVBD_OPTION_TRACE, "trace", "FILE",
-         "Fetch in the background what this trace names (see ovbd trace)."},
+         "Fetch in the background what this trace, or list of paths, names (see ovbd trace)."},
 	{OVBD_OPTION_PREFETCH, "prefetch", "none|trace|all",
          "What is fetched of remote layers before it is read: nothing, what the trace names, or "
          "all, beginning with that (default: as the daemon has it)."},

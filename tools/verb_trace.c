@@ -139,32 +139,11 @@ static void tell_missing(void *arg, const char *sentence)
 	ovbd_cli_warning(arg, "%s", sentence);
 }
 
-static int read_list(const char *path, char **ret, size_t *ret_len, struct ovbd_error *err)
-{
-	AUTO_FREE char *text = NULL;
-	AUTO_BLOB *b = NULL;
-	int r = ovbd_blob_open_file(path, &b, err);
-
-	if (r < 0)
-		return r;
-	if (b->size > OVBD_PATHS_SIZE_MAX)
-		return ovbd_fail(err, -E2BIG, "%s: a list of paths has at most %u bytes", path,
-		                 OVBD_PATHS_SIZE_MAX);
-	text = malloc((size_t)b->size + 1);
-	if (!text)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	r = ovbd_blob_pread(b, text, (size_t)b->size, 0, err);
-	if (r < 0)
-		return r;
-	*ret_len = (size_t)b->size;
-	*ret = OVBD_MOVE(text);
-	return 0;
-}
-
 static int from_paths(struct ovbd_cli *c, const struct arguments *a)
 {
 	OVBD_AUTO(ovbd_recorder_closep) struct ovbd_recorder *recorder = NULL;
 	OVBD_AUTO(ovbd_image_closep) struct ovbd_image *img = NULL;
+	struct ovbd_paths_params paths = {.told = tell_missing, .arg = c};
 	struct ovbd_image_params how = {0};
 	AUTO_FREE char *text = NULL;
 	AUTO_TRACE t = {0};
@@ -176,7 +155,7 @@ static int from_paths(struct ovbd_cli *c, const struct arguments *a)
 		return ovbd_cli_usage(c, "it is: trace from-paths LIST OUT SRC...");
 	r = ovbd_dst_check(c->operands[2], a->force, &err);
 	if (r == 0)
-		r = read_list(c->operands[1], &text, &len, &err);
+		r = ovbd_paths_load(c->operands[1], &text, &len, &err);
 	if (r == 0)
 		r = ovbd_recorder_create(&recorder, &err);
 	if (r < 0)
@@ -184,7 +163,8 @@ static int from_paths(struct ovbd_cli *c, const struct arguments *a)
 	how.recorder = recorder;
 	if (ovbd_source_open(c, c->operands + 3, c->noperands - 3, &how, &img, &status) < 0)
 		return status;
-	r = ovbd_paths_trace(img, recorder, text, len, tell_missing, c, &t, &err);
+	paths.recorder = recorder;
+	r = ovbd_paths_trace(img, text, len, &paths, &t, &err);
 	if (r == 0)
 		r = ovbd_trace_save(&t, c->operands[2], &err);
 	return r < 0 ? ovbd_cli_fail(c, r, ovbd_source_is_remote(img), &err) : OVBD_EXIT_OK;

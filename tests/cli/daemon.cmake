@@ -6,6 +6,7 @@ foreach(
   confine
   doctor
   drop-in
+  list
   many
   metrics
   nbd

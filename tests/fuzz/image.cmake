@@ -1,6 +1,7 @@
 ovbd_fuzz(tar SOURCES fuzz_tar.c DEPS ovbd_image)
 ovbd_fuzz(config SOURCES fuzz_config.c DEPS ovbd_image)
 ovbd_fuzz(trace SOURCES fuzz_trace.c DEPS ovbd_image)
+ovbd_fuzz(paths SOURCES fuzz_paths.c DEPS ovbd_image)
 ovbd_fuzz(hosts SOURCES fuzz_hosts.c DEPS ovbd_image)
 ovbd_fuzz(manifest SOURCES fuzz_manifest.c DEPS ovbd_image)
 ovbd_fuzz(credentials SOURCES fuzz_credentials.c DEPS ovbd_image)

@@ -7,4 +7,5 @@ ovbd_unit(unit_image_registry SOURCES image_registry.c DEPS ovbd_image LABELS un
 ovbd_unit(unit_image_distrust SOURCES image_distrust.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/zfile_make.c DEPS ovbd_image ovbd_test LABELS unit)
 ovbd_unit(unit_image_open SOURCES image_open.c DEPS ovbd_image ovbd_test_malloc LABELS unit threads)
 ovbd_unit(unit_image_trace SOURCES image_trace.c DEPS ovbd_image LABELS unit)
+ovbd_unit(unit_image_paths SOURCES image_paths.c DEPS ovbd_image LABELS unit)
 ovbd_unit(unit_image_upper SOURCES image_upper.c DEPS ovbd_image LABELS unit)
