@@ -22,6 +22,9 @@ cp base.tar files/snapshots/1/fs/overlaybd.commit
 cp delta files/snapshots/2/fs/.commit
 cp upper files/upper
 echo "/v2/denied:user:geheim42" >files/httpd.conf
+mkdir -p files/snapshots/4/fs files/snapshots/5/fs
+"$ovbd" create 16M files/snapshots/4/fs/writable_data files/snapshots/4/fs/writable_index
+"$ovbd" create --sparse 16M files/snapshots/5/fs/writable_data files/snapshots/5/fs/writable_index
 
 # A layer of the original's tools, where there are any.
 fixtures=${OVBD_FIXTURES:-}/overlaybd

@@ -42,9 +42,8 @@ configure 2 "{\"digest\":\"$digest\",\"size\":$size,\"dir\":\"/nowhere/fs\"},$de
 	',"accelerationLayer":true,"recordTracePath":"/tmp/trace","download":{"enable":true}'
 snapshotter_attach 2 "$config" || fail "attach: $(cat /tmp/snapshotter.2)"
 cmp "/dev/$disk" /upper || fail "the disk of a registry differs"
-for key in "recordTracePath (beside accelerationLayer)" download; do
-	[ "$(grep -c "image configuration: $key has no effect" $log)" = 1 ] || fail "$key is not named once"
-done
+key="recordTracePath (beside accelerationLayer)"
+[ "$(grep -c "image configuration: $key has no effect" $log)" = 1 ] || fail "$key is not named once"
 snapshotter_detach 2
 ok "from a registry, with every key"
 
@@ -117,6 +116,52 @@ cp /tmp/config "$config"
 snapshotter_attach 20 "$config" || fail "attach: $(cat /tmp/snapshotter.20)"
 [ "$(cat "$snapshot/block/relative.log")" = success ] || fail "a relative result file"
 snapshotter_detach 20
+
+# A snapshot of its own that a container writes to (rwMode dir): by both formats of the original.
+writes() { # NAME HOW...
+	name=$1
+	shift
+	dd if=/dev/urandom of="$mountpoint/$name" bs=4k count=64 "$@" 2>/dev/null || fail "dd $name"
+	(cd "$mountpoint" && sha256sum "$name") >>/tmp/written
+}
+are_right() {
+	(cd "$mountpoint" && sha256sum -c /tmp/written) >/tmp/checked || fail "$1: $(grep -v OK /tmp/checked)"
+}
+for id in 4 5; do
+	configure $id "$base,$delta"
+	files="\"index\":\"/snapshots/$id/fs/writable_index\",\"data\":\"/snapshots/$id/fs/writable_data\""
+	sed "s|\"upper\":{}|\"upper\":{$files,\"vsize\":64}|" "$config" >/tmp/config
+	cp /tmp/config "$config"
+	: >/tmp/written
+	snapshotter_attach $id "$config" || fail "attach: $(cat /tmp/snapshotter.$id)"
+	[ "$(result)" = success ] || fail "the result: $(result)"
+	cmp "/dev/$disk" /upper || fail "the disk differs"
+	[ "$(cat "/sys/block/$disk/ro")" = 0 ] || fail "read-only"
+	mountpoint=$snapshot/block/mountpoint
+	mount -t ext4 -o rw,discard "/dev/$disk" "$mountpoint"
+	writes 1
+	sync
+	for signal in KILL TERM KILL; do
+		turn=$((${turn-0} + 1))
+		writes synced$turn conv=fsync
+		writes direct$turn oflag=direct
+		kill_daemon $signal # of what is not flushed nothing may be lost: the disk lives on
+		start_daemon
+		echo 3 >/proc/sys/vm/drop_caches
+		are_right "after SIG$signal"
+	done
+	rm "$mountpoint/1"
+	sed -i '1d' /tmp/written
+	umount "$mountpoint"
+	snapshotter_detach $id || fail "detach"
+	snapshotter_attach $id "$config" || fail "again: $(cat /tmp/snapshotter.$id)"
+	mount -t ext4 -o ro "/dev/$disk" "$mountpoint"
+	are_right "attached again"
+	umount "$mountpoint"
+	snapshotter_detach $id || fail "detach"
+	! dmesg | grep -i -E 'I/O error|EXT4-fs error' || fail "the kernel noticed"
+	ok "written to, restarted 3 times, attached again: $(wc -l </tmp/written) files are right"
+done
 
 # Under load: SIGTERM, and kill -9, and another one; with no more privileges than it needs.
 ovbdd="overlaybd-tcmu --transports tcmu"
