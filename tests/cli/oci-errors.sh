@@ -172,7 +172,7 @@ if [ "$(id -u)" = 0 ] && mkdir full && mount -t tmpfs -o size=64k tmpfs full 2>/
 fi
 
 # --- an interrupt leaves whole blobs, and no name
-head -c 60000000 /dev/urandom >d/noise
+head -c 30000000 /dev/urandom >d/noise
 tar -cf noise.tar -C d .
 image big t 1.tar noise.tar
 "$ovbd" convert -q oci:big:t oci:cut:t &
