@@ -4,6 +4,7 @@
 # and the image is served whatever comes of that.
 . "${OVBD_SOURCE:?}/tests/lib/serve.sh"
 
+command -v python3 >/dev/null || skip "python3 is not installed"
 command -v mke2fs >/dev/null || skip "mke2fs is not installed"
 command -v debugfs >/dev/null || skip "debugfs is not installed"
 mkdir -p www root/bin root/lib/deep root/other
@@ -11,6 +12,15 @@ random 300000 root/bin/tool
 random 200000 root/lib/a
 random 100000 root/lib/deep/b
 random 4000000 root/other/big
+# So many others, that what tells where files are does not lie beside them by chance.
+python3 - <<'PY'
+import os, random
+r = random.Random(3)
+for i in range(300):
+    os.mkdir(f"root/d{i}")
+    with open(f"root/d{i}/{r.randbytes(60).hex()}", "w") as f:
+        f.write(r.randbytes(1500).hex())
+PY
 truncate -s 32M disk.raw
 mke2fs -q -t ext4 -b 4096 -d root disk.raw
 "$ovbd" convert -q -f raw disk.raw www/disk.ovbd
