@@ -328,6 +328,8 @@ static int conclude_trouble(struct transfer *t, CURLcode code)
 	} else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
 	           code == CURLE_SSL_CERTPROBLEM || code == CURLE_URL_MALFORMAT) {
 		retry = HTTP_NEVER;
+		if (code == CURLE_PEER_FAILED_VERIFICATION && !strstr(text, "certificate"))
+			text = curl_easy_strerror(code); /* not how the connection ended then */
 	} else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
 		retry = HTTP_FEW;
 	}

@@ -32,9 +32,10 @@ if [ "$(id -u)" = 0 ]; then
 	mkdir -m 777 shared
 	chmod 755 .
 	# shellcheck disable=SC2016 # for the inner shell
+	cp "$ovbd" shared/ovbd # where it was built may be closed to others
 	same_as_one "the user nobody, with an empty environment" sh -c '
-		setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs env -i "$1" apply -q 0.tar shared/other &&
-		mv shared/other .' sh "$ovbd"
+		setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs env -i shared/ovbd apply -q 0.tar shared/other &&
+		mv shared/other .' sh
 fi
 
 # A date for what no tar dates, and nothing else.

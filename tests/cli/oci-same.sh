@@ -23,6 +23,7 @@ same_as_one "another time zone, locale and directory" env TZ=Asia/Tokyo LC_ALL=C
 	"$ovbd" convert -q "oci:$tmp/in:t" "oci:$tmp/other:t"
 if [ "$(id -u)" = 0 ]; then
 	chmod 755 .
+	cp "$ovbd" for-all # where it was built may be closed to others
 	# A place where all is read-only but for a tmpfs, for nobody.
 	# shellcheck disable=SC2016 # for the inner shell
 	same_as_one "nobody, read-only, with a tmpfs" unshare -m sh -c '
@@ -37,7 +38,7 @@ if [ "$(id -u)" = 0 ]; then
 		setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
 			env -i TMPDIR="$2/mnt" "$1" convert -q "oci:$2/in:t" oci:other:t
 		mount -o remount,bind,rw "$2"
-		cp -r other "$2/other"' sh "$ovbd" "$tmp"
+		cp -r other "$2/other"' sh "$tmp/for-all" "$tmp"
 fi
 SOURCE_DATE_EPOCH=1500000000 "$ovbd" convert oci:in:t oci:one:dated 2>said
 grep -q "1 of 4 layers were there" said || fail "SOURCE_DATE_EPOCH: $(cat said)"

@@ -215,7 +215,10 @@ static void test_stop(void **arg)
 
 	p = peer_start(40);
 	peer_ask(p, READ, 0, SLOW / SECTOR, 512, NULL);
-	usleep(20000);
+	pthread_mutex_lock(&p->toy->lock);
+	while (!p->toy->begun)
+		pthread_cond_wait(&p->toy->wake, &p->toy->lock);
+	pthread_mutex_unlock(&p->toy->lock);
 	p->t->ops->stop(p->t);
 	pthread_mutex_lock(&p->toy->lock);
 	p->toy->go = true;

@@ -29,6 +29,8 @@ static int toy_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
 	struct toy *t = OVBD_CONTAINER_OF(b, struct toy, blob);
 
 	pthread_mutex_lock(&t->lock);
+	t->begun |= off == SLOW;
+	pthread_cond_broadcast(&t->wake);
 	while (off == SLOW && !t->go)
 		pthread_cond_wait(&t->wake, &t->lock);
 	memcpy(buf, t->bytes + off, len);

@@ -30,7 +30,7 @@ struct toy {
 	struct ovbd_blob blob;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool go;         /* the slow read */
+	bool begun, go;  /* the slow read */
 	char diary[256]; /* W write, w with FUA, Z zeroes, z that keep space, D discard, F flush */
 	bool bad_flush;
 	uint8_t bytes[SIZE];
