@@ -112,8 +112,13 @@ ok "verify"
 zeros=sha256:$(printf '%064d' 0)
 cp www/plain "www/v2/a/blobs/$zeros"
 cache prefetch -q "$url/v2/a/blobs/$zeros"
-expect 2 "its digest is $digest1, not $zeros" cache verify
-exits 0 cache verify --repair >said 2>&1
+# who filled it may have found that already, in the background, and taken it out again
+if cache verify 2>said; then
+	ok "found while it was filled"
+else
+	grep -qF "its digest is $digest1, not $zeros" said || fail "$(cat said)"
+	exits 0 cache verify --repair >said 2>&1
+fi
 exits 0 cache verify
 cache ls --output json >out
 [ "$(json "[b['present'] for b in d['blobs'] if b.get('digest') == '$zeros']")" = "[0]" ] || fail "$(cat out)"
