@@ -62,7 +62,10 @@ printf '{"credHelpers": {"%s": "tests"}}' "$registry" >cred.json
 mkdir bin
 printf '#!/bin/sh\necho %s\n' "'{\"Username\": \"anna\", \"Secret\": \"secret\"}'" >bin/docker-credential-tests
 chmod +x bin/docker-credential-tests
-expect 1 "docker-credential-tests: this process may not start programs" "$ovbd" attach -t fuse --id a image.json
+# a build without the filter of system calls (with a sanitizer) does not find it, as it is not in PATH yet
+why="this process may not start programs"
+grep -q "confine_filter.c.o" "$OVBD_BUILD/build.ninja" || why="there is no such program"
+expect 1 "docker-credential-tests: $why" "$ovbd" attach -t fuse --id a image.json
 cat "$log" >>said
 stop_daemon TERM
 PATH=$tmp/bin:$PATH
