@@ -63,10 +63,13 @@ static int find_or_create(const char *path, char **ret_path, bool *ret_created,
 	if (!real && errno == ENOENT) {
 		AUTO_FD fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, CREATED_MODE);
 
-		if (fd < 0)
-			return ovbd_fail_errno(err, -errno, "%s: creating it", path);
-		created = true;
-		real = realpath(path, NULL);
+		const int code = errno;
+
+		created = fd >= 0;
+		if (created || code == EEXIST) /* another has made it meanwhile */
+			real = realpath(path, NULL);
+		if (!created && !real)
+			return ovbd_fail_errno(err, -code, "%s: creating it", path);
 	}
 	if (!real)
 		return ovbd_fail_errno(err, -errno, "%s", path);
