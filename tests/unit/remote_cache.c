@@ -286,7 +286,7 @@ static void *crowd(void *arg)
 	struct ovbd_cache *c = arg;
 	static const char *const keys[] = {"a", "b", "c", "d"};
 	struct ovbd_blob *b[4];
-	uint64_t random = (uint64_t)(uintptr_t)&random, end = cache_now_ms() + 9000;
+	uint64_t random = (uint64_t)(uintptr_t)&random, end = cache_now_ms() + 16000;
 
 	for (unsigned i = 0; i < 4; i++)
 		b[i] = open_blob(c, keys[i]);
@@ -307,7 +307,7 @@ static void test_evict(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, crowd, c[i % 2]), 0);
-	for (unsigned i = 0; i < 40; i++) {
+	for (unsigned i = 0; i < 75; i++) {
 		const uint64_t now = blocks_of();
 
 		most = now > most ? now : most;
