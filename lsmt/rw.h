@@ -24,7 +24,7 @@ struct ovbd_rw_file {
 };
 
 struct ovbd_rw_params {
-	uint64_t virtual_size; /* a multiple of 512 */
+	uint64_t virtual_size; /* a multiple of 512; of a pair 0, too: that of what is beneath */
 	const char *uuid;      /* NULL: the null UUID */
 	const char *parent_uuid;
 	const char *tag;

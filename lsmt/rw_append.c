@@ -192,7 +192,7 @@ static int seal_one(void *arg, const struct ovbd_segment *s, struct ovbd_error *
 static int append_seal(struct rw_core *c, struct ovbd_error *err)
 {
 	const uint64_t place = append_of(c)->data_end;
-	struct sealing sl = {.size = c->header.virtual_size};
+	struct sealing sl = {.size = ovbd_rw_end(c)};
 	struct lsmt_header t = c->header;
 	uint8_t raw[LSMT_HEADER_SIZE];
 	int r = ovbd_rw_index_each(c->index, seal_one, &sl, err);

@@ -30,7 +30,7 @@ static int put_data(struct commit *c, const struct ovbd_segment *s, struct ovbd_
 		/* pieces end at blocks, in which zeros are looked for */
 		const size_t n = (size_t)ovbd_min(end - off, PIECE - off % PIECE);
 
-		r = ovbd_blob_pread(&c->core->blob, c->buf, n, off, err);
+		r = ovbd_rw_read(c->core, c->buf, n, off, err);
 		if (r == 0)
 			r = ovbd_layer_put(c->out, off, c->buf, n, err);
 		off += n;
@@ -86,7 +86,7 @@ int ovbd_rw_commit(struct ovbd_device *d, struct ovbd_layer_writer *w, bool over
 	struct commit c = {.core = core,
 	                   .out = w,
 	                   .buf = buf,
-	                   .size = core->blob.size,
+	                   .size = ovbd_rw_end(core),
 	                   .over_base = over_base};
 
 	return buf ? put_all(&c, err) : ovbd_fail(err, -ENOMEM, "out of memory for a commit");

@@ -86,6 +86,13 @@ static inline struct rw_core *ovbd_rw_core_of(struct ovbd_device *d)
 	return OVBD_CONTAINER_OF(d, struct rw_core, device);
 }
 
+/* Where all that was written ends, at the latest. A layer that was made without a size has that of
+ * what is beneath; without that there is no end. */
+static inline uint64_t ovbd_rw_end(const struct rw_core *c)
+{
+	return c->header.virtual_size ? c->header.virtual_size : LSMT_DEVICE_MAX;
+}
+
 /* c is zero but for kind, lower, data and header; on failure it must be closed too. */
 int ovbd_rw_core_init(struct rw_core *c, const struct ovbd_device_ops *ops, struct ovbd_error *err);
 

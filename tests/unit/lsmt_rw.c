@@ -18,9 +18,9 @@ static struct {
 	uint8_t bytes[2][FILE_SIZE];
 } f;
 
-static void fresh(bool sparse)
+static void fresh_of(uint64_t size, bool sparse)
 {
-	const struct ovbd_rw_params p = {.virtual_size = SIZE, .sparse = sparse};
+	const struct ovbd_rw_params p = {.virtual_size = size, .sparse = sparse};
 	struct ovbd_device *data, *index;
 	struct ovbd_error err;
 
@@ -32,6 +32,11 @@ static void fresh(bool sparse)
 	assert_ok(ovbd_rw_create_pair(data, index, &p, &err), err);
 	ovbd_device_close(data);
 	ovbd_device_close(index);
+}
+
+static void fresh(bool sparse)
+{
+	fresh_of(SIZE, sparse);
 }
 
 static int open_ends(uint64_t data_end, uint64_t index_end, struct ovbd_device **ret,
@@ -294,12 +299,96 @@ static void test_dead(void **state)
 	ovbd_device_close(d);
 }
 
+/* ---- without a size of its own ---- */
+
+static void open_over(unsigned nblocks, struct ovbd_device **ret)
+{
+	static const uint8_t beneath[16 * 4096] = {1};
+	const struct ovbd_rw_pair files = {
+		.data = {test_mem_device(&f.data), f.data.end},
+		.index = {test_mem_device(&f.index), f.index.end},
+		.no_thread = true,
+	};
+	struct ovbd_blob *lower = NULL;
+	struct ovbd_error err;
+
+	if (nblocks > 0)
+		assert_int_equal(ovbd_blob_open_mem(beneath, nblocks * 4096, &lower, NULL), 0);
+	assert_ok(ovbd_rw_open_pair(&files, lower, ret, &err), err);
+}
+
+/* take_b is a layer that has a block at 4096, one of zeros at 8192, and no size. */
+static void check_sizeless(struct ovbd_blob *take_b, bool zeros)
+{
+	struct ovbd_layer *l;
+	struct ovbd_segment s;
+	struct ovbd_error err;
+
+	assert_ok(ovbd_layer_open(take_b, FILE_SIZE, &l, &err), err);
+	assert_int_equal(ovbd_layer_info(l)->virtual_size, 0);
+	assert_int_equal(ovbd_layer_info(l)->data_size, 4096);
+	s = ovbd_index_at(ovbd_layer_index(l), 4096, 4096);
+	assert_int_equal(s.kind, OVBD_RUN_DATA);
+	assert_int_equal(s.len, 4096);
+	s = ovbd_index_at(ovbd_layer_index(l), 8192, 4096);
+	assert_int_equal(s.kind, zeros ? OVBD_RUN_ZERO : OVBD_RUN_HOLE);
+	ovbd_layer_close(l);
+}
+
+static struct ovbd_blob *mem_blob(const void *p, size_t len)
+{
+	struct ovbd_blob *b;
+
+	assert_int_equal(ovbd_blob_open_mem(p, len, &b, NULL), 0);
+	return b;
+}
+
+/* It has the size of what is beneath, and is committed and sealed where that is not known. */
+static void test_sizeless(void **state)
+{
+	const struct ovbd_layer_params params = {.over_base = true};
+	struct ovbd_layer_writer *w;
+	struct ovbd_device *d;
+	struct ovbd_sink *sink, *kept;
+	struct ovbd_error err;
+	uint8_t *bytes;
+	size_t len;
+
+	(void)state;
+	for (int sparse = 0; sparse < 2; sparse++) {
+		fresh_of(0, sparse);
+		open_over(16, &d);
+		assert_int_equal(d->blob->size, 16 * 4096);
+		assert_ok(write_byte(d, 4096, 7, &err), err);
+		if (!sparse) /* a map of zeros is needed for that */
+			assert_ok(ovbd_device_discard(d, 8192, 4096, &err), err);
+		assert_ok(ovbd_device_flush(d, &err), err);
+		ovbd_device_close(d);
+		open_over(0, &d);
+		assert_int_equal(ovbd_sink_create_mem(&sink, NULL), 0);
+		kept = sink;
+		assert_ok(ovbd_layer_create(sink, &params, &w, &err), err);
+		assert_ok(ovbd_rw_commit(d, w, true, &err), err);
+		assert_ok(ovbd_layer_finish(w, &err), err);
+		bytes = ovbd_sink_mem_take(kept, &len);
+		check_sizeless(mem_blob(bytes, len), !sparse);
+		ovbd_layer_writer_close(w);
+		free(bytes);
+		if (!sparse) {
+			assert_ok(ovbd_rw_seal(d, &err), err);
+			check_sizeless(mem_blob(f.bytes[0], f.data.end), true);
+		}
+		ovbd_device_close(d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_sectors),
-		cmocka_unit_test(test_full),    cmocka_unit_test(test_failed_flush),
-		cmocka_unit_test(test_order),   cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_refused),  cmocka_unit_test(test_sectors),
+		cmocka_unit_test(test_full),     cmocka_unit_test(test_failed_flush),
+		cmocka_unit_test(test_order),    cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_sizeless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
