@@ -189,6 +189,18 @@ static void tell_attestations(const struct oci_work *w)
 		                 w->nattestations == 1 ? "s" : "");
 }
 
+static void tell_plan(const struct oci_work *w)
+{
+	struct ovbd_oci_told_plan p = {.nimages = w->nimages, .total = w->total};
+
+	for (size_t i = 0; i < w->nimages; i++) {
+		p.nlayers += w->images[i]->nlayers;
+		p.nthere += w->images[i]->nthere;
+	}
+	if (w->c->tell.plan)
+		w->c->tell.plan(w->c->tell.arg, &p);
+}
+
 static int run(struct oci_work *w, struct ovbd_error *err)
 {
 	AUTO_JSON *entry = NULL;
@@ -200,6 +212,8 @@ static int run(struct oci_work *w, struct ovbd_error *err)
 		r = oci_known_load(w, err);
 	if (r == 0)
 		r = oci_known_use(w, err);
+	if (r == 0)
+		tell_plan(w);
 	if (r == 0)
 		r = make_node(w, &w->root, err);
 	if (r == 0 && !w->c->dry_run)

@@ -22,6 +22,12 @@ struct ovbd_oci_told_layer {
 	uint64_t nlarge;  /* blocks overlaybd could not read */
 };
 
+/* What there is to do, before it is done. */
+struct ovbd_oci_told_plan {
+	size_t nimages, nlayers, nthere;
+	uint64_t total; /* bytes of the source's layers that are to be made: as progress has it */
+};
+
 struct ovbd_oci_told_image {
 	const char *platform;
 	const char *source, *digest; /* of the manifests; digest NULL with dry_run */
@@ -31,12 +37,13 @@ struct ovbd_oci_told_image {
 
 /* What happens, as it does. Any may be NULL. */
 struct ovbd_oci_tell {
+	void (*plan)(void *arg, const struct ovbd_oci_told_plan *p);
+	/* One is made from now on: digest and size are not known. */
+	void (*begin)(void *arg, const struct ovbd_oci_told_layer *l);
 	void (*layer)(void *arg, const struct ovbd_oci_told_layer *l);
 	void (*image)(void *arg, const struct ovbd_oci_told_image *i); /* after its layers */
 	/* Something of the source is not in the target, or not as one might think. */
 	void (*warning)(void *arg, const char *text);
-	/* The next work: "linux/amd64 layer 2 of 3". */
-	void (*next)(void *arg, const char *what);
 	void *arg;
 };
 

@@ -124,10 +124,11 @@ static int put_documents(struct oci_work *w, struct oci_node *n, struct ovbd_err
 
 /* ---- telling ---- */
 
-static void tell_layer(const struct oci_work *w, const struct oci_node *n, size_t i)
+static struct ovbd_oci_told_layer told_layer(const struct oci_node *n, size_t i)
 {
 	const struct oci_layer *l = &n->layers[i];
-	const struct ovbd_oci_told_layer told = {
+
+	return (struct ovbd_oci_told_layer){
 		.platform = n->platform,
 		.source = l->src.digest,
 		.chain_id = l->chain_id,
@@ -139,6 +140,19 @@ static void tell_layer(const struct oci_work *w, const struct oci_node *n, size_
 		.there = i < n->nthere,
 		.nlarge = l->nlarge,
 	};
+}
+
+static void tell_begin(const struct oci_work *w, const struct oci_node *n, size_t i)
+{
+	const struct ovbd_oci_told_layer told = told_layer(n, i);
+
+	if (w->c->tell.begin)
+		w->c->tell.begin(w->c->tell.arg, &told);
+}
+
+static void tell_layer(const struct oci_work *w, const struct oci_node *n, size_t i)
+{
+	const struct ovbd_oci_told_layer told = told_layer(n, i);
 
 	if (w->c->tell.layer)
 		w->c->tell.layer(w->c->tell.arg, &told);
@@ -162,28 +176,28 @@ static void tell_image(const struct oci_work *w, const struct oci_node *n)
 		w->c->tell.image(w->c->tell.arg, &told);
 }
 
-static void tell_next(const struct oci_work *w, const struct oci_node *n, size_t i)
+static int make_layer(struct oci_work *w, struct oci_node *n, size_t i, struct ovbd_error *err)
 {
-	char text[200];
+	const struct oci_layer *from = n->known ? n->known->layers : NULL;
 
-	snprintf(text, sizeof(text), "%s layer %zu of %zu", n->platform, i + 1, n->nlayers);
-	if (w->c->tell.next)
-		w->c->tell.next(w->c->tell.arg, text);
+	if (n->earlier)
+		from = n->earlier->layers;
+	if (i < n->nthere) {
+		n->layers[i].made = from[i].made;
+		return 0;
+	}
+	if (w->c->dry_run)
+		return 0;
+	tell_begin(w, n, i);
+	return oci_layer_make(w, n, i, err);
 }
 
 int oci_image_make(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
 {
-	const struct oci_layer *from = n->earlier ? n->earlier->layers : NULL;
 	int r = 0;
 
-	if (n->known)
-		from = n->known->layers;
 	for (size_t i = 0; r == 0 && i < n->nlayers; i++) {
-		tell_next(w, n, i);
-		if (i < n->nthere)
-			n->layers[i].made = from[i].made;
-		else if (!w->c->dry_run)
-			r = oci_layer_make(w, n, i, err);
+		r = make_layer(w, n, i, err);
 		if (r == 0)
 			tell_layer(w, n, i);
 	}

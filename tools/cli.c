@@ -15,6 +15,7 @@
 
 #include "base/auto.h"
 #include "tools/interrupt.h"
+#include "tools/json.h"
 #include "tools/size.h"
 #include "tools/text.h"
 
@@ -43,9 +44,17 @@ static void say(const struct ovbd_cli *c, const char *kind, const char *fmt, va_
 	char text[2 * OVBD_ERROR_SIZE];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	safe = ovbd_text_escape(text);
 	fflush(stdout);
-	fprintf(stderr, "%s: %s%s\n", c->name, kind, safe ? safe : "out of memory");
+	if (c->json_lines) {
+		json_t *o = ovbd_json_event(kind);
+
+		ovbd_json_set_text(o, "message", text);
+		ovbd_json_print_event(o);
+		return;
+	}
+	safe = ovbd_text_escape(text);
+	fprintf(stderr, "%s: %s%s\n", c->name, strcmp(kind, "warning") == 0 ? "warning: " : "",
+	        safe ? safe : "out of memory");
 }
 
 void ovbd_cli_error(const struct ovbd_cli *c, const char *fmt, ...)
@@ -53,7 +62,7 @@ void ovbd_cli_error(const struct ovbd_cli *c, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(c, "", fmt, ap);
+	say(c, "error", fmt, ap);
 	va_end(ap);
 }
 
@@ -64,7 +73,7 @@ void ovbd_cli_warning(const struct ovbd_cli *c, const char *fmt, ...)
 	if (c->quiet)
 		return;
 	va_start(ap, fmt);
-	say(c, "warning: ", fmt, ap);
+	say(c, "warning", fmt, ap);
 	va_end(ap);
 }
 
@@ -75,7 +84,7 @@ void ovbd_cli_note(const struct ovbd_cli *c, const char *fmt, ...)
 	if (c->quiet)
 		return;
 	va_start(ap, fmt);
-	say(c, "", fmt, ap);
+	say(c, "note", fmt, ap);
 	va_end(ap);
 }
 
@@ -84,7 +93,7 @@ int ovbd_cli_usage(struct ovbd_cli *c, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(c, "", fmt, ap);
+	say(c, "error", fmt, ap);
 	va_end(ap);
 	fprintf(stderr, "Try 'ovbd %s --help'.\n", c->verb->name);
 	c->status = OVBD_EXIT_USAGE;
@@ -123,7 +132,7 @@ static void add_options(struct ovbd_getopt *g, const struct ovbd_option *o)
 		};
 		if (o->id < OVBD_OPTION_LONG) {
 			*s++ = (char)o->id;
-			if (o->arg)
+			if (o->arg && o->arg[0] != '[') /* -pq is -p -q */
 				*s = ':';
 		}
 	}

@@ -86,6 +86,7 @@ struct ovbd_cli {
 	char **argv;
 	bool quiet;
 	unsigned verbose;
+	bool json_lines; /* what is said on standard error is events: json.h */
 
 	const char *cache_dir; /* of --cache and --cache-size, if the verb has them; or NULL */
 	uint64_t cache_size;   /* 0: the default */

@@ -58,8 +58,9 @@ const struct ovbd_option ovbd_convert_options[] = {
          "dm-update)."},
 	{'j', "jobs", "N",
          "Threads; default: one per processor. The output is the same for any N."},
-	{'p', "progress", NULL,
-         "Show progress also if standard error is no terminal: a line per 10 %."},
+	{'p', "progress", "[=json]",
+         "Show progress also if standard error is no terminal: a line per 10 %, for an image one "
+         "per layer and every 15 s. =json: an image's as events, a line of JSON each."},
 	{OPT_TAR, "tar", NULL, "Wrap the layer in a tar, the way registries store it."},
 	{OPT_VERITY, "verity", "[=FILE]",
          "Write a Merkle tree of DST to FILE (default DST.verity), and print its root, which is "
@@ -166,6 +167,15 @@ static int parse_uuid(struct ovbd_cli *c, char text[OVBD_UUID_SIZE], const char 
 	return 0;
 }
 
+static int parse_progress(struct ovbd_cli *c, struct ovbd_convert_request *q)
+{
+	if (c->value && strcmp(c->value, "json") != 0)
+		return ovbd_cli_usage(c, "--progress=%s: what it may be is json", c->value);
+	q->progress = true;
+	q->events = c->value != NULL;
+	return 0;
+}
+
 static int parse_source(struct ovbd_cli *c, int id, struct ovbd_convert_request *q)
 {
 	struct ovbd_image_params p = {.format = q->in, .cow = q->cow};
@@ -226,8 +236,7 @@ static int parse_option(struct ovbd_cli *c, int id, struct ovbd_convert_request 
 	case 'j':
 		return ovbd_convert_jobs(c, &q->njobs);
 	case 'p':
-		q->progress = true;
-		return 0;
+		return parse_progress(c, q);
 	case OPT_TAR:
 		q->tar = true;
 		return 0;
@@ -408,6 +417,8 @@ static int check_no_images(struct ovbd_cli *c, const struct ovbd_convert_request
 	if (m->nannotations || m->digestfile || m->fs_size || m->attestations || m->dry_run)
 		return ovbd_cli_usage(c, "--fs-size, --attestations, --dry-run, --annotation and "
 		                         "--digestfile are for an image: DST is oci:DIR[:TAG]");
+	if (q->events)
+		return ovbd_cli_usage(c, "--progress=json is for an image: DST is oci:DIR[:TAG]");
 	return 0;
 }
 

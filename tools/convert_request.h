@@ -29,6 +29,7 @@ struct ovbd_convert_request {
 	uint64_t block_size; /* 0: not given */
 	unsigned njobs;
 	bool compress, progress, tar, force;
+	bool events; /* --progress=json */
 	bool verity, json;
 	const char *verity_file;       /* NULL: not given */
 	bool whole;                    /* nothing lies beneath SRC */

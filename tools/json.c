@@ -7,7 +7,7 @@
 #include "base/auto.h"
 #include "tools/text.h"
 
-/* Nothing has been printed yet, so this is a clean end. */
+/* No half of an object has been printed, so this is a clean end. */
 static void must(int r)
 {
 	if (r == 0)
@@ -57,6 +57,23 @@ void ovbd_json_print(json_t *take_obj)
 
 	must(text ? 0 : -1);
 	puts(text);
+	json_decref(take_obj);
+}
+
+json_t *ovbd_json_event(const char *name)
+{
+	json_t *obj = json_object();
+
+	ovbd_json_set(obj, "event", json_string(name));
+	return obj;
+}
+
+void ovbd_json_print_event(json_t *take_obj)
+{
+	AUTO_FREE char *text = json_dumps(take_obj, JSON_COMPACT);
+
+	must(text ? 0 : -1);
+	fprintf(stderr, "%s\n", text); /* one write: standard error has no buffer of its own */
 	json_decref(take_obj);
 }
 

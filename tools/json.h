@@ -26,6 +26,10 @@ json_t *ovbd_json_create(const char *name);
 /* Prints and frees take_obj. */
 void ovbd_json_print(json_t *take_obj);
 
+/* A line of JSON on standard error, where progress is told that way: "event" first. */
+json_t *ovbd_json_event(const char *name);
+void ovbd_json_print_event(json_t *take_obj);
+
 /* The value of --output: true for "json". A mistake is told, and -1 returned. */
 int ovbd_json_wanted(struct ovbd_cli *c, const char *value, bool *ret);
 

@@ -3,10 +3,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/board.h"
 #include "tools/interrupt.h"
 #include "tools/size.h"
 
@@ -78,15 +78,6 @@ void ovbd_progress_text(char buf[OVBD_PROGRESS_TEXT], uint64_t done, uint64_t to
 	         done_text, total_text, rate_text, left);
 }
 
-static int terminal_width(void)
-{
-	struct winsize w;
-
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
-		return w.ws_col;
-	return 80;
-}
-
 static void line_text(const struct ovbd_progress *p, char ret[LINE_TEXT], uint64_t done,
                       uint64_t total, double seconds)
 {
@@ -100,7 +91,7 @@ static void line_text(const struct ovbd_progress *p, char ret[LINE_TEXT], uint64
 static void draw_bar(struct ovbd_progress *p, uint64_t done, uint64_t total, uint64_t now)
 {
 	char text[LINE_TEXT], bar[BAR_MAX + 1] = "";
-	const int room = terminal_width() - 1;
+	const int room = ovbd_board_width() - 1;
 	int width, full;
 
 	line_text(p, text, done, total, (double)(now - p->start_ns) / 1e9);
