@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/test.h"
@@ -121,6 +122,82 @@ static void test_refused(void **state)
 	assert_int_equal(access(in_dir("c.index"), F_OK), -1);
 }
 
+/* ---- sealed ---- */
+
+/* The layer over lower(): a sector at 1024, zeros at 8192. */
+static void check_sealed(const char *path, uint64_t size)
+{
+	struct ovbd_blob *b;
+	struct ovbd_layer *l;
+	struct ovbd_error err;
+	uint8_t got[16385];
+
+	assert_ok(ovbd_blob_open_file(path, &b, &err), err);
+	assert_ok(ovbd_layer_open(b, b->size, &l, &err), err);
+	assert_int_equal(ovbd_layer_info(l)->virtual_size, size);
+	assert_ok(ovbd_stack_open_over(lower(), &l, 1, &b, &err), err);
+	assert_int_equal(b->size, 65536);
+	assert_ok(ovbd_blob_pread(b, got, sizeof(got), 0, &err), err);
+	assert_int_equal(got[1023], 0x11);
+	assert_int_equal(got[1024], 0x22);
+	assert_int_equal(got[1535], 0x22);
+	assert_int_equal(got[1536], 0x11);
+	assert_int_equal(got[8192], 0);
+	assert_int_equal(got[16383], 0);
+	assert_int_equal(got[16384], 0x11);
+	ovbd_blob_close(b);
+}
+
+static void test_sealed(void **state)
+{
+	static const struct {
+		const char *data, *index;
+		bool sparse;
+		uint64_t size;
+	} rows[] = {
+		{"seal.rw", NULL, false, 65536},
+		{"seal-a.data", "seal-a.index", false, 65536},
+		{"seal-s.data", "seal-s.index", true, 65536},
+		{"seal-a0.data", "seal-a0.index", false, 0},
+		{"seal-s0.data", "seal-s0.index", true, 0},
+	};
+	struct ovbd_device *d;
+	struct ovbd_error err;
+	struct stat st;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct ovbd_rw_params p = {.virtual_size = rows[i].size,
+		                                 .sparse = rows[i].sparse};
+		const char *data = in_dir(rows[i].data);
+		const char *index = rows[i].index ? in_dir(rows[i].index) : NULL;
+		const bool replaced = !index || rows[i].sparse;
+		uint8_t buf[512];
+
+		memset(buf, 0x22, sizeof(buf));
+		assert_ok(ovbd_upper_create(data, index, &p, &err), err);
+		assert_int_equal(chmod(data, 0640), 0);
+		assert_ok(ovbd_upper_open(data, index, lower(), &d, &err), err);
+		assert_ok(ovbd_device_pwrite(d, buf, sizeof(buf), 1024, 0, &err), err);
+		assert_ok(ovbd_device_discard(d, 8192, 8192, &err), err);
+		assert_ok(ovbd_device_flush(d, &err), err);
+		assert_fails(ovbd_upper_seal(data, index, &err), -EBUSY, err, "is in use by");
+		ovbd_device_close(d);
+		assert_ok(ovbd_upper_seal(data, index, &err), err);
+		check_sealed(data, rows[i].size);
+		assert_int_equal(stat(data, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0640);
+		/* once more, by who does not know that it was done */
+		assert_ok(ovbd_upper_seal(data, index, &err), err);
+		check_sealed(data, rows[i].size);
+		if (replaced)
+			assert_fails(ovbd_upper_open(data, index, NULL, &d, &err),
+			             index ? -EBADMSG : -EINVAL, err, data);
+	}
+	assert_int_equal(access(in_dir("seal-s.data.zeros"), F_OK), -1);
+	assert_fails(ovbd_upper_seal(in_dir("none"), in_dir("none"), &err), -ENOENT, err, "/none");
+}
+
 static int make_dir(void **state)
 {
 	(void)state;
@@ -141,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_sealed),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
