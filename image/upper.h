@@ -20,7 +20,8 @@ int ovbd_upper_open(const char *data, const char *index, struct ovbd_blob *take_
 
 /* What was written becomes a read-only layer, not compressed, by the name of data; what lies
  * beneath is not part of it. One that is sealed already stays. Its index file means nothing
- * afterwards, and stays too. Nobody may have it open: -EBUSY. If it fails, or dies, the layer is as it was. */
+ * afterwards, and stays too. Nobody may have it open: -EBUSY. If it fails, or dies, the layer is as
+ * it was. */
 int ovbd_upper_seal(const char *data, const char *index, struct ovbd_error *err);
 
 /* take_d as a device that takes writes of any length at any place, not of whole sectors only. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * On a terminal the lines are one for all of it and one for each layer in work; what is done scrolls
- * past above them only as far as -v asks for it. Elsewhere -p has a line for each layer that is
- * done, and one in between where that takes long: who waits for a silent job may end it.
+ * On a terminal the lines are one for all of it and one for each layer in work; what is done
+ * scrolls past above them only as far as -v asks for it. Elsewhere -p has a line for each layer
+ * that is done, and one in between where that takes long: who waits for a silent job may end it.
  */
 #include "tools/convert_told.h"
 
