@@ -237,34 +237,3 @@ int oci_blob_put(const struct oci_layout *l, const void *buf, size_t len, struct
 		oci_blob_ref(s, ret);
 	return r;
 }
-
-int oci_blob_copy(const struct oci_layout *from, const struct oci_layout *to,
-                  const struct oci_ref *ref, ovbd_progress_fn progress, void *arg,
-                  struct ovbd_error *err)
-{
-	OVBD_AUTO(oci_stream_close) struct oci_stream in = {0};
-	AUTO_FREE uint8_t *buf = malloc(CHUNK);
-	AUTO_SINK *out = NULL;
-	ssize_t n = 1;
-	int r;
-
-	if (!buf)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	if (strncmp(ref->digest, "sha256:", 7) != 0)
-		return ovbd_fail(err, -ENOTSUP, "%s: only what is named by sha256 can be copied",
-		                 ref->digest);
-	r = oci_stream_open(from, ref, &in, err);
-	if (r == 0)
-		r = oci_blob_create(to, &out, err);
-	while (r == 0 && n > 0) {
-		n = oci_stream_read(&in, buf, CHUNK, err);
-		r = n < 0 ? (int)n : ovbd_sink_append(out, buf, (size_t)n, err);
-		if (r == 0 && progress && progress(arg, in.done, ref->size) != 0)
-			return ovbd_fail(err, -ECANCELED, "interrupted");
-	}
-	if (r == 0)
-		r = oci_stream_verify(&in, progress, arg, err);
-	if (r == 0)
-		r = ovbd_sink_finish(out, err);
-	return r;
-}

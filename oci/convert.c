@@ -20,8 +20,8 @@ static void close_work(struct oci_work *w)
 	oci_node_free(&w->root);
 	oci_known_free(w->known);
 	free(w->images);
-	oci_layout_close(w->src);
-	oci_layout_close(w->dst);
+	oci_source_close(w->src);
+	oci_target_close(w->dst);
 }
 
 void oci_tell_warning(const struct oci_work *w, const char *fmt, ...)
@@ -45,6 +45,15 @@ int oci_progress(struct oci_work *w, uint64_t done, struct ovbd_error *err)
 	return 0;
 }
 
+int oci_is_stopped(void *arg, uint64_t done, uint64_t total)
+{
+	const struct oci_work *w = arg;
+
+	(void)done;
+	(void)total;
+	return w->c->progress ? w->c->progress(w->c->arg, 0, 0) : 0;
+}
+
 /* All that makes a layer's bytes what they are, apart from its tar and those beneath it. The first
  * number is to change with what we make of a tar. */
 static void describe(const struct ovbd_oci_convert *c, char *ret, size_t size)
@@ -64,9 +73,7 @@ static void describe(const struct ovbd_oci_convert *c, char *ret, size_t size)
 
 static int copy_blob(struct oci_work *w, const struct oci_ref *ref, struct ovbd_error *err)
 {
-	if (oci_blob_is_there(w->dst, ref))
-		return 0;
-	return oci_blob_copy(w->src, w->dst, ref, NULL, NULL, err);
+	return oci_target_copy(w->dst, w->src, ref, oci_is_stopped, w, err);
 }
 
 static int make_copy(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
@@ -85,7 +92,9 @@ static int make_copy(struct oci_work *w, struct oci_node *n, struct ovbd_error *
 		if (r == 0)
 			r = copy_blob(w, &ref, err);
 	}
-	return r < 0 ? r : copy_blob(w, &n->src, err);
+	if (r == 0)
+		r = oci_target_settle(w->dst, err);
+	return r < 0 ? r : oci_target_copy_document(w->dst, w->src, OCI_PUT_MANIFEST, &n->src, err);
 }
 
 /* ---- indexes ---- */
@@ -134,56 +143,47 @@ static int make_node(struct oci_work *w, struct oci_node *n, struct ovbd_error *
 
 /* ---- all of it ---- */
 
-/* The name of what was made: an entry of index.json, with the platform that the source's has. */
-static int put_name(struct oci_work *w, const json_t *old, struct ovbd_error *err)
-{
-	AUTO_JSON *entry = json_object();
-	json_t *platform = json_object_get(old, "platform");
-	int r = entry ? oci_ref_set(entry, &w->root.made, err)
-	              : ovbd_fail(err, -ENOMEM, "out of memory");
-
-	if (r == 0 && platform)
-		r = oci_set(entry, "platform", json_incref(platform), err);
-	return r < 0 ? r : oci_index_put(w->dst, entry, w->c->dst->tag, err);
-}
-
 static int open_source(struct oci_work *w, json_t **ret_entry, struct ovbd_error *err)
 {
+	const struct oci_how how = {
+		.access = w->c->src_access,
+		.temp_dir = w->c->temp_dir ? w->c->temp_dir : "/tmp",
+	};
 	struct ovbd_error why = {""};
 	struct oci_ref ref;
-	int r = oci_layout_open(w->c->src->dir, &w->src, err);
+	int r = oci_source_open(w->c->src, &how, &w->src, err);
 
 	if (r == 0)
-		r = oci_index_find(w->src, w->c->src, &ref, ret_entry, err);
+		r = oci_source_find(w->src, &ref, ret_entry, err);
 	if (r < 0)
 		return r;
 	r = oci_plan(w, &ref, &why);
-	return r < 0 ? ovbd_fail(err, r, "%s: %s", w->c->src->text, why.msg) : 0;
+	return r < 0 ? ovbd_fail(err, r, "%s: %s", w->c->src, why.msg) : 0;
 }
 
 static int open_target(struct oci_work *w, struct ovbd_error *err)
 {
-	int r;
+	const struct oci_how how = {
+		.access = w->c->dst_access,
+		.temp_dir = w->c->temp_dir ? w->c->temp_dir : "/tmp",
+		.dry_run = w->c->dry_run,
+	};
 
-	if (w->c->dry_run) {
-		r = oci_layout_open(w->c->dst->dir, &w->dst, err);
-		return r == -ENOENT ? 0 : r;
-	}
-	return oci_layout_create(w->c->dst->dir, &w->dst, err);
+	return oci_target_open(w->c->dst, &how, &w->dst, err);
 }
 
 static void tell_attestations(const struct oci_work *w)
 {
 	if (w->ndropped > 0)
 		oci_tell_warning(w, "%s: %zu attestation%s of the source %s not in the target%s",
-		                 w->c->dst->text, w->ndropped, w->ndropped == 1 ? "" : "s",
+		                 w->c->dst, w->ndropped, w->ndropped == 1 ? "" : "s",
 		                 w->ndropped == 1 ? "is" : "are",
 		                 w->c->attestations ? "" : " (--attestations)");
 	if (w->nattestations > 0)
 		oci_tell_warning(w,
 		                 "%s: %zu attestation%s kept: what %s say%s is of the source's "
 		                 "images",
-		                 w->c->dst->text, w->nattestations,
+		                 w->c->dst, w->nattestations,
 		                 w->nattestations == 1 ? " is" : "s are",
 		                 w->nattestations == 1 ? "it" : "they",
 		                 w->nattestations == 1 ? "s" : "");
@@ -217,7 +217,8 @@ static int run(struct oci_work *w, struct ovbd_error *err)
 	if (r == 0)
 		r = make_node(w, &w->root, err);
 	if (r == 0 && !w->c->dry_run)
-		r = oci_target(w, put_name(w, entry, err));
+		r = oci_target(w, w->dst->ops->name(w->dst, &w->root.made,
+		                                    json_object_get(entry, "platform"), err));
 	if (r == 0)
 		tell_attestations(w);
 	return r;

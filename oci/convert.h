@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "image/manifest.h"
 #include "oci/layout.h"
+#include "oci/transport.h"
 #include "zfile/zfile.h"
 
 struct ovbd_oci_told_layer {
@@ -48,7 +49,9 @@ struct ovbd_oci_tell {
 };
 
 struct ovbd_oci_convert {
-	const struct ovbd_oci_name *src, *dst;
+	const char *src, *dst; /* names of images: oci/transport.h */
+	struct ovbd_oci_access src_access, dst_access;
+	const char *temp_dir; /* where targets make files that have no name; NULL: /tmp */
 	const struct ovbd_platform *platforms; /* which images of an index */
 	size_t nplatforms;                     /* 0: all */
 	bool attestations;                     /* are kept */

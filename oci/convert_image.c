@@ -107,7 +107,9 @@ int oci_document_finish(struct oci_work *w, struct oci_node *n, struct ovbd_erro
 	oci_type_to_oci(n->made.type, sizeof(n->made.type));
 	if (r == 0 && json_object_get(n->doc, "mediaType"))
 		r = oci_set(n->doc, "mediaType", json_string(n->made.type), err);
-	return r < 0 ? r : oci_target(w, oci_document_put(w->dst, n->doc, &n->made, err));
+	return r < 0 ? r
+	             : oci_target(w,
+	                          oci_target_put(w->dst, OCI_PUT_MANIFEST, n->doc, &n->made, err));
 }
 
 static int put_documents(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
@@ -116,7 +118,7 @@ static int put_documents(struct oci_work *w, struct oci_node *n, struct ovbd_err
 	int r;
 
 	oci_type_to_oci(config.type, sizeof(config.type));
-	r = oci_target(w, oci_document_put(w->dst, n->config, &config, err));
+	r = oci_target(w, oci_target_put(w->dst, OCI_PUT_CONFIG, n->config, &config, err));
 	if (r == 0)
 		r = oci_ref_set(json_object_get(n->doc, "config"), &config, err);
 	return r < 0 ? r : oci_document_finish(w, n, err);
@@ -203,7 +205,9 @@ int oci_image_make(struct oci_work *w, struct oci_node *n, struct ovbd_error *er
 	}
 	if (r == 0 && !w->c->dry_run) {
 		w->local = false;
-		r = set_documents(w, n, err);
+		r = oci_target(w, oci_target_settle(w->dst, err));
+		if (r == 0)
+			r = set_documents(w, n, err);
 		if (r == 0)
 			r = put_documents(w, n, err);
 	}

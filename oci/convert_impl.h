@@ -12,7 +12,7 @@
 #define OVBD_OCI_CONVERT_IMPL_H
 
 #include "oci/convert.h"
-#include "oci/impl.h"
+#include "oci/place.h"
 
 #define OCI_OVERLAYBD "containerd.io/snapshot/overlaybd/"
 /* What a layer was made of, so that it need not be made again. */
@@ -63,7 +63,8 @@ struct oci_node {
 
 struct oci_work {
 	const struct ovbd_oci_convert *c;
-	struct oci_layout *src, *dst; /* dst NULL: there is none yet */
+	struct oci_source *src;
+	struct oci_target *dst; /* NULL: there is nothing yet, and will not be */
 	struct oci_node root;
 	struct oci_node **images; /* all IMAGEs of root, in their order */
 	size_t nimages;
@@ -85,6 +86,8 @@ void oci_tell_warning(const struct oci_work *w, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* 0, or -ECANCELED: so many bytes more are done of a layer. */
 int oci_progress(struct oci_work *w, uint64_t done, struct ovbd_error *err);
+/* No step of the way: only whether to go on. arg: struct oci_work. */
+int oci_is_stopped(void *arg, uint64_t done, uint64_t total);
 
 /* Fills w->root and w->images. */
 int oci_plan(struct oci_work *w, const struct oci_ref *ref, struct ovbd_error *err);

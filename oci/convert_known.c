@@ -27,17 +27,30 @@ void oci_known_free(struct oci_known *take_k)
 	}
 }
 
-/* Whether a layer's descriptor says that it was made the way that is asked for. */
-static bool take_layer(const struct oci_work *w, const json_t *desc, struct oci_layer *ret)
+/* Whether layer i of any image is to be made of this chain. */
+static bool is_wanted(const struct oci_work *w, size_t i, const char *chain_id)
+{
+	bool wanted = false;
+
+	for (size_t k = 0; k < w->nimages; k++)
+		wanted |= i < w->images[k]->nlayers &&
+		          strcmp(w->images[k]->layers[i].chain_id, chain_id) == 0;
+	return wanted;
+}
+
+/* 1 if the descriptor of layer i says that it was made the way that is asked for, and it is there;
+ * otherwise 0. */
+static int take_layer(struct oci_work *w, const json_t *desc, size_t i, struct oci_layer *ret,
+                      struct ovbd_error *err)
 {
 	const json_t *notes = json_object_get(desc, "annotations");
 	const char *from = oci_text(notes, OCI_NOTE_FROM);
 
 	if (strcmp(oci_text(notes, OCI_NOTE_HOW), w->how) != 0 || strlen(from) >= OCI_ID_SIZE ||
-	    oci_ref_parse(desc, "", &ret->made, NULL) < 0)
-		return false;
+	    !is_wanted(w, i, from) || oci_ref_parse(desc, "", &ret->made, NULL) < 0)
+		return 0;
 	memcpy(ret->chain_id, from, strlen(from) + 1);
-	return oci_blob_is_there(w->dst, &ret->made);
+	return oci_target(w, w->dst->ops->has(w->dst, &ret->made, err));
 }
 
 static int take_manifest(struct load *ld, const json_t *doc, struct ovbd_error *err)
@@ -45,6 +58,7 @@ static int take_manifest(struct load *ld, const json_t *doc, struct ovbd_error *
 	const json_t *list = json_object_get(doc, "layers");
 	const size_t n = json_array_size(list);
 	struct oci_known *k;
+	int r;
 
 	if (n == 0 || n > OCI_ENTRIES_MAX)
 		return 0;
@@ -55,43 +69,48 @@ static int take_manifest(struct load *ld, const json_t *doc, struct ovbd_error *
 		free(k);
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	}
-	while (k->n < n && take_layer(ld->w, json_array_get(list, k->n), &k->layers[k->n]))
-		k->n++;
 	k->next = ld->w->known;
 	ld->w->known = k;
-	return 0;
+	do
+		r = k->n == n ? 0
+		              : take_layer(ld->w, json_array_get(list, k->n), k->n,
+		                           &k->layers[k->n], err);
+	while (r > 0 && ++k->n);
+	return r;
 }
 
-static int load_index(struct load *ld, const json_t *index, unsigned depth, struct ovbd_error *err)
+static int load_image(struct load *ld, const struct oci_ref *ref, unsigned depth,
+                      struct ovbd_error *err)
 {
-	const json_t *list = json_object_get(index, "manifests");
+	AUTO_JSON *doc = NULL;
+	const json_t *list;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
-		AUTO_JSON *doc = NULL;
-		struct oci_ref ref;
+	if (ld->ndocuments++ >= DOCUMENTS_MAX ||
+	    oci_target_document(ld->w->dst, ref, &doc, NULL) < 0)
+		return 0;
+	list = json_object_get(doc, "manifests");
+	if (!list)
+		return take_manifest(ld, doc, err);
+	for (size_t i = 0; r == 0 && depth < OCI_DEPTH_MAX && i < json_array_size(list); i++) {
+		struct oci_ref kid;
 
-		if (ld->ndocuments++ >= DOCUMENTS_MAX)
-			return 0;
-		if (oci_ref_parse(json_array_get(list, i), "", &ref, NULL) < 0 ||
-		    oci_document_read(ld->w->dst, &ref, &doc, NULL) < 0)
-			continue;
-		if (!json_object_get(doc, "manifests"))
-			r = take_manifest(ld, doc, err);
-		else if (depth < OCI_DEPTH_MAX)
-			r = load_index(ld, doc, depth + 1, err);
+		if (oci_ref_parse(json_array_get(list, i), "", &kid, NULL) == 0)
+			r = load_image(ld, &kid, depth + 1, err);
 	}
 	return r;
+}
+
+static int on_image(void *arg, const struct oci_ref *ref, struct ovbd_error *err)
+{
+	return load_image(arg, ref, 0, err);
 }
 
 int oci_known_load(struct oci_work *w, struct ovbd_error *err)
 {
 	struct load ld = {.w = w};
-	AUTO_JSON *index = NULL;
 
-	if (!w->dst || oci_index_read(w->dst, &index, NULL) < 0)
-		return 0;
-	return load_index(&ld, index, 0, err);
+	return w->dst ? oci_target_images(w->dst, on_image, &ld, err) : 0;
 }
 
 /* How many layers from the bottom up are the same. */
@@ -103,16 +122,6 @@ static size_t common(const struct oci_node *n, const struct oci_layer *layers, s
 	       strcmp(n->layers[i].chain_id, layers[i].chain_id) == 0)
 		i++;
 	return i;
-}
-
-/* No step of the way: only whether to go on. */
-static int is_stopped(void *arg, uint64_t done, uint64_t total)
-{
-	const struct oci_work *w = arg;
-
-	(void)done;
-	(void)total;
-	return w->c->progress ? w->c->progress(w->c->arg, 0, 0) : 0;
 }
 
 static int use_known(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
@@ -128,8 +137,8 @@ static int use_known(struct oci_work *w, struct oci_node *n, struct ovbd_error *
 		}
 	}
 	for (size_t i = 0; i < n->nthere; i++) {
-		const int r =
-			oci_blob_verify(w->dst, &n->known->layers[i].made, is_stopped, w, &why);
+		const int r = oci_target_verify(w->dst, &n->known->layers[i].made, oci_is_stopped,
+		                                w, &why);
 
 		if (r == -ECANCELED || r == -ENOMEM)
 			return ovbd_fail(err, r, "%s", why.msg);

@@ -62,7 +62,7 @@ static ssize_t read_unpacked(void *arg, void *buf, size_t len, struct ovbd_error
 
 static int open_tar(struct making *m, struct ovbd_error *err)
 {
-	int r = oci_stream_open(m->w->src, &m->layer->src, &m->in, err);
+	int r = oci_source_stream(m->w->src, &m->layer->src, &m->in, err);
 
 	if (r == 0)
 		r = oci_md_open(m->layer->diff_id, &m->md, err);
@@ -109,7 +109,7 @@ static int open_chain(struct making *m, struct ovbd_sink **ret, struct ovbd_erro
 {
 	const struct ovbd_oci_convert *c = m->w->c;
 	AUTO_SINK *s = NULL;
-	int r = oci_blob_create(m->w->dst, &s, err);
+	int r = m->w->dst->ops->create(m->w->dst, &s, err);
 
 	m->blob = s;
 	if (r == 0)
@@ -148,16 +148,13 @@ static int open_writer(struct making *m, const struct oci_layer *below, struct o
 static int open_below(struct making *m, const struct oci_layer *layers, size_t n,
                       struct ovbd_error *err)
 {
-	AUTO_FREE char **paths = calloc(n + 1, sizeof(paths[0]));
-	int r = paths ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+	AUTO_FREE struct oci_ref *refs = calloc(n + 1, sizeof(refs[0]));
 
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = oci_blob_path(m->w->dst, layers[i].made.digest, &paths[i], err);
-	if (r == 0)
-		r = ovbd_image_open((const char *const *)paths, n, NULL, &m->below, err);
-	for (size_t i = 0; paths && i < n; i++)
-		free(paths[i]);
-	return oci_target(m->w, r);
+	if (!refs)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < n; i++)
+		refs[i] = layers[i].made;
+	return oci_target(m->w, m->w->dst->ops->stack(m->w->dst, refs, n, &m->below, err));
 }
 
 static int open_fs(struct making *m, struct ovbd_error *err)
@@ -205,7 +202,7 @@ int oci_layer_make(struct oci_work *w, struct oci_node *n, size_t i, struct ovbd
 	if (r < 0)
 		return ovbd_fail(err, r, "%s: layer %zu of %zu (%s): %s", n->platform, i + 1,
 		                 n->nlayers, n->layers[i].src.digest, why.msg);
-	oci_blob_ref(m.blob, &n->layers[i].made);
+	w->dst->ops->made(m.blob, &n->layers[i].made);
 	n->layers[i].nlarge = m.zfile ? ovbd_zfile_sink_nlarge(m.zfile) : 0;
 	return 0;
 }

@@ -139,7 +139,7 @@ static int plan_image(struct oci_work *w, struct oci_node *n, struct ovbd_error 
 	if (!oci_type_is_config(n->config_ref.type))
 		return ovbd_fail(err, -ENOTSUP, "is no image of a container: its config is %s",
 		                 n->config_ref.type[0] ? n->config_ref.type : "of no type");
-	r = oci_document_read(w->src, &n->config_ref, &n->config, err);
+	r = oci_source_document(w->src, &n->config_ref, &n->config, err);
 	if (r == 0)
 		r = take_layers(n, err);
 	if (r == 0)
@@ -226,7 +226,7 @@ static int plan_copy(struct oci_work *w, struct oci_node *n, struct ovbd_error *
 	n->kind = OCI_COPY;
 	n->made = n->src;
 	w->nattestations++;
-	return oci_document_read(w->src, &n->src, &n->doc, err);
+	return oci_source_document(w->src, &n->src, &n->doc, err);
 }
 
 static int plan_index(struct oci_work *w, struct oci_node *n, unsigned depth,
@@ -291,7 +291,7 @@ static int plan_document(struct oci_work *w, struct oci_node *n, unsigned depth,
 static int plan_node(struct oci_work *w, unsigned depth, struct oci_node *n, struct ovbd_error *err)
 {
 	struct ovbd_error why = {""};
-	int r = oci_document_read(w->src, &n->src, &n->doc, &why);
+	int r = oci_source_document(w->src, &n->src, &n->doc, &why);
 
 	if (r < 0)
 		return ovbd_fail(err, r, "%s", why.msg);

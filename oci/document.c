@@ -129,39 +129,47 @@ int oci_json_text(const json_t *v, char **ret, struct ovbd_error *err)
 	return *ret ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
 }
 
-int oci_document_read(const struct oci_layout *l, const struct oci_ref *ref, json_t **ret,
-                      struct ovbd_error *err)
+int oci_document_parse(const char *text, size_t len, const struct oci_ref *ref, json_t **ret,
+                       struct ovbd_error *err)
 {
-	AUTO_FREE char *path = NULL, *text = NULL;
 	AUTO_MD *md = NULL;
 	char has[OVBD_OCI_DIGEST_SIZE];
-	size_t len = 0;
 	int r = oci_md_open(ref->digest, &md, err);
 
-	if (r == 0)
-		r = oci_blob_path(l, ref->digest, &path, err);
-	if (r == 0)
-		r = oci_read_file(path, OCI_DOCUMENT_MAX, &text, &len, err);
 	if (r == 0)
 		r = oci_md_update(md, text, len, err);
 	if (r < 0)
 		return r;
 	oci_md_text(md, has);
 	if (len != ref->size)
-		return ovbd_fail(err, -EBADMSG, "%s: has %zu bytes, not %" PRIu64, path, len,
+		return ovbd_fail(err, -EBADMSG, "%s: has %zu bytes, not %" PRIu64, ref->digest, len,
 		                 ref->size);
 	if (strcmp(has, ref->digest) != 0)
-		return ovbd_fail(err, -EBADMSG, "%s: is damaged: its digest is %s", path, has);
-	return oci_json_parse(text, len, path, ret, err);
+		return ovbd_fail(err, -EBADMSG, "%s: is damaged: its digest is %s", ref->digest,
+		                 has);
+	return oci_json_parse(text, len, ref->digest, ret, err);
 }
 
-int oci_document_put(const struct oci_layout *l, const json_t *v, struct oci_ref *ret,
-                     struct ovbd_error *err)
+int oci_document_load(const struct oci_layout *l, const struct oci_ref *ref, char **ret,
+                      size_t *ret_len, struct ovbd_error *err)
+{
+	AUTO_FREE char *path = NULL;
+	AUTO_MD *md = NULL;
+	int r = oci_md_open(ref->digest, &md, err); /* no other algorithm has a place there */
+
+	if (r == 0)
+		r = oci_blob_path(l, ref->digest, &path, err);
+	return r < 0 ? r : oci_read_file(path, OCI_DOCUMENT_MAX, ret, ret_len, err);
+}
+
+int oci_document_read(const struct oci_layout *l, const struct oci_ref *ref, json_t **ret,
+                      struct ovbd_error *err)
 {
 	AUTO_FREE char *text = NULL;
-	const int r = oci_json_text(v, &text, err);
+	size_t len = 0;
+	const int r = oci_document_load(l, ref, &text, &len, err);
 
-	return r < 0 ? r : oci_blob_put(l, text, strlen(text), ret, err);
+	return r < 0 ? r : oci_document_parse(text, len, ref, ret, err);
 }
 
 int oci_document_array(const json_t *doc, const char *key, const char *what, json_t **ret,

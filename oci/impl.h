@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to oci/: layouts.
+ * Private to oci/: layouts, and what is in them; place.h has where else it can be.
  *
  *     layout.c    the directory
  *     index.c     its index.json: images found, and put there
@@ -83,14 +83,33 @@ void oci_md_text(EVP_MD_CTX *md, char ret[OVBD_OCI_DIGEST_SIZE]);
 int oci_digest_of(const void *buf, size_t len, char ret[OVBD_OCI_DIGEST_SIZE],
                   struct ovbd_error *err);
 
+/* Bytes in their order, from somewhere. */
+struct oci_reader;
+
+struct oci_reader_ops {
+	/* How many bytes, at most len; 0 at the end. */
+	ssize_t (*read)(struct oci_reader *r, void *buf, size_t len, struct ovbd_error *err);
+	void (*close)(struct oci_reader *take_r);
+};
+
+struct oci_reader {
+	const struct oci_reader_ops *ops;
+};
+
 struct oci_stream {
-	int fd;
+	struct oci_reader *in;
 	const struct oci_ref *ref;
 	EVP_MD_CTX *md;
 	uint64_t done; /* bytes read */
 };
 
-/* ref outlives it. -ENOENT: the blob is not there; -EBADMSG: it has another size. */
+/* What in gives is to be what ref says, which outlives it. */
+int oci_stream_start(struct oci_reader *take_in, const struct oci_ref *ref, struct oci_stream *ret,
+                     struct ovbd_error *err);
+/* Of a layout. -ENOENT: the blob is not there; -EBADMSG: it has another size. */
+int oci_reader_open(const struct oci_layout *l, const struct oci_ref *ref, struct oci_reader **ret,
+                    struct ovbd_error *err);
+/* The two together. */
 int oci_stream_open(const struct oci_layout *l, const struct oci_ref *ref, struct oci_stream *ret,
                     struct ovbd_error *err);
 /* How many bytes, at most len; 0 at the end. */
@@ -113,10 +132,6 @@ void oci_blob_ref(const struct ovbd_sink *s, struct oci_ref *ret);
 /* len bytes of buf as a blob; ret's type is left as it is. */
 int oci_blob_put(const struct oci_layout *l, const void *buf, size_t len, struct oci_ref *ret,
                  struct ovbd_error *err);
-/* The same bytes in another layout. */
-int oci_blob_copy(const struct oci_layout *from, const struct oci_layout *to,
-                  const struct oci_ref *ref, ovbd_progress_fn progress, void *arg,
-                  struct ovbd_error *err);
 
 /* ---- document.c ---- */
 
@@ -145,12 +160,15 @@ int oci_json_parse(const char *text, size_t len, const char *what, json_t **ret,
 /* *ret: compact, its keys in the order that they have; to be freed. */
 int oci_json_text(const json_t *v, char **ret, struct ovbd_error *err);
 
-/* The document that ref names, verified. */
+/* The document that ref names, of len bytes; -EBADMSG: it is not this one. */
+int oci_document_parse(const char *text, size_t len, const struct oci_ref *ref, json_t **ret,
+                       struct ovbd_error *err);
+/* All of the document that ref names, and a NUL behind it. *ret is to be freed. */
+int oci_document_load(const struct oci_layout *l, const struct oci_ref *ref, char **ret,
+                      size_t *ret_len, struct ovbd_error *err);
+/* The two together. */
 int oci_document_read(const struct oci_layout *l, const struct oci_ref *ref, json_t **ret,
                       struct ovbd_error *err);
-/* v as a blob; ret's type is left as it is. */
-int oci_document_put(const struct oci_layout *l, const json_t *v, struct oci_ref *ret,
-                     struct ovbd_error *err);
 /* 0: an object with an array of at most OCI_ENTRIES_MAX objects as key. */
 int oci_document_array(const json_t *doc, const char *key, const char *what, json_t **ret,
                        struct ovbd_error *err);

@@ -60,46 +60,109 @@ int oci_digest_of(const void *buf, size_t len, char ret[OVBD_OCI_DIGEST_SIZE],
 	return r;
 }
 
-int oci_stream_open(const struct oci_layout *l, const struct oci_ref *ref, struct oci_stream *ret,
+/* ---- a file of a layout ---- */
+
+struct file_reader {
+	struct oci_reader reader;
+	int fd;
+	char digest[OVBD_OCI_DIGEST_SIZE];
+};
+
+static ssize_t file_read(struct oci_reader *r, void *buf, size_t len, struct ovbd_error *err)
+{
+	const struct file_reader *f = OVBD_CONTAINER_OF(r, struct file_reader, reader);
+	ssize_t n;
+
+	do
+		n = read(f->fd, buf, len);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? ovbd_fail_errno(err, -errno, "%s: reading", f->digest) : n;
+}
+
+static void file_close(struct oci_reader *r)
+{
+	struct file_reader *f = OVBD_CONTAINER_OF(r, struct file_reader, reader);
+
+	close(f->fd);
+	free(f);
+}
+
+static const struct oci_reader_ops file_ops = {.read = file_read, .close = file_close};
+
+static int check_file(int fd, const char *path, const struct oci_ref *ref, struct ovbd_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return ovbd_fail_errno(err, -errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return ovbd_fail(err, -EBADMSG, "%s: is no regular file", path);
+	if ((uint64_t)st.st_size != ref->size)
+		return ovbd_fail(err, -EBADMSG, "%s: has %lld bytes, not %" PRIu64, path,
+		                 (long long)st.st_size, ref->size);
+	return 0;
+}
+
+int oci_reader_open(const struct oci_layout *l, const struct oci_ref *ref, struct oci_reader **ret,
                     struct ovbd_error *err)
 {
 	AUTO_FREE char *path = NULL;
-	AUTO_MD *md = NULL;
-	struct stat st;
-	int fd, r = oci_md_open(ref->digest, &md, err);
+	AUTO_FD fd = -1;
+	struct file_reader *f;
+	int r = oci_blob_path(l, ref->digest, &path, err);
 
-	if (r == 0)
-		r = oci_blob_path(l, ref->digest, &path, err);
 	if (r < 0)
 		return r;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return ovbd_fail_errno(err, -errno, "%s", path);
-	r = fstat(fd, &st) < 0 ? -errno : 0;
+	r = check_file(fd, path, ref, err);
 	if (r < 0)
-		ovbd_fail_errno(err, r, "%s", path);
-	else if (!S_ISREG(st.st_mode))
-		r = ovbd_fail(err, -EBADMSG, "%s: is no regular file", path);
-	else if ((uint64_t)st.st_size != ref->size)
-		r = ovbd_fail(err, -EBADMSG, "%s: has %lld bytes, not %" PRIu64, path,
-		              (long long)st.st_size, ref->size);
+		return r;
+	f = malloc(sizeof(*f));
+	if (!f)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	*f = (struct file_reader){.reader.ops = &file_ops, .fd = fd};
+	fd = -1;
+	memcpy(f->digest, ref->digest, sizeof(f->digest));
+	*ret = &f->reader;
+	return 0;
+}
+
+/* ---- verified ---- */
+
+int oci_stream_start(struct oci_reader *take_in, const struct oci_ref *ref, struct oci_stream *ret,
+                     struct ovbd_error *err)
+{
+	EVP_MD_CTX *md = NULL;
+	const int r = oci_md_open(ref->digest, &md, err);
+
 	if (r < 0) {
-		close(fd);
+		take_in->ops->close(take_in);
 		return r;
 	}
-	*ret = (struct oci_stream){.fd = fd, .ref = ref, .md = OVBD_MOVE(md)};
+	*ret = (struct oci_stream){.in = take_in, .ref = ref, .md = md};
 	return 0;
+}
+
+int oci_stream_open(const struct oci_layout *l, const struct oci_ref *ref, struct oci_stream *ret,
+                    struct ovbd_error *err)
+{
+	AUTO_MD *md = NULL;
+	struct oci_reader *in = NULL;
+	int r = oci_md_open(ref->digest, &md, err); /* no other algorithm has a place there */
+
+	if (r == 0)
+		r = oci_reader_open(l, ref, &in, err);
+	return r < 0 ? r : oci_stream_start(in, ref, ret, err);
 }
 
 ssize_t oci_stream_read(struct oci_stream *s, void *buf, size_t len, struct ovbd_error *err)
 {
-	ssize_t n;
+	const ssize_t n = s->in->ops->read(s->in, buf, len, err);
 
-	do
-		n = read(s->fd, buf, len);
-	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return ovbd_fail_errno(err, -errno, "%s: reading", s->ref->digest);
+		return n;
 	s->done += (uint64_t)n;
 	return oci_md_update(s->md, buf, (size_t)n, err) < 0 ? -ENOMEM : n;
 }
@@ -132,8 +195,8 @@ int oci_stream_verify(struct oci_stream *s, ovbd_progress_fn progress, void *arg
 
 void oci_stream_close(struct oci_stream *s)
 {
-	if (s->ref)
-		close(s->fd);
+	if (s->in)
+		s->in->ops->close(s->in);
 	EVP_MD_CTX_free(s->md);
 	*s = (struct oci_stream){0};
 }

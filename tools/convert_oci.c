@@ -2,6 +2,7 @@
 #include "tools/convert_oci.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sink.h"
@@ -26,13 +27,13 @@ static int write_digest(const char *path, const char *digest, struct ovbd_error 
 /* ---- the run ---- */
 
 static int convert(struct ovbd_cli *c, const struct ovbd_convert_request *q,
-                   const struct ovbd_oci_name *src, const struct ovbd_oci_name *dst,
                    const struct ovbd_platform *platforms)
 {
 	OVBD_AUTO(ovbd_convert_told_free) struct ovbd_convert_told told;
 	const struct ovbd_oci_convert v = {
-		.src = src,
-		.dst = dst,
+		.src = c->operands[0],
+		.dst = c->operands[1],
+		.temp_dir = getenv("TMPDIR"),
 		.platforms = platforms,
 		.nplatforms = c->remote.nplatforms,
 		.attestations = q->images.attestations,
@@ -68,26 +69,13 @@ static int convert(struct ovbd_cli *c, const struct ovbd_convert_request *q,
 	return OVBD_EXIT_OK;
 }
 
-static int parse_and_convert(struct ovbd_cli *c, const struct ovbd_convert_request *q,
-                             struct ovbd_oci_name *src, struct ovbd_oci_name *dst)
+int ovbd_convert_oci(struct ovbd_cli *c, const struct ovbd_convert_request *q)
 {
 	struct ovbd_platform platforms[OVBD_PLATFORMS_MAX];
 	struct ovbd_error err;
-	int r = ovbd_oci_name_parse(c->operands[0], src, &err);
+	int r = 0;
 
-	if (r == 0)
-		r = ovbd_oci_name_parse(c->operands[1], dst, &err);
-	if (r == 0 && dst->digest)
-		r = ovbd_fail(&err, -EINVAL, "%s: the target has the digest that comes out",
-		              dst->text);
 	for (size_t i = 0; r == 0 && i < c->remote.nplatforms; i++)
 		r = ovbd_platform_parse(c->remote.platforms[i], &platforms[i], &err);
-	return r < 0 ? ovbd_cli_fail(c, r, false, &err) : convert(c, q, src, dst, platforms);
-}
-
-int ovbd_convert_oci(struct ovbd_cli *c, const struct ovbd_convert_request *q)
-{
-	OVBD_AUTO(ovbd_oci_name_free) struct ovbd_oci_name src = {0}, dst = {0};
-
-	return parse_and_convert(c, q, &src, &dst);
+	return r < 0 ? ovbd_cli_fail(c, r, false, &err) : convert(c, q, platforms);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "oci/layout.h"
+#include "oci/transport.h"
 #include "tools/fs_options.h"
 #include "tools/json.h"
 #include "tools/size.h"
@@ -386,14 +386,14 @@ static int check_operands(struct ovbd_cli *c, const struct ovbd_convert_request 
 
 bool ovbd_convert_is_images(const struct ovbd_cli *c)
 {
-	return c->noperands > 0 && ovbd_oci_is_name(c->operands[c->noperands - 1]);
+	return c->noperands > 0 && ovbd_oci_is_image(c->operands[c->noperands - 1]);
 }
 
 static int check_images(struct ovbd_cli *c, const struct ovbd_convert_request *q)
 {
 	if (c->noperands < 2)
 		return ovbd_cli_usage(c, "DST is missing");
-	if (c->noperands > 2 || !ovbd_oci_is_name(c->operands[0]))
+	if (c->noperands > 2 || !ovbd_oci_is_image(c->operands[0]))
 		return ovbd_cli_usage(c, "%s: an image is made of one image: SRC is oci:DIR[:TAG]",
 		                      c->operands[c->noperands - 1]);
 	if (q->in != OVBD_FORMAT_AUTO || q->out != OVBD_FORMAT_OVBD || q->cow.until ||

@@ -21,17 +21,24 @@ static void remove_layout(void)
 		abort();
 }
 
-static struct oci_layout *open_layout(void)
+static struct oci_source *open_layout(void)
 {
-	static struct oci_layout *l;
+	static const struct oci_how how;
+	static struct oci_source *s;
+	struct oci_layout *l;
+	char name[96];
 
-	if (!l) {
+	if (!s) {
 		strcpy(dir, "/tmp/ovbd-fuzz-oci-XXXXXX");
 		if (!mkdtemp(dir) || oci_layout_create(dir, &l, NULL) < 0)
 			abort();
+		oci_layout_close(l);
+		snprintf(name, sizeof(name), "oci:%s:t", dir);
+		if (oci_source_open(name, &how, &s, NULL) < 0)
+			abort();
 		atexit(remove_layout);
 	}
-	return l;
+	return s;
 }
 
 /* As a blob, without the care that a real one is written with. */
