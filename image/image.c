@@ -21,6 +21,8 @@
 #include "image/upper.h"
 #include "remote/cache.h"
 
+#define SECTOR 512u
+
 #define OPEN_THREADS 16u
 
 struct opening {
@@ -148,6 +150,15 @@ static uint64_t reach_of(const struct ovbd_image *img, size_t from, size_t to,
 		if (end_of(&img->layers[i]) > reach)
 			reach = end_of(&img->layers[i]);
 	return reach;
+}
+
+int ovbd_image_cover_hidden(const struct ovbd_image *img, uint64_t size,
+                            struct ovbd_layer_writer *w, struct ovbd_error *err)
+{
+	const uint64_t end = ovbd_align_up(img->reach, SECTOR);
+	const uint64_t start = ovbd_align_up(ovbd_min(img->blob->size, size), SECTOR);
+
+	return end > start ? ovbd_layer_zero(w, start, end - start, err) : 0;
 }
 
 /* Whether something lies beneath the lowest, as far as that is said or can be seen. */

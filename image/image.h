@@ -177,6 +177,15 @@ static inline bool ovbd_image_is_remote(const struct ovbd_image *img)
 	return remote;
 }
 
+/*
+ * Content beyond the end of a device that has shrunk is still there, in a layer below, and a larger
+ * layer on top would show it again (docs/format-lsmt.md). So a layer of a device of size bytes over
+ * img zeroes what img has beyond its own end, or the new device's: call this before anything is
+ * put.
+ */
+int ovbd_image_cover_hidden(const struct ovbd_image *img, uint64_t size,
+                            struct ovbd_layer_writer *w, struct ovbd_error *err);
+
 /* NULL is fine. */
 void ovbd_image_close(struct ovbd_image *take_img);
 

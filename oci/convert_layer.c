@@ -1,48 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A layer, in one pass:
- *
- *     blob ─► digest ─► unpack ─► digest ─► fs ─► layer writer ─► [zfile] ─► tar ─► blob
- *
- * over the stack of those made before it, which are opened from the target. It has a name only if
- * both digests were those that the manifest and the config say.
+ * A layer (tar_layer.h): its tar is a blob of the source, and it becomes one of the target, over
+ * the stack of those made before it, which are opened from there. It has a name only if both
+ * digests were those that the manifest and the config say.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 
-#include "fs/fs.h"
-#include "fs/unpack.h"
-#include "image/image.h"
 #include "image/tar.h"
-#include "lsmt/lsmt.h"
 #include "oci/convert_impl.h"
+#include "oci/tar_layer.h"
 
 struct making {
 	struct oci_work *w;
 	const struct oci_layer *layer;
 	struct oci_stream in;
-	struct ovbd_fs_unpack *unpack;
-	EVP_MD_CTX *md;           /* of what is unpacked */
 	struct ovbd_image *below; /* NULL: nothing is */
-	struct ovbd_fs *fs;
-	struct ovbd_layer_writer *writer; /* owns the chain of sinks */
-	struct ovbd_sink *blob, *zfile;   /* in the chain */
+	struct ovbd_layer_writer *writer;
+	struct ovbd_sink *blob, *zfile; /* in the writer's chain */
 };
 
 static void close_making(struct making *m)
 {
 	ovbd_layer_writer_close(m->writer);
-	ovbd_fs_close(m->fs);
 	ovbd_image_close(m->below);
-	ovbd_fs_unpack_close(m->unpack);
-	EVP_MD_CTX_free(m->md);
 	oci_stream_close(&m->in);
 }
 
 /* ---- the tar ---- */
 
-static ssize_t read_packed(void *arg, void *buf, size_t len, struct ovbd_error *err)
+static ssize_t read_tar(void *arg, void *buf, size_t len, struct ovbd_error *err)
 {
 	struct making *m = arg;
 	const ssize_t n = oci_stream_read(&m->in, buf, len, err);
@@ -51,46 +39,20 @@ static ssize_t read_packed(void *arg, void *buf, size_t len, struct ovbd_error *
 	return r < 0 ? r : n;
 }
 
-static ssize_t read_unpacked(void *arg, void *buf, size_t len, struct ovbd_error *err)
+static int check_tar(void *arg, const char *diff_id, struct ovbd_error *err)
 {
 	struct making *m = arg;
-	const ssize_t n = ovbd_fs_unpack_read(m->unpack, buf, len, err);
-	const int r = n < 0 ? (int)n : oci_md_update(m->md, buf, (size_t)n, err);
-
-	return r < 0 ? r : n;
-}
-
-static int open_tar(struct making *m, struct ovbd_error *err)
-{
-	int r = oci_source_stream(m->w->src, &m->layer->src, &m->in, err);
-
-	if (r == 0)
-		r = oci_md_open(m->layer->diff_id, &m->md, err);
-	return r < 0 ? r : ovbd_fs_unpack_open(read_packed, m, &m->unpack, err);
-}
-
-static int check_tar(struct making *m, struct ovbd_error *err)
-{
-	char has[OVBD_OCI_DIGEST_SIZE];
 	const int r = oci_stream_verify(&m->in, NULL, NULL, err);
 
 	if (r < 0)
 		return r;
-	oci_md_text(m->md, has);
-	if (strcmp(has, m->layer->diff_id) != 0)
+	if (strcmp(diff_id, m->layer->diff_id) != 0)
 		return ovbd_fail(err, -EBADMSG, "is %s decompressed, not %s as the config says",
-		                 has, m->layer->diff_id);
+		                 diff_id, m->layer->diff_id);
 	return 0;
 }
 
 /* ---- what it becomes ---- */
-
-static int put(void *arg, uint64_t off, const void *buf, size_t len, struct ovbd_error *err)
-{
-	struct making *m = arg;
-
-	return oci_target(m->w, ovbd_layer_put(m->writer, off, buf, len, err));
-}
 
 /* As the original's: the first digits of the chain ID. */
 static void uuid_of(const struct oci_layer *l, char ret[OVBD_UUID_SIZE])
@@ -105,8 +67,9 @@ static void uuid_of(const struct oci_layer *l, char ret[OVBD_UUID_SIZE])
 	ret[OVBD_UUID_SIZE - 1] = '\0';
 }
 
-static int open_chain(struct making *m, struct ovbd_sink **ret, struct ovbd_error *err)
+static int open_chain(void *arg, struct ovbd_sink **ret, struct ovbd_error *err)
 {
+	struct making *m = arg;
 	const struct ovbd_oci_convert *c = m->w->c;
 	AUTO_SINK *s = NULL;
 	int r = m->w->dst->ops->create(m->w->dst, &s, err);
@@ -123,26 +86,6 @@ static int open_chain(struct making *m, struct ovbd_sink **ret, struct ovbd_erro
 	return r;
 }
 
-static int open_writer(struct making *m, const struct oci_layer *below, struct ovbd_error *err)
-{
-	char uuid[OVBD_UUID_SIZE], parent[OVBD_UUID_SIZE];
-	struct ovbd_layer_params p = {
-		.virtual_size = ovbd_fs_size(m->fs),
-		.uuid = uuid,
-		.over_base = below != NULL,
-	};
-	AUTO_SINK *chain = NULL;
-	int r;
-
-	uuid_of(m->layer, uuid);
-	if (below) {
-		uuid_of(below, parent);
-		p.parent_uuid = parent;
-	}
-	r = open_chain(m, &chain, err);
-	return r < 0 ? r : ovbd_layer_create(OVBD_MOVE(chain), &p, &m->writer, err);
-}
-
 /* ---- what lies below ---- */
 
 static int open_below(struct making *m, const struct oci_layer *layers, size_t n,
@@ -157,37 +100,32 @@ static int open_below(struct making *m, const struct oci_layer *layers, size_t n
 	return oci_target(m->w, m->w->dst->ops->stack(m->w->dst, refs, n, &m->below, err));
 }
 
-static int open_fs(struct making *m, struct ovbd_error *err)
+static int run(struct making *m, const struct oci_layer *below, struct ovbd_error *err)
 {
-	const struct ovbd_fs_params p = {
-		.base = m->below ? m->below->blob : NULL,
-		.size = m->w->c->fs_size,
-		.now = m->w->c->now,
-		.put = put,
+	char uuid[OVBD_UUID_SIZE], parent[OVBD_UUID_SIZE];
+	const struct ovbd_tar_layer_params p = {
+		.read = read_tar,
+		.open = open_chain,
+		.check = check_tar,
 		.arg = m,
+		.below = m->below,
+		.fs_size = m->w->c->fs_size,
+		.now = m->w->c->now,
+		.diff_id = m->layer->diff_id,
+		.uuid = uuid,
+		.parent_uuid = below ? parent : NULL,
 	};
+	struct ovbd_tar_layer_done done;
+	int r;
 
-	return ovbd_fs_open(&p, &m->fs, err);
-}
-
-static int run(struct making *m, struct oci_layer *layers, size_t i, struct ovbd_error *err)
-{
-	int r = i > 0 ? open_below(m, layers, i, err) : 0;
-
+	uuid_of(m->layer, uuid);
+	if (below)
+		uuid_of(below, parent);
+	r = oci_source_stream(m->w->src, &m->layer->src, &m->in, err);
 	if (r == 0)
-		r = open_tar(m, err);
+		r = ovbd_tar_layer_make(&p, &done, &m->w->local, err);
 	if (r == 0)
-		r = open_fs(m, err);
-	if (r == 0)
-		r = oci_target(m->w, open_writer(m, i > 0 ? &layers[i - 1] : NULL, err));
-	if (r == 0)
-		r = ovbd_fs_apply(m->fs, read_unpacked, m, NULL, err);
-	if (r == 0)
-		r = check_tar(m, err);
-	if (r == 0)
-		r = ovbd_fs_finish(m->fs, err);
-	if (r == 0)
-		r = oci_target(m->w, ovbd_layer_finish(m->writer, err));
+		m->writer = done.writer;
 	return r;
 }
 
@@ -198,7 +136,9 @@ int oci_layer_make(struct oci_work *w, struct oci_node *n, size_t i, struct ovbd
 	int r;
 
 	w->local = false;
-	r = run(&m, n->layers, i, &why);
+	r = i > 0 ? open_below(&m, n->layers, i, &why) : 0;
+	if (r == 0)
+		r = run(&m, i > 0 ? &n->layers[i - 1] : NULL, &why);
 	if (r < 0)
 		return ovbd_fail(err, r, "%s: layer %zu of %zu (%s): %s", n->platform, i + 1,
 		                 n->nlayers, n->layers[i].src.digest, why.msg);

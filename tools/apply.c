@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * A tar becomes a layer in one pass:
- *
- *     tar ─► digest ─► unpack ─► digest ─► fs ─► layer writer ─► [zfile] ─► [tar] ─► file
- *
- * The device is the size of what lies beneath, or of the new file system.
- */
+/* A layer (oci/tar_layer.h) of a tar: of a file, or through a pipe; it becomes a file. */
 #include "tools/apply.h"
 
 #include <errno.h>
@@ -17,88 +11,72 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "fs/unpack.h"
+#include "oci/tar_layer.h"
 #include "tools/convert_impl.h"
 
-struct stream {
+struct making {
 	const struct ovbd_apply *a;
+	struct ovbd_convert_work w;
 	int fd;
 	uint64_t done, total; /* bytes; total 0: unknown */
-	EVP_MD_CTX *packed, *unpacked;
-	struct ovbd_fs_unpack *unpack;
+	EVP_MD_CTX *md;       /* of the tar as it is */
+	struct ovbd_apply_done *ret;
 };
 
-static void close_stream(struct stream *s)
+static void close_making(struct making *m)
 {
-	if (s->fd > 0)
-		close(s->fd);
-	EVP_MD_CTX_free(s->packed);
-	EVP_MD_CTX_free(s->unpacked);
-	ovbd_fs_unpack_close(s->unpack);
+	ovbd_layer_writer_close(m->w.writer);
+	if (m->fd > 0)
+		close(m->fd);
+	EVP_MD_CTX_free(m->md);
 }
 
-/* ---- the tar ---- */
-
-static bool is_stopped(struct stream *s)
+static bool is_stopped(const struct making *m)
 {
-	return s->a->out.progress && s->a->out.progress(s->a->out.arg, s->done, s->total) != 0;
+	const struct ovbd_convert *c = &m->a->out;
+
+	return c->progress && c->progress(c->arg, m->done, m->total) != 0;
 }
 
-static ssize_t read_packed(void *arg, void *buf, size_t len, struct ovbd_error *err)
+static ssize_t read_tar(void *arg, void *buf, size_t len, struct ovbd_error *err)
 {
-	struct stream *s = arg;
+	struct making *m = arg;
 	ssize_t n;
 
 	do
-		n = read(s->fd, buf, len);
-	while (n < 0 && errno == EINTR && !is_stopped(s));
+		n = read(m->fd, buf, len);
+	while (n < 0 && errno == EINTR && !is_stopped(m));
 	if (n < 0 && errno == EINTR)
 		return ovbd_fail(err, -ECANCELED, "interrupted");
 	if (n < 0)
 		return ovbd_fail_errno(err, -errno, "reading");
-	s->done += (uint64_t)n;
-	if (is_stopped(s))
+	m->done += (uint64_t)n;
+	if (is_stopped(m))
 		return ovbd_fail(err, -ECANCELED, "interrupted");
-	return EVP_DigestUpdate(s->packed, buf, (size_t)n) == 1
+	return EVP_DigestUpdate(m->md, buf, (size_t)n) == 1
 	               ? n
 	               : ovbd_fail(err, -ENOMEM, "out of memory for a digest");
 }
 
-/* Otherwise both digests are the same. */
-static bool is_packed(const struct stream *s)
-{
-	return strcmp(ovbd_fs_unpack_name(s->unpack), "none") != 0;
-}
-
-static ssize_t read_unpacked(void *arg, void *buf, size_t len, struct ovbd_error *err)
-{
-	struct stream *s = arg;
-	const ssize_t n = ovbd_fs_unpack_read(s->unpack, buf, len, err);
-
-	if (n > 0 && is_packed(s) && EVP_DigestUpdate(s->unpacked, buf, (size_t)n) != 1)
-		return ovbd_fail(err, -ENOMEM, "out of memory for a digest");
-	return n;
-}
-
-static int open_stream(struct stream *s, struct ovbd_error *err)
+static int open_tar(struct making *m, struct ovbd_error *err)
 {
 	struct stat st;
 
-	if (strcmp(s->a->tar, "-") != 0) {
-		s->fd = open(s->a->tar, O_RDONLY | O_CLOEXEC);
-		if (s->fd < 0)
-			return ovbd_fail_errno(err, -errno, "%s", s->a->tar);
+	if (strcmp(m->a->tar, "-") != 0) {
+		m->fd = open(m->a->tar, O_RDONLY | O_CLOEXEC);
+		if (m->fd < 0)
+			return ovbd_fail_errno(err, -errno, "%s", m->a->tar);
 	}
-	if (fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode))
-		s->total = (uint64_t)st.st_size;
+	if (fstat(m->fd, &st) < 0)
+		return ovbd_fail_errno(err, -errno, "%s", m->a->tar);
+	if (S_ISREG(st.st_mode))
+		m->total = (uint64_t)st.st_size;
 	if (S_ISDIR(st.st_mode))
-		return ovbd_fail(err, -EISDIR, "%s: is a directory, not a tar", s->a->tar);
-	s->packed = EVP_MD_CTX_new();
-	s->unpacked = EVP_MD_CTX_new();
-	if (!s->packed || !s->unpacked || EVP_DigestInit_ex(s->packed, EVP_sha256(), NULL) != 1 ||
-	    EVP_DigestInit_ex(s->unpacked, EVP_sha256(), NULL) != 1)
+		return ovbd_fail(err, -EISDIR, "%s: is a directory, not a tar", m->a->tar);
+	m->md = EVP_MD_CTX_new();
+	if (!m->md || EVP_DigestInit_ex(m->md, EVP_sha256(), NULL) != 1)
 		return ovbd_fail(err, -ENOMEM, "out of memory for a digest");
-	return ovbd_fs_unpack_open(read_packed, s, &s->unpack, err);
+	return 0;
 }
 
 static void digest_text(EVP_MD_CTX *md, char ret[OVBD_APPLY_DIGEST_SIZE])
@@ -113,97 +91,64 @@ static void digest_text(EVP_MD_CTX *md, char ret[OVBD_APPLY_DIGEST_SIZE])
 		at += snprintf(ret + at, 3, "%02x", raw[i]);
 }
 
-/* Whatever follows the end of the archive has been read too, so this is of all of it. */
-static int take_digests(struct stream *s, struct ovbd_apply_done *ret, struct ovbd_error *err)
+/* Whatever follows the end of the archive has been read too, so the digests are of all of it. */
+static int check_tar(void *arg, const char *diff_id, struct ovbd_error *err)
 {
-	digest_text(s->packed, ret->digest);
-	if (is_packed(s))
-		digest_text(s->unpacked, ret->diff_id);
-	else
-		memcpy(ret->diff_id, ret->digest, sizeof(ret->diff_id));
-	ret->compression = ovbd_fs_unpack_name(s->unpack);
-	ret->tar_size = s->done;
-	if (s->a->digest && strcasecmp(s->a->digest, ret->digest) != 0)
+	struct making *m = arg;
+	struct ovbd_apply_done *ret = m->ret;
+
+	digest_text(m->md, ret->digest);
+	snprintf(ret->diff_id, sizeof(ret->diff_id), "%s", diff_id[0] ? diff_id : ret->digest);
+	ret->tar_size = m->done;
+	if (m->a->digest && strcasecmp(m->a->digest, ret->digest) != 0)
 		return ovbd_fail(err, -EBADMSG, "its digest is %s, not %s", ret->digest,
-		                 s->a->digest);
+		                 m->a->digest);
 	return 0;
 }
 
-/* ---- the layer ---- */
-
-static int put(void *arg, uint64_t off, const void *buf, size_t len, struct ovbd_error *err)
+static int open_chain(void *arg, struct ovbd_sink **ret, struct ovbd_error *err)
 {
-	struct ovbd_convert_work *w = arg;
+	struct making *m = arg;
 
-	w->data_size += len;
-	return ovbd_layer_put(w->writer, off, buf, len, err);
+	return ovbd_convert_chain(&m->w, ret, err);
 }
 
-static int apply_stream(struct ovbd_convert_work *w, struct stream *s, struct ovbd_fs *fs,
-                        struct ovbd_apply_done *ret, struct ovbd_error *err)
+int ovbd_apply_run(const struct ovbd_apply *a, struct ovbd_apply_done *ret, struct ovbd_error *err)
 {
-	struct ovbd_error why = {""};
-	int r = ovbd_fs_apply(fs, read_unpacked, s, &ret->applied, &why);
-
-	if (r == 0)
-		r = take_digests(s, ret, &why);
-	if (r < 0)
-		return ovbd_fail(err, r, "%s: %s", s->a->tar, why.msg);
-	r = ovbd_fs_finish(fs, err);
-	return r < 0 ? r : ovbd_layer_finish(w->writer, err);
-}
-
-static int run(struct ovbd_convert_work *w, const struct ovbd_apply *a, struct ovbd_apply_done *ret,
-               struct ovbd_error *err)
-{
-	const struct ovbd_convert *c = &a->out;
-	OVBD_AUTO(close_stream) struct stream s = {.a = a};
-	OVBD_AUTO(ovbd_fs_closep) struct ovbd_fs *fs = NULL;
-	struct ovbd_fs_params how = {
-		.base = c->base ? c->base->blob : NULL,
-		.size = a->fs_size,
+	OVBD_AUTO(close_making) struct making m = {.a = a, .w.c = &a->out, .ret = ret};
+	const struct ovbd_tar_layer_params p = {
+		.name = a->tar,
+		.read = read_tar,
+		.open = open_chain,
+		.check = check_tar,
+		.arg = &m,
+		.below = a->out.base,
+		.fs_size = a->fs_size,
 		.now = a->now,
-		.put = put,
-		.arg = w,
+		.uuid = a->out.uuid,
+		.parent_uuid = a->out.parent_uuid,
+		.tag = a->out.tag,
 	};
-	struct ovbd_layer_params p = {
-		.uuid = c->uuid,
-		.parent_uuid = c->parent_uuid,
-		.tag = c->tag,
-		.over_base = c->base,
-	};
-	AUTO_SINK *chain = NULL;
-	int r = open_stream(&s, err);
-
-	if (r == 0)
-		r = ovbd_fs_open(&how, &fs, err);
-	if (r == 0)
-		r = ovbd_convert_chain(w, &chain, err);
-	if (r < 0)
-		return r;
-	ret->fs_size = ovbd_fs_size(fs);
-	p.virtual_size = c->base ? c->base->blob->size : ret->fs_size;
-	r = ovbd_layer_create(OVBD_MOVE(chain), &p, &w->writer, err);
-	return r < 0 ? r : apply_stream(w, &s, fs, ret, err);
-}
-
-int ovbd_apply_run(const struct ovbd_apply *a, struct ovbd_apply_done *ret, bool *ret_local,
-                   struct ovbd_error *err)
-{
-	struct ovbd_convert_work w = {.c = &a->out};
+	struct ovbd_tar_layer_done done;
+	bool local;
 	int r;
 
 	*ret = (struct ovbd_apply_done){0};
-	r = run(&w, a, ret, err);
+	r = open_tar(&m, err);
 	if (r == 0)
-		ret->converted = (struct ovbd_converted){
-			.raw_size = w.zfile ? w.zfile->written : w.file->written,
-			.stored_size = w.file->written,
-			.data_size = w.data_size,
-			.nsegments = ovbd_layer_writer_nsegments(w.writer),
-			.nlarge = w.zfile ? ovbd_zfile_sink_nlarge(w.zfile) : 0,
-		};
-	ovbd_layer_writer_close(w.writer);
-	*ret_local = true;
-	return r;
+		r = ovbd_tar_layer_make(&p, &done, &local, err);
+	if (r < 0)
+		return r;
+	m.w.writer = done.writer;
+	ret->applied = done.applied;
+	ret->compression = done.compression;
+	ret->fs_size = done.device_size;
+	ret->converted = (struct ovbd_converted){
+		.raw_size = m.w.zfile ? m.w.zfile->written : m.w.file->written,
+		.stored_size = m.w.file->written,
+		.data_size = done.data_size,
+		.nsegments = ovbd_layer_writer_nsegments(done.writer),
+		.nlarge = m.w.zfile ? ovbd_zfile_sink_nlarge(m.w.zfile) : 0,
+	};
+	return 0;
 }

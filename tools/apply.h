@@ -28,9 +28,7 @@ struct ovbd_apply_done {
 	uint64_t fs_size;                     /* of the device */
 };
 
-/* Makes the layer. If it fails, *ret_local says whether that was here rather than in reading what
- * lies beneath. */
-int ovbd_apply_run(const struct ovbd_apply *a, struct ovbd_apply_done *ret, bool *ret_local,
-                   struct ovbd_error *err);
+/* Makes the layer. */
+int ovbd_apply_run(const struct ovbd_apply *a, struct ovbd_apply_done *ret, struct ovbd_error *err);
 
 #endif

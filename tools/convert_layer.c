@@ -126,23 +126,6 @@ static int scan_delta(struct ovbd_convert_work *w, const struct ovbd_scan_params
 
 /* ---- the layer ---- */
 
-/*
- * Content beyond the end of a device that has shrunk is still there, in a layer below, and a larger
- * layer on top would show it again (docs/format-lsmt.md). So what the layers beneath have beyond
- * their own end, or the new device's, is zeroed here, before anything is put.
- */
-static int cover_hidden(struct ovbd_convert_work *w, const struct ovbd_image *beneath,
-                        struct ovbd_error *err)
-{
-	const uint64_t end = ovbd_align_up(beneath->reach, 512);
-	const uint64_t size = ovbd_min(beneath->blob->size, w->c->src->size);
-	const uint64_t start = ovbd_align_up(size, 512);
-
-	if (end <= start)
-		return 0;
-	return ovbd_convert_output(w, ovbd_layer_zero(w->writer, start, end - start, err));
-}
-
 bool ovbd_convert_is_delta(const struct ovbd_convert *c)
 {
 	return c->base && !(c->img && c->img->part);
@@ -194,7 +177,8 @@ int ovbd_convert_layer(struct ovbd_convert_work *w, struct ovbd_sink *take_chain
 	int r = create_layer(w, take_chain, err);
 
 	if (r == 0 && beneath)
-		r = cover_hidden(w, beneath, err);
+		r = ovbd_convert_output(w, ovbd_image_cover_hidden(beneath, c->src->size, w->writer,
+		                                                   err));
 	if (r == 0)
 		r = ovbd_convert_is_delta(c) ? scan_delta(w, &p, err)
 		                             : ovbd_scan(c->src, &p, to_layer, w, err);

@@ -221,7 +221,6 @@ static int apply(const struct ovbd_cli *c, const struct request *q, const struct
 	struct ovbd_progress progress;
 	struct ovbd_apply_done done;
 	struct ovbd_error err;
-	bool local;
 	const struct ovbd_apply a = {
 		.out = {.base = base,
 	                .dst = c->operands[1],
@@ -247,10 +246,10 @@ static int apply(const struct ovbd_cli *c, const struct request *q, const struct
 	int r;
 
 	ovbd_progress_start(&progress, c, q->out.progress);
-	r = ovbd_apply_run(&a, &done, &local, &err);
+	r = ovbd_apply_run(&a, &done, &err);
 	ovbd_progress_end(&progress);
 	if (r < 0)
-		return ovbd_cli_fail(c, r, !local, &err);
+		return ovbd_cli_fail(c, r, false, &err);
 	if (q->json)
 		print_json(&a, &done);
 	else

@@ -2,7 +2,7 @@ foreach(story delta device full interrupt many references refuse round same spar
   ovbd_script(cli_convert_${story} convert-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 if(TARGET ovbd_fs)
-  foreach(story errors same torture)
+  foreach(story errors hidden same torture)
     ovbd_script(cli_apply_${story} apply-${story}.sh LABELS cli TIMEOUT 120)
   endforeach()
   foreach(story convert errors index progress same)
