@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The append format is sealed where it is: its index goes behind its data. The others cannot be,
- * nor would a sparse file, as long as its device, be what others want to copy; so they are
- * committed to a file that takes their place. Either way the layer is whole at any moment.
- *
- * Whether it was sealed before is asked of its header alone: all behind that comes from who wrote
- * to the device. The header of one that was sealed where it is does not tell; to seal that again
- * changes nothing but its length.
+ * The append format is sealed where it is: its index goes behind its data. The others could be, but
+ * a sparse file, as long as its device, is not what others want to copy; so they are committed to a
+ * file that takes their place. Either way the layer is whole at any moment.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,21 +12,13 @@
 
 #include "image/upper.h"
 
-/* 1 if the file is a layer that was sealed by a commit, or 0. */
+/* 1 if the file is a layer that was sealed before, or 0. */
 static int is_sealed(const char *data, struct ovbd_error *err)
 {
-	OVBD_AUTO(ovbd_layer_closep) struct ovbd_layer *l = NULL;
 	AUTO_BLOB *b = NULL;
-	uint64_t size;
-	int r = ovbd_blob_open_file(data, &b, err);
+	const int r = ovbd_blob_open_file(data, &b, err);
 
-	if (r == 0)
-		r = ovbd_layer_probe(b, err);
-	if (r <= 0)
-		return r;
-	size = b->size;
-	r = ovbd_layer_open(OVBD_MOVE(b), size, &l, NULL);
-	return r == 0 && ovbd_layer_info(l)->sealed_header;
+	return r < 0 ? r : ovbd_rw_is_sealed(b, b->size, err);
 }
 
 static int replace(const char *data, struct ovbd_device *d, struct ovbd_error *err)
@@ -78,6 +66,7 @@ static int drop_map(const char *data, struct ovbd_error *err)
 int ovbd_upper_seal(const char *data, const char *index, struct ovbd_error *err)
 {
 	AUTO_DEVICE *d = NULL;
+	struct ovbd_rw_info info;
 	int r = is_sealed(data, err);
 
 	if (r != 0)
@@ -85,8 +74,7 @@ int ovbd_upper_seal(const char *data, const char *index, struct ovbd_error *err)
 	r = ovbd_upper_open(data, index, NULL, &d, err);
 	if (r < 0)
 		return r;
-	r = ovbd_rw_seal(d, err);
-	if (r == -ENOTSUP)
-		r = replace(data, d, err);
+	ovbd_rw_info(d, &info);
+	r = strcmp(info.format, "append") == 0 ? ovbd_rw_seal(d, err) : replace(data, d, err);
 	return r < 0 ? ovbd_fail_named(err, r, data) : drop_map(data, err);
 }

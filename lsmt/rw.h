@@ -95,10 +95,17 @@ void ovbd_rw_info(struct ovbd_device *d, struct ovbd_rw_info *ret);
  * again. Durable when it returns. */
 int ovbd_rw_resize(struct ovbd_device *d, uint64_t virtual_size, struct ovbd_error *err);
 
-/* Append only: the data file becomes a read-only layer by itself, as overlaybd's --seal has it: the
- * index goes to its end. Nobody writes to d any more, and only close may follow. -ENOTSUP for the
- * other formats, which are committed. If it fails the layer is as it was. */
+/* The data file becomes a read-only layer by itself, as overlaybd's --seal has it: the index goes
+ * to its end. Nobody writes to d any more; it may be read beside, and afterwards. If it fails the
+ * layer is as it was. */
 int ovbd_rw_seal(struct ovbd_device *d, struct ovbd_error *err);
+
+/* Whether that has been done to a data file, of any format, that ends there: 1, 0 or -errno. */
+int ovbd_rw_is_sealed(struct ovbd_blob *data, uint64_t end, struct ovbd_error *err);
+
+/* Until it is said again with false d does nothing in the background that may take long, but is
+ * flushed by others: for who wants a flush to be quick. Waits for what it does now. */
+void ovbd_rw_quiet(struct ovbd_device *d, bool quiet);
 
 /* Puts all that was written into w, whose virtual size is that of d. over_base, as w was made:
  * zeroed ranges too, and all beyond the end of what is beneath d, as far as that is known. To

@@ -11,6 +11,7 @@
  * order of the records is that in which readers saw them.
  */
 #include "lsmt/rw_pair.h"
+#include "lsmt/rw_seal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -151,67 +152,9 @@ static int append_resize(struct rw_core *c, uint64_t size, struct ovbd_error *er
 	return r < 0 ? r : ovbd_rw_pair_set_size(c, a->records.device, size, err);
 }
 
-/* What goes behind the data: the index in order, up to a sector's end, and the trailer. */
-struct sealing {
-	uint8_t *p;
-	size_t n, capacity; /* bytes; n entries are 16 each */
-	uint64_t size;      /* of the device: what lies beyond is cut off, or it would be shown
-	                     * under a larger layer */
-};
-
-static int seal_one(void *arg, const struct ovbd_segment *s, struct ovbd_error *err)
+static int append_seal(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *err)
 {
-	struct sealing *sl = arg;
-	const uint64_t end = ovbd_min(s->off + s->len, sl->size);
-
-	for (uint64_t off = s->off; off < end;) {
-		const struct lsmt_entry e = {
-			.off = off,
-			.len = ovbd_min(end - off, LSMT_ENTRY_LEN_MAX),
-			.src = s->kind == OVBD_RUN_DATA ? s->src + (off - s->off)
-		                                        : LSMT_HEADER_SIZE,
-			.zeroed = s->kind == OVBD_RUN_ZERO,
-		};
-
-		if (sl->capacity - sl->n < LSMT_ENTRY_SIZE) {
-			const size_t capacity = 2 * sl->capacity + LSMT_HEADER_SIZE;
-			uint8_t *p = realloc(sl->p, capacity);
-
-			if (!p)
-				return ovbd_fail(err, -ENOMEM, "out of memory for an index");
-			sl->p = p;
-			sl->capacity = capacity;
-		}
-		ovbd_lsmt_entry_encode(&e, sl->p + sl->n);
-		sl->n += LSMT_ENTRY_SIZE;
-		off += e.len;
-	}
-	return 0;
-}
-
-static int append_seal(struct rw_core *c, struct ovbd_error *err)
-{
-	const uint64_t place = append_of(c)->data_end;
-	struct sealing sl = {.size = ovbd_rw_end(c)};
-	struct lsmt_header t = c->header;
-	uint8_t raw[LSMT_HEADER_SIZE];
-	int r = ovbd_rw_index_each(c->index, seal_one, &sl, err);
-	const uint64_t gap = (LSMT_SECTOR_SIZE - sl.n % LSMT_SECTOR_SIZE) % LSMT_SECTOR_SIZE;
-
-	t.flags = LSMT_FLAG_DATA | LSMT_FLAG_SEALED;
-	t.index_off = place;
-	t.nentries = sl.n / LSMT_ENTRY_SIZE;
-	ovbd_lsmt_header_encode(&t, raw);
-	if (r == 0 && sl.n > 0)
-		r = ovbd_rw_write_file(c->data, sl.p, sl.n, place, err);
-	if (r == 0 && gap > 0)
-		r = ovbd_device_write_zeroes(c->data, place + sl.n, gap, 0, err);
-	if (r == 0) /* it is sealed with this */
-		r = ovbd_rw_write_file(c->data, raw, sizeof(raw), place + sl.n + gap, err);
-	if (r == 0)
-		r = ovbd_device_flush(c->data, err);
-	free(sl.p);
-	return r;
+	return ovbd_rw_seal_end(c, append_of(c)->data_end, ret_end, err);
 }
 
 static void append_free(struct rw_core *c)
@@ -269,6 +212,7 @@ int ovbd_rw_append_open(struct lsmt_header *header, const struct ovbd_rw_pair *t
 	c->header = *header;
 	c->lower = take_lower;
 	c->data = take_files->data.device;
+	c->file_end = take_files->data.end;
 	a->data_end =
 		(take_files->data.end + LSMT_SECTOR_SIZE - 1) / LSMT_SECTOR_SIZE * LSMT_SECTOR_SIZE;
 	a->records.device = take_files->index.device;

@@ -63,21 +63,6 @@ static int put_all(struct commit *c, struct ovbd_error *err)
 	return r;
 }
 
-int ovbd_rw_seal(struct ovbd_device *d, struct ovbd_error *err)
-{
-	struct rw_core *c = ovbd_rw_core_of(d);
-	int r;
-
-	if (!c->kind->seal)
-		return ovbd_fail(err, -ENOTSUP,
-		                 "writable layer: %s cannot be sealed in place; it is committed",
-		                 c->kind->name);
-	r = ovbd_rw_check(c, 0, 0, err);
-	if (r == 0)
-		r = ovbd_rw_sync(c, err);
-	return r < 0 ? r : c->kind->seal(c, err);
-}
-
 int ovbd_rw_commit(struct ovbd_device *d, struct ovbd_layer_writer *w, bool over_base,
                    struct ovbd_error *err)
 {

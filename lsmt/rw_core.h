@@ -24,8 +24,8 @@ struct rw_kind {
 	int (*sync)(struct rw_core *c, struct ovbd_error *err);
 	/* The lock is not held, and nobody else is there. */
 	int (*resize)(struct rw_core *c, uint64_t size, struct ovbd_error *err);
-	/* Optional; without it -ENOTSUP. All is flushed. */
-	int (*seal)(struct rw_core *c, struct ovbd_error *err);
+	/* All is flushed, and nothing happens in the background. *ret_end: where the data end. */
+	int (*seal)(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *err);
 	/* Optional: what is to be done now and then (rw_reclaim.c's thread does it, or who
 	 * flushes); whether it is due is asked with the lock. */
 	bool (*wants_tending)(struct rw_core *c);
@@ -58,6 +58,7 @@ struct rw_reclaim {
 	pthread_t thread;
 	pthread_cond_t wake;
 	bool started, stop; /* stop: lock */
+	bool quiet, busy;   /* nobody is to flush or tend by himself; somebody does; lock */
 };
 
 struct rw_core {
@@ -66,6 +67,7 @@ struct rw_core {
 	const struct rw_kind *kind;
 	struct ovbd_blob *lower;  /* owned; NULL: nothing beneath */
 	struct ovbd_device *data; /* owned; that segments' sources lie in */
+	uint64_t file_end;        /* of data, when it was opened or last sealed in vain */
 	struct ovbd_epoch *epoch;
 	struct ovbd_rw_index *index; /* changed with the lock */
 	struct lsmt_header header;   /* UUIDs and message */
@@ -147,6 +149,14 @@ void ovbd_rw_reclaim_flushed(struct rw_core *c, size_t ndead);
 
 /* After a flush, without the lock: for who has no thread. */
 void ovbd_rw_reclaim_now(struct rw_core *c);
+
+/* Whether nothing is flushed or tended in the background: nothing is any more at the return. What
+ * is out is still given back. */
+void ovbd_rw_reclaim_quiet(struct rw_core *c, bool quiet);
+
+/* All of [from, end) of the data file to which the index does not lead becomes holes, as far as
+ * there is memory for that. Nothing changes the index any more. */
+void ovbd_rw_reclaim_rest(struct rw_core *c, uint64_t from, uint64_t end);
 
 /* All of [from, end) of the data file to which the index does not lead, but for the n ranges that
  * are kept. Before anything else happens. */

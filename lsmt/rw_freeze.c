@@ -6,12 +6,6 @@
 
 typedef int (*each_fn)(void *arg, const struct ovbd_segment *s, struct ovbd_error *err);
 
-static bool continues(const struct ovbd_segment *a, const struct ovbd_segment *b)
-{
-	return a->len > 0 && a->off + a->len == b->off && a->kind == b->kind &&
-	       (b->kind == OVBD_RUN_ZERO || a->src + a->len == b->src);
-}
-
 int ovbd_rw_index_each(const struct ovbd_rw_index *ix, each_fn fn, void *arg,
                        struct ovbd_error *err)
 {
@@ -22,7 +16,7 @@ int ovbd_rw_index_each(const struct ovbd_rw_index *ix, each_fn fn, void *arg,
 		s = ovbd_rw_index_at(ix, off, OVBD_INDEX_END_MAX - off);
 		if (s.kind == OVBD_RUN_HOLE)
 			continue;
-		if (continues(&last, &s)) {
+		if (ovbd_rw_segment_continues(&last, &s)) {
 			last.len += s.len;
 			continue;
 		}

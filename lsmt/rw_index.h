@@ -43,6 +43,14 @@ struct ovbd_segment ovbd_rw_index_at(const struct ovbd_rw_index *ix, uint64_t of
 uint64_t ovbd_rw_index_count(const struct ovbd_rw_index *ix);
 uint64_t ovbd_rw_index_memory(const struct ovbd_rw_index *ix);
 
+/* Whether both are one. */
+static inline bool ovbd_rw_segment_continues(const struct ovbd_segment *a,
+                                             const struct ovbd_segment *b)
+{
+	return a->len > 0 && a->off + a->len == b->off && a->kind == b->kind &&
+	       (b->kind == OVBD_RUN_ZERO || a->src + a->len == b->src);
+}
+
 /* All segments in order; neighbours that continue each other as one. Nothing changes it meanwhile.
  * A negative return of fn ends it, and is returned. */
 int ovbd_rw_index_each(const struct ovbd_rw_index *ix,

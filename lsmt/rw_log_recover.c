@@ -223,6 +223,9 @@ static int read_super(struct rw_log *l, struct ovbd_error *err)
 
 		if (got < 0)
 			return got;
+		if (i == 0 && ovbd_lsmt_has_magic(raw))
+			return ovbd_fail(err, -EROFS,
+			                 "ovbd-rw: is sealed, a layer that is only read");
 		r[i] = ovbd_rw_super_decode(raw, &s[i], err);
 		if (r[i] < 0 && r[i] != -EBADMSG)
 			return r[i];
@@ -278,6 +281,8 @@ int ovbd_rw_probe(struct ovbd_blob *b, struct ovbd_error *err)
 		r = ovbd_blob_pread(b, raw, sizeof(raw), at, err);
 		if (r < 0)
 			return r;
+		if (ovbd_lsmt_has_magic(raw)) /* it is sealed, and the other one of no account */
+			return 0;
 		if (ovbd_rw_super_has_magic(raw))
 			return 1;
 	}

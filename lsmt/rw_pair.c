@@ -221,8 +221,12 @@ int ovbd_rw_open_pair(const struct ovbd_rw_pair *take_files, struct ovbd_blob *t
                       struct ovbd_device **ret, struct ovbd_error *err)
 {
 	struct lsmt_header header;
-	const int r = read_headers(take_files, take_lower ? take_lower->size : 0, &header, err);
+	int r = read_headers(take_files, take_lower ? take_lower->size : 0, &header, err);
 
+	if (r == 0)
+		r = ovbd_rw_is_sealed(take_files->data.device->blob, take_files->data.end, err);
+	if (r > 0)
+		r = ovbd_fail(err, -EROFS, "lsmt data file: is sealed, a layer that is only read");
 	if (r < 0) {
 		close_files(take_files, take_lower);
 		return r;

@@ -144,7 +144,25 @@ static void give_back_all(struct rw_core *c, struct rw_dead_list *l)
 
 static bool is_due(struct rw_core *c)
 {
-	return c->kind->wants_tending && c->kind->wants_tending(c);
+	return !c->reclaim.quiet && c->kind->wants_tending && c->kind->wants_tending(c);
+}
+
+/* With the lock: what is begun and ended so is waited for by who wants quiet. */
+static void set_busy(struct rw_core *c, bool busy)
+{
+	c->reclaim.busy = busy;
+	if (!busy)
+		pthread_cond_broadcast(&c->synced);
+}
+
+void ovbd_rw_reclaim_quiet(struct rw_core *c, bool quiet)
+{
+	pthread_mutex_lock(&c->lock);
+	c->reclaim.quiet = quiet;
+	while (quiet && c->reclaim.busy)
+		pthread_cond_wait(&c->synced, &c->lock);
+	pthread_cond_signal(&c->reclaim.wake);
+	pthread_mutex_unlock(&c->lock);
 }
 
 void ovbd_rw_reclaim_now(struct rw_core *c)
@@ -155,9 +173,15 @@ void ovbd_rw_reclaim_now(struct rw_core *c)
 
 	pthread_mutex_lock(&c->lock);
 	due = is_due(c);
-	pthread_mutex_unlock(&c->lock);
 	if (due)
+		set_busy(c, true);
+	pthread_mutex_unlock(&c->lock);
+	if (due) {
 		c->kind->tend(c, NULL);
+		pthread_mutex_lock(&c->lock);
+		set_busy(c, false);
+		pthread_mutex_unlock(&c->lock);
+	}
 
 	ovbd_epoch_advance(c->epoch);
 	ovbd_epoch_advance(c->epoch);
@@ -205,12 +229,14 @@ static bool flush_or_tend(struct rw_core *c)
 	const bool due = is_due(c);
 	int r;
 
-	if (!due && (c->broken || c->reclaim.waiting < FLUSH_BYTES))
+	if (!due && (c->reclaim.quiet || c->broken || c->reclaim.waiting < FLUSH_BYTES))
 		return false;
 	c->done++; /* so that there is something to flush */
+	set_busy(c, true);
 	pthread_mutex_unlock(&c->lock);
 	r = due ? c->kind->tend(c, NULL) : ovbd_rw_sync(c, NULL);
 	pthread_mutex_lock(&c->lock);
+	set_busy(c, false);
 	return r == 0;
 }
 
@@ -307,30 +333,59 @@ static int scan_dead(void *arg, const struct ovbd_segment *s, struct ovbd_error 
 	return 0;
 }
 
+/* scan->dead becomes [from, end), without what the index leads to. */
+static int scan(struct scan *scan, uint64_t from, uint64_t end, struct ovbd_error *err)
+{
+	const struct ovbd_segment s = {.off = from, .len = end - from, .kind = OVBD_RUN_ZERO};
+	int r = ovbd_rw_index_create(scan->c->epoch, &scan->dead, err);
+
+	if (r == 0)
+		r = ovbd_rw_index_put(scan->dead, &s, NULL, NULL, err);
+	return r < 0 ? r : ovbd_rw_index_each(scan->c->index, scan_live, scan, err);
+}
+
 int ovbd_rw_reclaim_scan(struct rw_core *c, uint64_t from, uint64_t end, const struct rw_dead *keep,
                          size_t n, struct ovbd_error *err)
 {
-	OVBD_AUTO(ovbd_rw_index_freep) struct ovbd_rw_index *dead = NULL;
-	struct ovbd_segment s = {.off = from, .len = end - from, .kind = OVBD_RUN_ZERO};
-	struct scan scan = {.c = c};
-	int r = 0;
+	struct scan sc = {.c = c};
+	int r = end > from ? scan(&sc, from, end, err) : 0;
 
-	if (end > from)
-		r = ovbd_rw_index_create(c->epoch, &dead, err);
-	if (r < 0 || end <= from)
-		return r;
-	scan.dead = dead;
-	r = ovbd_rw_index_put(dead, &s, NULL, NULL, err);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		s = (struct ovbd_segment){keep[i].src, keep[i].len, 0, 0, OVBD_RUN_HOLE};
-		r = ovbd_rw_index_put(dead, &s, NULL, NULL, err);
+	for (size_t i = 0; r == 0 && sc.dead && i < n; i++) {
+		const struct ovbd_segment s = {keep[i].src, keep[i].len, 0, 0, OVBD_RUN_HOLE};
+
+		r = ovbd_rw_index_put(sc.dead, &s, NULL, NULL, err);
 	}
-	if (r == 0)
-		r = ovbd_rw_index_each(c->index, scan_live, &scan, err);
 	pthread_mutex_lock(&c->lock);
-	if (r == 0)
-		r = ovbd_rw_index_each(dead, scan_dead, &scan, err);
+	if (r == 0 && sc.dead)
+		r = ovbd_rw_index_each(sc.dead, scan_dead, &sc, err);
 	pthread_cond_signal(&c->reclaim.wake);
 	pthread_mutex_unlock(&c->lock);
+	ovbd_rw_index_free(sc.dead);
 	return r;
+}
+
+static int rest_dead(void *arg, const struct ovbd_segment *s, struct ovbd_error *err)
+{
+	struct rw_core *c = ((struct scan *)arg)->c;
+	const uint64_t from = ovbd_align_up(s->off, HOLE_UNIT);
+	const uint64_t to = (s->off + s->len) / HOLE_UNIT * HOLE_UNIT;
+
+	(void)err;
+	if (from < to)
+		ovbd_device_discard(c->data, from, to - from, NULL);
+	return 0;
+}
+
+void ovbd_rw_reclaim_rest(struct rw_core *c, uint64_t from, uint64_t end)
+{
+	struct scan sc = {.c = c};
+
+	pthread_mutex_lock(&c->lock);
+	if (wait_for_readers(c) && end > from && scan(&sc, from, end, NULL) == 0) {
+		pthread_mutex_unlock(&c->lock);
+		ovbd_rw_index_each(sc.dead, rest_dead, &sc, NULL);
+		pthread_mutex_lock(&c->lock);
+	}
+	pthread_mutex_unlock(&c->lock);
+	ovbd_rw_index_free(sc.dead);
 }

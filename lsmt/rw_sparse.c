@@ -19,6 +19,7 @@
  * beside each other (for reading). Inside of it the core's lock, for a moment.
  */
 #include "lsmt/rw_pair.h"
+#include "lsmt/rw_seal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -328,6 +329,25 @@ static int sparse_resize(struct rw_core *c, uint64_t size, struct ovbd_error *er
 	return r < 0 ? r : ovbd_rw_pair_set_size(c, sparse_of(c)->index_file, size, err);
 }
 
+static int note_end(void *arg, const struct ovbd_segment *s, struct ovbd_error *err)
+{
+	uint64_t *end = arg;
+
+	(void)err;
+	if (s->kind == OVBD_RUN_DATA)
+		*end = s->src + s->len;
+	return 0;
+}
+
+/* Its segments lie at their own offsets, and what the map knows is in the index now. */
+static int sparse_seal(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *err)
+{
+	uint64_t end = DATA_OFF;
+
+	ovbd_rw_index_each(c->index, note_end, &end, NULL);
+	return ovbd_rw_seal_end(c, end, ret_end, err);
+}
+
 /* ---- life ---- */
 
 static void sparse_free(struct rw_core *c)
@@ -345,6 +365,7 @@ static const struct rw_kind sparse_kind = {
 	.name = "sparse",
 	.sync = sparse_sync,
 	.resize = sparse_resize,
+	.seal = sparse_seal,
 	.free = sparse_free,
 };
 
@@ -436,6 +457,7 @@ int ovbd_rw_sparse_open(struct lsmt_header *header, const struct ovbd_rw_pair *t
 	c->header = *header;
 	c->lower = take_lower;
 	c->data = take_files->data.device;
+	c->file_end = take_files->data.end;
 	sp->index_file = take_files->index.device;
 	sp->map.device = take_files->map.device;
 	sp->map.end = take_files->map.end;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/lib/rw_model.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,6 +330,58 @@ static struct test_layer commit(struct test_rw *t)
 	});
 	assert_ok(ovbd_rw_commit(t->device, w.w, info.over_base, &err), err);
 	return test_writer_take(&w);
+}
+
+static struct ovbd_blob *open_sealed(const struct test_rw *t, const char *name)
+{
+	struct ovbd_layer *layers[TEST_RW_LAYERS + 1];
+	char *path = test_rw_path(t, name);
+	struct ovbd_blob *b;
+	struct ovbd_error err;
+	unsigned n = 0;
+
+	for (; n < t->nlayers; n++)
+		assert_ok(test_layer_open(&t->layers[n], &layers[n], &err), err);
+	assert_ok(ovbd_blob_open_file(path, &b, &err), err);
+	assert_int_equal(ovbd_rw_probe(b, NULL), 0);
+	assert_ok(ovbd_layer_open(b, b->size, &layers[n], &err), err);
+	assert_ok(ovbd_layer_check(layers[n], NULL, NULL, &err), err);
+	assert_ok(ovbd_stack_open(layers, n + 1, &b, &err), err);
+	free(path);
+	return b;
+}
+
+static void expect_refused(const struct test_rw *t, const char *name)
+{
+	struct ovbd_rw_pair files = {.data = open_file(t, name)};
+	struct ovbd_device *d;
+	struct ovbd_error err;
+	int r;
+
+	assert_int_equal(ovbd_rw_is_sealed(files.data.device->blob, files.data.end, NULL), 1);
+	if (t->format == TEST_RW_LOG) {
+		r = ovbd_rw_open(&files.data, NULL, NULL, &d, &err);
+	} else {
+		files.index = open_file(t, "index");
+		r = ovbd_rw_open_pair(&files, NULL, &d, &err);
+	}
+	assert_int_equal(r, -EROFS);
+	assert_non_null(strstr(err.msg, "is sealed, a layer that is only read"));
+}
+
+void test_rw_check_sealed(struct test_rw *t)
+{
+	const char *name = t->format == TEST_RW_LOG ? "rw" : "data";
+	struct ovbd_blob *stack;
+	struct ovbd_error err;
+
+	assert_ok(ovbd_rw_seal(t->device, &err), err);
+	compare(t, t->device->blob, "being sealed");
+	stack = open_sealed(t, name);
+	compare(t, stack, "sealed");
+	ovbd_blob_close(stack);
+	test_rw_close(t);
+	expect_refused(t, name);
 }
 
 void test_rw_check_commit(struct test_rw *t)

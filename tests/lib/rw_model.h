@@ -51,6 +51,10 @@ void test_rw_check(struct test_rw *t, const char *what);
 /* Committed, and put over the same layers, it reads the same; twice, it has the same bytes. */
 void test_rw_check_commit(struct test_rw *t);
 
+/* Sealed in place and put over the same layers, it reads the same; it is closed then, and what it
+ * was is refused. */
+void test_rw_check_sealed(struct test_rw *t);
+
 /* The stack of the layers; NULL if there are none. */
 struct ovbd_blob *test_rw_lower(const struct test_rw *t, const struct test_layer *top);
 

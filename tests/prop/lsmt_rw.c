@@ -51,6 +51,7 @@ static void test_all(void **state)
 	for (uint64_t i = 0; i < n; i++)
 		for (unsigned format = 0; format < TEST_RW_NFORMATS; format++) {
 			run(&t, (enum test_rw_format)format, first + i, dir);
+			test_rw_check_sealed(&t);
 			test_rw_free(&t);
 		}
 	assert_int_equal(rmdir(dir), 0);
