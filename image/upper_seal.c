@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The append format is sealed where it is: its index goes behind its data. The others could be, but
- * a sparse file, as long as its device, is not what others want to copy; so they are committed to a
- * file that takes their place. Either way the layer is whole at any moment.
+ * Sealed where it is, its index goes behind its data. A sparse file could be, but as long as its
+ * device it is not what others want to copy; so it is committed to a file that takes its place.
+ * Either way the layer is whole at any moment.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -75,6 +75,6 @@ int ovbd_upper_seal(const char *data, const char *index, struct ovbd_error *err)
 	if (r < 0)
 		return r;
 	ovbd_rw_info(d, &info);
-	r = strcmp(info.format, "append") == 0 ? ovbd_rw_seal(d, err) : replace(data, d, err);
+	r = strcmp(info.format, "sparse") == 0 ? replace(data, d, err) : ovbd_rw_seal(d, err);
 	return r < 0 ? ovbd_fail_named(err, r, data) : drop_map(data, err);
 }

@@ -16,7 +16,7 @@
 #define VERBS_MAX 32
 
 const struct ovbd_verb *const ovbd_verbs[] = {
-	&ovbd_verb_convert,
+	&ovbd_verb_convert, /* in the order of the help */
 	&ovbd_verb_apply,
 	&ovbd_verb_cow,
 	&ovbd_verb_info,
@@ -35,6 +35,7 @@ const struct ovbd_verb *const ovbd_verbs[] = {
 	&ovbd_verb_reload,
 	&ovbd_verb_create,
 	&ovbd_verb_commit,
+	&ovbd_verb_seal,
 	&ovbd_verb_snapshot,
 	&ovbd_verb_cache,
 	&ovbd_verb_doctor,

@@ -198,6 +198,25 @@ static void test_sealed(void **state)
 	assert_fails(ovbd_upper_seal(in_dir("none"), in_dir("none"), &err), -ENOENT, err, "/none");
 }
 
+/* Bytes of a device that lie where another format has its superblock. */
+static void test_alike(void **state)
+{
+	const struct ovbd_rw_params p = {.virtual_size = 65536};
+	const char *data = in_dir("alike.data"), *index = in_dir("alike.index");
+	struct ovbd_device *d;
+	struct ovbd_error err;
+	uint8_t buf[512] = "ovbd-rw";
+
+	(void)state;
+	assert_ok(ovbd_upper_create(data, index, &p, &err), err);
+	assert_ok(ovbd_upper_open(data, index, NULL, &d, &err), err);
+	assert_ok(ovbd_device_pwrite(d, buf, sizeof(buf), 0, OVBD_WRITE_FUA, &err), err);
+	ovbd_device_close(d);
+	assert_ok(ovbd_upper_open(data, index, NULL, &d, &err), err);
+	expect(d, 0, 'o');
+	ovbd_device_close(d);
+}
+
 static int make_dir(void **state)
 {
 	(void)state;
@@ -218,6 +237,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_alike),
 		cmocka_unit_test(test_sealed),
 	};
 
