@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "daemon/overlaybd_json.h"
+#include "image/overlaybd_json.h"
 #include "image/image.h"
 #include "remote/cache.h"
 

@@ -272,7 +272,7 @@ static enum ovbd_prefetch_mode prefetch_mode(const struct ovbd_options *o)
 static int start(struct ovbdd *d, struct ovbd_error *err)
 {
 	const struct ovbd_registry_params registry =
-		ovbd_options_registry_params(&d->options.registry);
+		ovbd_registry_settings_params(&d->options.registry);
 	const struct ovbd_devices_params p = {
 		.state_dir = d->options.state_dir,
 		.nworkers = (unsigned)d->options.nworkers,

@@ -10,7 +10,7 @@
 
 #include "base/auto.h"
 #include "base/size.h"
-#include "daemon/overlaybd_json.h"
+#include "image/overlaybd_json.h"
 #include "image/image.h"
 
 #define WORKERS_MAX     1024

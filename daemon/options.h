@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "daemon/log.h"
 #include "daemon/options_registry.h"
-#include "daemon/settings.h"
+#include "image/settings.h"
 
 struct ovbd_options {
 	bool drop_in;       /* called as overlaybd-tcmu */
@@ -49,7 +49,7 @@ struct ovbd_options {
 	uint64_t cache_chunk_size;     /* the same */
 	uint64_t cache_high;           /* percent; 0: default */
 	uint64_t cache_low;            /* the same */
-	struct ovbd_options_registry registry;
+	struct ovbd_registry_settings registry;
 
 	/* What is to be said of the configuration once there is a log: keys without effect, or
 	 * "". */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int set_deadline(struct ovbd_options_registry *o, const char *text, struct ovbd_error *err)
+static int set_deadline(struct ovbd_registry_settings *o, const char *text, struct ovbd_error *err)
 {
 	char *end;
 	const unsigned long n = strtoul(text, &end, 10);
@@ -17,7 +17,7 @@ static int set_deadline(struct ovbd_options_registry *o, const char *text, struc
 	return 0;
 }
 
-static int set_verify(struct ovbd_options_registry *o, const char *text, struct ovbd_error *err)
+static int set_verify(struct ovbd_registry_settings *o, const char *text, struct ovbd_error *err)
 {
 	o->tls_verify = strcmp(text, "false") != 0;
 	if (o->tls_verify && strcmp(text, "true") != 0)
@@ -25,7 +25,7 @@ static int set_verify(struct ovbd_options_registry *o, const char *text, struct 
 	return 0;
 }
 
-bool ovbd_options_registry_take(struct ovbd_options_registry *o, int id, const char *value,
+bool ovbd_options_registry_take(struct ovbd_registry_settings *o, int id, const char *value,
                                 int *ret_r, struct ovbd_error *err)
 {
 	*ret_r = 0;
@@ -59,8 +59,8 @@ bool ovbd_options_registry_take(struct ovbd_options_registry *o, int id, const c
 	}
 }
 
-void ovbd_options_registry_settle(struct ovbd_options_registry *o,
-                                  const struct ovbd_options_registry *file)
+void ovbd_options_registry_settle(struct ovbd_registry_settings *o,
+                                  const struct ovbd_registry_settings *file)
 {
 	o->credentials = file->credentials;
 	o->service_timeout_s = file->service_timeout_s;
@@ -69,16 +69,4 @@ void ovbd_options_registry_settle(struct ovbd_options_registry *o,
 	o->p.key_file = file->p.key_file;
 	if (file->p.prefix)
 		o->p.prefix = file->p.prefix;
-}
-
-struct ovbd_registry_params ovbd_options_registry_params(struct ovbd_options_registry *o)
-{
-	struct ovbd_registry_params p = o->p;
-
-	o->authfiles[0] = o->credentials;
-	o->authfiles[1] = NULL;
-	p.authfiles = o->authfiles;
-	p.service.timeout_ms = (unsigned)o->service_timeout_s * 1000;
-	p.skip_verify = !o->tls_verify;
-	return p;
 }

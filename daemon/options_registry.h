@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the daemon is told of registries: options, and keys of either configuration. */
+/* What the command line of the daemon says of registries. */
 #ifndef OVBD_DAEMON_OPTIONS_REGISTRY_H
 #define OVBD_DAEMON_OPTIONS_REGISTRY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "image/registry.h"
-
-struct ovbd_options_registry {
-	struct ovbd_registry_params p; /* as far as it is not below */
-	const char *credentials;       /* a file; NULL: none */
-	uint64_t service_timeout_s;    /* 0: default */
-	uint64_t deadline_s;           /* of a read over the network; 0: default */
-	bool tls_verify;
-	const char *authfiles[2]; /* of the whole */
-};
+#include "image/registry_settings.h"
 
 #define OVBD_DEADLINE_MAX 86400 /* seconds */
 
@@ -55,14 +46,11 @@ enum {
 	"      --deadline SECONDS  How long a read over the network may take (default 30).\n"
 
 /* Takes the option id; false: it is none of these. *ret_r is -EINVAL for a mistake. */
-bool ovbd_options_registry_take(struct ovbd_options_registry *o, int id, const char *value,
+bool ovbd_options_registry_take(struct ovbd_registry_settings *o, int id, const char *value,
                                 int *ret_r, struct ovbd_error *err);
 
 /* What an overlaybd.json says goes before the command line; what it cannot say stays. */
-void ovbd_options_registry_settle(struct ovbd_options_registry *o,
-                                  const struct ovbd_options_registry *file);
-
-/* The whole, which points into *o. */
-struct ovbd_registry_params ovbd_options_registry_params(struct ovbd_options_registry *o);
+void ovbd_options_registry_settle(struct ovbd_registry_settings *o,
+                                  const struct ovbd_registry_settings *file);
 
 #endif

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/auto.h"
-#include "daemon/overlaybd_json.h"
+#include "image/overlaybd_json.h"
 
 struct fields {
 	bool yes;

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/auto.h"
-#include "daemon/overlaybd_json.h"
+#include "image/overlaybd_json.h"
 
 static int load(const char *text, struct ovbd_overlaybd_json *ret, struct ovbd_error *err)
 {

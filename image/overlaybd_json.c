@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/overlaybd_json.h"
+#include "image/overlaybd_json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -148,7 +148,7 @@ static int settle_cache(struct keys *k, const char *path, struct ovbd_error *err
 /* The newer keys count if there is a mode. */
 static int settle_credentials(struct keys *k, const char *path, struct ovbd_error *err)
 {
-	struct ovbd_options_registry *r = &k->out.registry;
+	struct ovbd_registry_settings *r = &k->out.registry;
 	struct ovbd_credentials_service *service = &r->p.service;
 	const char *mode = k->credential_mode, *at = k->credential_path;
 	const bool file = strcmp(mode, "file") == 0, uds = strcmp(mode, "uds") == 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A JSON file of settings, read by a table of its keys into a struct. */
-#ifndef OVBD_DAEMON_SETTINGS_H
-#define OVBD_DAEMON_SETTINGS_H
+#ifndef OVBD_IMAGE_SETTINGS_H
+#define OVBD_IMAGE_SETTINGS_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -3,11 +3,11 @@
  * The configuration of the daemon that this one can take the place of: overlaybd.json, as far as it
  * means something here. overlaybd-tcmu(8).
  */
-#ifndef OVBD_DAEMON_OVERLAYBD_JSON_H
-#define OVBD_DAEMON_OVERLAYBD_JSON_H
+#ifndef OVBD_IMAGE_OVERLAYBD_JSON_H
+#define OVBD_IMAGE_OVERLAYBD_JSON_H
 
-#include "daemon/options_registry.h"
-#include "daemon/settings.h"
+#include "image/registry_settings.h"
+#include "image/settings.h"
 #include "remote/download.h"
 
 #define OVBD_OVERLAYBD_JSON_PATH "/etc/overlaybd/overlaybd.json"
@@ -29,7 +29,7 @@ struct ovbd_overlaybd_json {
 	uint64_t cache_size_gb;
 	uint64_t cache_chunk_size; /* bytes; 0: default */
 	struct ovbd_download_params download;
-	struct ovbd_options_registry registry;
+	struct ovbd_registry_settings registry;
 	char ignored[OVBD_SETTINGS_IGNORED_SIZE];
 	json_t *file; /* what the strings live in */
 };

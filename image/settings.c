@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One walk over the document; a key of the table may lie in an object, whose name is its prefix. */
-#include "daemon/settings.h"
+#include "image/settings.h"
 
 #include <errno.h>
 #include <inttypes.h>
