@@ -22,6 +22,7 @@
 
 struct tar {
 	ovbd_fs_read_fn read;
+	tar_pass_fn pass; /* or NULL */
 	void *arg;
 	uint8_t *buf; /* BUFFER_SIZE; what was read and not used: [at, end) */
 	size_t at, end;
@@ -53,6 +54,16 @@ int tar_open(ovbd_fs_read_fn read, void *arg, struct tar **ret, struct ovbd_erro
 	t->arg = arg;
 	*ret = OVBD_MOVE(t);
 	return 0;
+}
+
+void tar_set_pass(struct tar *t, tar_pass_fn pass)
+{
+	t->pass = pass;
+}
+
+uint64_t tar_at(const struct tar *t)
+{
+	return t->off;
 }
 
 static void forget_entry(struct tar *t)
@@ -125,9 +136,15 @@ int tar_fetch(struct tar *t, void *buf, size_t len, struct ovbd_error *err)
 static int skip(struct tar *t, uint64_t len, struct ovbd_error *err)
 {
 	while (len > 0) {
-		const int r = fill(t, err);
+		int r = t->at == t->end && t->pass ? t->pass(t->arg, len, err) : 0;
 		size_t n;
 
+		if (r > 0) {
+			t->off += len;
+			return 0;
+		}
+		if (r == 0)
+			r = fill(t, err);
 		if (r <= 0)
 			return r < 0 ? r : cut_short(t, err);
 		n = (size_t)ovbd_min(len, t->end - t->at);

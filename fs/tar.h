@@ -111,6 +111,12 @@ void tar_pax_free(struct tar_pax *p);
 struct tar;
 
 int tar_open(ovbd_fs_read_fn read, void *arg, struct tar **ret, struct ovbd_error *err);
+/* Passes over the next len bytes of the stream: 1, or 0 if it has not so many. arg is read's. */
+typedef int (*tar_pass_fn)(void *arg, uint64_t len, struct ovbd_error *err);
+/* From now on what is skipped is not read. */
+void tar_set_pass(struct tar *t, tar_pass_fn pass);
+/* Where in the stream the next byte is: after tar_next(), the content. */
+uint64_t tar_at(const struct tar *t);
 /* 1: *ret is the next entry; 0: there is none. What of the last one was not read is skipped. */
 int tar_next(struct tar *t, const struct tar_entry **ret, struct ovbd_error *err);
 /* The next bytes of the entry's content, at most cap: where in the file they belong, and how many;
