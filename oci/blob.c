@@ -17,7 +17,7 @@
 
 struct blob_sink {
 	struct ovbd_sink sink;
-	const struct oci_layout *l;
+	char *dir;
 	int fd;
 	char *temp; /* the name that it has now, or NULL */
 	char digest[OVBD_OCI_DIGEST_SIZE];
@@ -39,7 +39,7 @@ static int write_at(struct blob_sink *b, const void *buf, size_t len, uint64_t o
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return ovbd_fail_errno(err, -errno, "%s/blobs/sha256: write", b->l->dir);
+			return ovbd_fail_errno(err, -errno, "%s: write", b->dir);
 		p += n;
 		off += (uint64_t)n;
 		len -= (size_t)n;
@@ -73,8 +73,7 @@ static int hash(struct blob_sink *b, struct ovbd_error *err)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return ovbd_fail_errno(err, n < 0 ? -errno : -EIO,
-			                       "%s/blobs/sha256: reading", b->l->dir);
+			return ovbd_fail_errno(err, n < 0 ? -errno : -EIO, "%s: reading", b->dir);
 		r = oci_md_update(md, buf, (size_t)n, err);
 		off += (uint64_t)n;
 	}
@@ -89,8 +88,7 @@ static int temp_name(struct blob_sink *b, struct ovbd_error *err)
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return ovbd_fail_errno(err, -errno, "a random name");
-	if (asprintf(&b->temp, "%s/blobs/sha256/.ovbd.%08x%08x", b->l->dir, random[0], random[1]) <
-	    0) {
+	if (asprintf(&b->temp, "%s/.ovbd.%08x%08x", b->dir, random[0], random[1]) < 0) {
 		b->temp = NULL;
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	}
@@ -101,9 +99,13 @@ static int publish(struct blob_sink *b, struct ovbd_error *err)
 {
 	AUTO_FREE char *path = NULL;
 	char proc[64];
-	int r = oci_blob_path(b->l, b->digest, &path, err);
+	int r = 0;
 
-	if (r == 0 && !b->temp) {
+	if (asprintf(&path, "%s/%s", b->dir, strchr(b->digest, ':') + 1) < 0) {
+		path = NULL;
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	if (!b->temp) {
 		r = temp_name(b, err);
 		if (r < 0)
 			return r;
@@ -123,17 +125,11 @@ static int publish(struct blob_sink *b, struct ovbd_error *err)
 
 static int sync_dir(const struct blob_sink *b, struct ovbd_error *err)
 {
-	AUTO_FREE char *path = NULL;
-	AUTO_FD fd = -1;
+	AUTO_FD fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (asprintf(&path, "%s/blobs/sha256", b->l->dir) < 0) {
-		path = NULL;
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	}
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* some file systems cannot sync a directory and say EINVAL */
 	if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
-		return ovbd_fail_errno(err, -errno, "%s: sync", path);
+		return ovbd_fail_errno(err, -errno, "%s: sync", b->dir);
 	return 0;
 }
 
@@ -143,7 +139,7 @@ static int blob_finish(struct ovbd_sink *s, struct ovbd_error *err)
 	int r = hash(b, err);
 
 	if (r == 0 && fsync(b->fd) < 0)
-		r = ovbd_fail_errno(err, -errno, "%s/blobs/sha256: sync", b->l->dir);
+		r = ovbd_fail_errno(err, -errno, "%s: sync", b->dir);
 	if (r == 0)
 		r = publish(b, err);
 	return r < 0 ? r : sync_dir(b, err);
@@ -158,6 +154,7 @@ static void blob_close(struct ovbd_sink *s)
 	if (b->fd >= 0)
 		close(b->fd);
 	free(b->temp);
+	free(b->dir);
 	free(b);
 }
 
@@ -171,30 +168,25 @@ static const struct ovbd_sink_ops blob_ops = {
 
 static int open_temp(struct blob_sink *b, struct ovbd_error *err)
 {
-	AUTO_FREE char *dir = NULL;
 	int r;
 
-	if (asprintf(&dir, "%s/blobs/sha256", b->l->dir) < 0) {
-		dir = NULL;
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	}
-	b->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+	b->fd = open(b->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
 	if (b->fd >= 0)
 		return 0;
 	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-		return ovbd_fail_errno(err, -errno, "%s: cannot create a file in it", dir);
+		return ovbd_fail_errno(err, -errno, "%s: cannot create a file in it", b->dir);
 	r = temp_name(b, err);
 	if (r < 0)
 		return r;
 	b->fd = open(b->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
 	if (b->fd >= 0)
 		return 0;
-	r = ovbd_fail_errno(err, -errno, "%s: cannot create a file in it", dir);
+	r = ovbd_fail_errno(err, -errno, "%s: cannot create a file in it", b->dir);
 	free(OVBD_MOVE(b->temp));
 	return r;
 }
 
-int oci_blob_create(const struct oci_layout *l, struct ovbd_sink **ret, struct ovbd_error *err)
+int oci_blob_create_in(const char *dir, struct ovbd_sink **ret, struct ovbd_error *err)
 {
 	struct blob_sink *b = calloc(1, sizeof(*b));
 	AUTO_SINK *s = NULL;
@@ -204,13 +196,24 @@ int oci_blob_create(const struct oci_layout *l, struct ovbd_sink **ret, struct o
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	s = &b->sink;
 	s->ops = &blob_ops;
-	b->l = l;
 	b->fd = -1;
-	r = open_temp(b, err);
+	b->dir = strdup(dir);
+	r = b->dir ? open_temp(b, err) : ovbd_fail(err, -ENOMEM, "out of memory");
 	if (r < 0)
 		return r;
 	*ret = OVBD_MOVE(s);
 	return 0;
+}
+
+int oci_blob_create(const struct oci_layout *l, struct ovbd_sink **ret, struct ovbd_error *err)
+{
+	AUTO_FREE char *dir = NULL;
+
+	if (asprintf(&dir, "%s/blobs/sha256", l->dir) < 0) {
+		dir = NULL;
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	}
+	return oci_blob_create_in(dir, ret, err);
 }
 
 void oci_blob_ref(const struct ovbd_sink *s, struct oci_ref *ret)

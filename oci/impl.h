@@ -33,6 +33,12 @@ struct oci_ref {
 	char type[128]; /* the media type; "" if it is not said */
 };
 
+/* ---- name.c ---- */
+
+/* As ovbd_oci_name_parse(), of another transport: "oci-archive:". */
+int oci_name_parse(const char *text, const char *prefix, struct ovbd_oci_name *ret,
+                   struct ovbd_error *err);
+
 /* ---- layout.c ---- */
 
 struct oci_layout {
@@ -49,6 +55,10 @@ static inline void oci_layout_closep(struct oci_layout **l)
 {
 	oci_layout_close(*l);
 }
+
+/* Whether the oci-layout in text is of a version that we know; path: for messages. */
+int oci_layout_check(const char *text, size_t len, const char *path, struct ovbd_error *err);
+#define OCI_LAYOUT_VERSION "{\"imageLayoutVersion\":\"1.0.0\"}"
 
 /* Of a digest that is valid. *ret is to be freed. */
 int oci_blob_path(const struct oci_layout *l, const char *digest, char **ret,
@@ -109,7 +119,10 @@ int oci_stream_start(struct oci_reader *take_in, const struct oci_ref *ref, stru
 /* Of a layout. -ENOENT: the blob is not there; -EBADMSG: it has another size. */
 int oci_reader_open(const struct oci_layout *l, const struct oci_ref *ref, struct oci_reader **ret,
                     struct ovbd_error *err);
-/* The two together. */
+/* The same, of any file. */
+int oci_reader_open_file(const char *path, const struct oci_ref *ref, struct oci_reader **ret,
+                         struct ovbd_error *err);
+/* Of a layout, and to be what ref says. */
 int oci_stream_open(const struct oci_layout *l, const struct oci_ref *ref, struct oci_stream *ret,
                     struct ovbd_error *err);
 /* How many bytes, at most len; 0 at the end. */
@@ -127,6 +140,8 @@ int oci_blob_verify(const struct oci_layout *l, const struct oci_ref *ref,
 
 /* A sink whose finish() gives the blob its name. patch() may be used. */
 int oci_blob_create(const struct oci_layout *l, struct ovbd_sink **ret, struct ovbd_error *err);
+/* The same in any directory: its name there is the digits of its digest. */
+int oci_blob_create_in(const char *dir, struct ovbd_sink **ret, struct ovbd_error *err);
 /* After finish(): what it is, but for its media type. */
 void oci_blob_ref(const struct ovbd_sink *s, struct oci_ref *ret);
 /* len bytes of buf as a blob; ret's type is left as it is. */
@@ -178,10 +193,15 @@ int oci_document_array(const json_t *doc, const char *key, const char *what, jso
 /* The index.json. */
 int oci_index_read(const struct oci_layout *l, json_t **ret, struct ovbd_error *err);
 /* What n names: by its tag or digest, or as the only one. *ret_entry, to be released: all that
- * index.json says of it. */
+ * index says of it. */
+int oci_index_choose(const json_t *index, const struct ovbd_oci_name *n, struct oci_ref *ret,
+                     json_t **ret_entry, struct ovbd_error *err);
+/* The same in l's. */
 int oci_index_find(const struct oci_layout *l, const struct ovbd_oci_name *n, struct oci_ref *ret,
                    json_t **ret_entry, struct ovbd_error *err);
-/* Puts an entry there, in the place of one with the same tag; tag NULL: without a name. */
+/* A new one. NULL: no memory. */
+json_t *oci_index_new(void);
+/* Puts an entry into l's, in the place of one with the same tag; tag NULL: without a name. */
 int oci_index_put(const struct oci_layout *l, json_t *entry, const char *tag,
                   struct ovbd_error *err);
 

@@ -69,18 +69,15 @@ static void list_tags(const json_t *list, char *ret, size_t size)
 		snprintf(ret, size, "none with a tag");
 }
 
-int oci_index_find(const struct oci_layout *l, const struct ovbd_oci_name *n, struct oci_ref *ret,
-                   json_t **ret_entry, struct ovbd_error *err)
+int oci_index_choose(const json_t *index, const struct ovbd_oci_name *n, struct oci_ref *ret,
+                     json_t **ret_entry, struct ovbd_error *err)
 {
-	AUTO_JSON *index = NULL;
-	json_t *list, *found = NULL;
+	const json_t *list = json_object_get(index, "manifests");
+	json_t *found = NULL;
 	char tags[TAGS_SHOWN];
 	size_t nfound = 0;
-	int r = oci_index_read(l, &index, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	list = json_object_get(index, "manifests");
 	list_tags(list, tags, sizeof(tags));
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		json_t *entry = json_array_get(list, i);
@@ -105,7 +102,22 @@ int oci_index_find(const struct oci_layout *l, const struct ovbd_oci_name *n, st
 	return r;
 }
 
+int oci_index_find(const struct oci_layout *l, const struct ovbd_oci_name *n, struct oci_ref *ret,
+                   json_t **ret_entry, struct ovbd_error *err)
+{
+	AUTO_JSON *index = NULL;
+	const int r = oci_index_read(l, &index, err);
+
+	return r < 0 ? r : oci_index_choose(index, n, ret, ret_entry, err);
+}
+
 /* ---- a new entry ---- */
+
+json_t *oci_index_new(void)
+{
+	return json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType",
+	                 "application/vnd.oci.image.index.v1+json", "manifests");
+}
 
 static int lock(const struct oci_layout *l, int *ret_fd, struct ovbd_error *err)
 {
@@ -133,8 +145,7 @@ static int read_or_begin(const struct oci_layout *l, json_t **ret, struct ovbd_e
 
 	if (r != -ENOENT)
 		return r;
-	*ret = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType",
-	                 "application/vnd.oci.image.index.v1+json", "manifests");
+	*ret = oci_index_new();
 	return *ret ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
 }
 

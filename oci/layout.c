@@ -8,8 +8,6 @@
 
 #include "oci/impl.h"
 
-#define VERSION "{\"imageLayoutVersion\":\"1.0.0\"}"
-
 static int path_in(const char *dir, const char *name, char **ret, struct ovbd_error *err)
 {
 	if (asprintf(ret, "%s/%s", dir, name) >= 0)
@@ -52,10 +50,22 @@ int oci_read_file(const char *path, size_t max, char **ret, size_t *ret_len, str
 	return 0;
 }
 
+int oci_layout_check(const char *text, size_t len, const char *path, struct ovbd_error *err)
+{
+	AUTO_JSON *v = NULL;
+	const int r = oci_json_parse(text, len, path, &v, err);
+
+	if (r < 0)
+		return r;
+	if (strncmp(oci_text(v, "imageLayoutVersion"), "1.", 2) != 0)
+		return ovbd_fail(err, -ENOTSUP, "%s: its version is '%s', not 1.0.0", path,
+		                 oci_text(v, "imageLayoutVersion"));
+	return 0;
+}
+
 static int check_version(const char *dir, struct ovbd_error *err)
 {
 	AUTO_FREE char *path = NULL, *text = NULL;
-	AUTO_JSON *v = NULL;
 	struct ovbd_error why;
 	size_t len;
 	int r = path_in(dir, "oci-layout", &path, err);
@@ -68,13 +78,7 @@ static int check_version(const char *dir, struct ovbd_error *err)
 		                 path);
 	if (r < 0)
 		return ovbd_fail(err, r, "%s", why.msg);
-	r = oci_json_parse(text, len, path, &v, err);
-	if (r < 0)
-		return r;
-	if (strncmp(oci_text(v, "imageLayoutVersion"), "1.", 2) != 0)
-		return ovbd_fail(err, -ENOTSUP, "%s: its version is '%s', not 1.0.0", path,
-		                 oci_text(v, "imageLayoutVersion"));
-	return 0;
+	return oci_layout_check(text, len, path, err);
 }
 
 static int new_layout(const char *dir, struct oci_layout **ret, struct ovbd_error *err)
@@ -122,7 +126,7 @@ static int put_version(const char *dir, struct ovbd_error *err)
 		return r;
 	r = ovbd_sink_create_file(path, &how, &s, err);
 	if (r == 0)
-		r = ovbd_sink_append(s, VERSION, sizeof(VERSION) - 1, err);
+		r = ovbd_sink_append(s, OCI_LAYOUT_VERSION, sizeof(OCI_LAYOUT_VERSION) - 1, err);
 	return r < 0 ? r : ovbd_sink_finish(s, err);
 }
 

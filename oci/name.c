@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "image/manifest.h"
-#include "oci/layout.h"
+#include "oci/impl.h"
 
 #define PREFIX "oci:"
 
@@ -27,7 +27,7 @@ static int take_digest(char *rest, struct ovbd_oci_name *n, struct ovbd_error *e
 	return n->digest ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
 }
 
-static int parse(char *rest, struct ovbd_oci_name *n, struct ovbd_error *err)
+static int parse(char *rest, const char *prefix, struct ovbd_oci_name *n, struct ovbd_error *err)
 {
 	const int r = take_digest(rest, n, err);
 	char *colon = strchr(rest, ':');
@@ -45,29 +45,36 @@ static int parse(char *rest, struct ovbd_oci_name *n, struct ovbd_error *err)
 	if (n->tag && n->digest)
 		return ovbd_fail(err, -EINVAL, "%s: has both a tag and a digest", n->text);
 	if (rest[0] == '\0')
-		return ovbd_fail(err, -EINVAL, "%s: is no name of an image: oci:DIR[:TAG|@DIGEST]",
-		                 n->text);
+		return ovbd_fail(err, -EINVAL, "%s: is no name of an image: %s%s[:TAG|@DIGEST]",
+		                 n->text, prefix, strcmp(prefix, PREFIX) == 0 ? "DIR" : "FILE");
 	n->dir = strdup(rest);
 	return n->dir ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
 }
 
-int ovbd_oci_name_parse(const char *text, struct ovbd_oci_name *ret, struct ovbd_error *err)
+int oci_name_parse(const char *text, const char *prefix, struct ovbd_oci_name *ret,
+                   struct ovbd_error *err)
 {
 	AUTO_FREE char *rest = NULL;
 	struct ovbd_oci_name n = {.text = strdup(text)};
 	int r;
 
-	if (!ovbd_oci_is_name(text)) {
+	if (strncmp(text, prefix, strlen(prefix)) != 0) {
 		ovbd_oci_name_free(&n);
-		return ovbd_fail(err, -EINVAL, "%s: does not begin with " PREFIX, text);
+		return ovbd_fail(err, -EINVAL, "%s: does not begin with %s", text, prefix);
 	}
-	rest = strdup(text + sizeof(PREFIX) - 1);
-	r = n.text && rest ? parse(rest, &n, err) : ovbd_fail(err, -ENOMEM, "out of memory");
+	rest = strdup(text + strlen(prefix));
+	r = n.text && rest ? parse(rest, prefix, &n, err)
+	                   : ovbd_fail(err, -ENOMEM, "out of memory");
 	if (r < 0)
 		ovbd_oci_name_free(&n);
 	else
 		*ret = n;
 	return r;
+}
+
+int ovbd_oci_name_parse(const char *text, struct ovbd_oci_name *ret, struct ovbd_error *err)
+{
+	return oci_name_parse(text, PREFIX, ret, err);
 }
 
 void ovbd_oci_name_free(struct ovbd_oci_name *n)

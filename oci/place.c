@@ -11,6 +11,9 @@
 
 static const struct oci_transport *const transports[] = {
 	&oci_transport_layout,
+	&oci_transport_archive,
+	&oci_transport_docker_archive,
+	&oci_transport_dir,
 };
 
 static const struct oci_transport *transport_of(const char *name)

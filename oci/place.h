@@ -3,7 +3,10 @@
  * Private to oci/: where images are read from, and where they are written to. What a name begins
  * with says the transport, a row of the table in place.c:
  *
- *     oci:         place_layout.c
+ *     oci:             place_layout.c
+ *     oci-archive:     place_archive.c
+ *     docker-archive:  place_docker_archive.c
+ *     dir:             place_dir.c
  *
  *     source    find ─► document ... ─► open ...
  *     target    images, document, has ─► take | create ... made | put ... ─► settle ─► name
@@ -42,6 +45,9 @@ struct oci_transport {
 };
 
 extern const struct oci_transport oci_transport_layout;
+extern const struct oci_transport oci_transport_archive;
+extern const struct oci_transport oci_transport_docker_archive;
+extern const struct oci_transport oci_transport_dir;
 
 /* ---- reading ---- */
 

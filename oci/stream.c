@@ -107,13 +107,18 @@ int oci_reader_open(const struct oci_layout *l, const struct oci_ref *ref, struc
                     struct ovbd_error *err)
 {
 	AUTO_FREE char *path = NULL;
-	AUTO_FD fd = -1;
-	struct file_reader *f;
-	int r = oci_blob_path(l, ref->digest, &path, err);
+	const int r = oci_blob_path(l, ref->digest, &path, err);
 
-	if (r < 0)
-		return r;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return r < 0 ? r : oci_reader_open_file(path, ref, ret, err);
+}
+
+int oci_reader_open_file(const char *path, const struct oci_ref *ref, struct oci_reader **ret,
+                         struct ovbd_error *err)
+{
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct file_reader *f;
+	int r;
+
 	if (fd < 0)
 		return ovbd_fail_errno(err, -errno, "%s", path);
 	r = check_file(fd, path, ref, err);

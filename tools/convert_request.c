@@ -394,7 +394,9 @@ static int check_images(struct ovbd_cli *c, const struct ovbd_convert_request *q
 	if (c->noperands < 2)
 		return ovbd_cli_usage(c, "DST is missing");
 	if (c->noperands > 2 || !ovbd_oci_is_image(c->operands[0]))
-		return ovbd_cli_usage(c, "%s: an image is made of one image: SRC is oci:DIR[:TAG]",
+		return ovbd_cli_usage(c,
+		                      "%s: an image is made of one image: SRC is the name of one, "
+		                      "as oci:DIR[:TAG]",
 		                      c->operands[c->noperands - 1]);
 	if (q->in != OVBD_FORMAT_AUTO || q->out != OVBD_FORMAT_OVBD || q->cow.until ||
 	    q->nbases > 0 || q->whole || q->references || q->materialised || q->tar || q->verity ||
@@ -415,10 +417,13 @@ static int check_no_images(struct ovbd_cli *c, const struct ovbd_convert_request
 	const struct ovbd_convert_images *m = &q->images;
 
 	if (m->nannotations || m->digestfile || m->fs_size || m->attestations || m->dry_run)
-		return ovbd_cli_usage(c, "--fs-size, --attestations, --dry-run, --annotation and "
-		                         "--digestfile are for an image: DST is oci:DIR[:TAG]");
+		return ovbd_cli_usage(
+			c,
+			"--fs-size, --attestations, --dry-run, --annotation and "
+			"--digestfile are for an image: DST is the name of one, as oci:DIR[:TAG]");
 	if (q->events)
-		return ovbd_cli_usage(c, "--progress=json is for an image: DST is oci:DIR[:TAG]");
+		return ovbd_cli_usage(c, "--progress=json is for an image: DST is the name of one, "
+		                         "as oci:DIR[:TAG]");
 	return 0;
 }
 

@@ -39,6 +39,8 @@ static const struct ovbd_example examples[] = {
          "With disk.ovbd.verity, by which any part of it can be proven."},
 	{"ovbd convert oci:debian:12 oci:blocks:12",
          "An image of a container becomes one of block layers."},
+	{"ovbd convert docker-archive:saved.tar oci-archive:blocks.tar:12",
+         "The same of what docker save has written, to an archive."},
 	{"zcat disk.gz | ovbd convert - disk.ovbd", "From standard input."},
 	{NULL},
 };
@@ -476,8 +478,9 @@ const struct ovbd_verb ovbd_verb_convert = {
 		"several "
 		"SRC are a stack of layers, bottom first. '-' is standard input (as SRC) or "
 		"standard output (as DST). DST appears when it is complete, or not at all. With "
-		"oci:DIR[:TAG] for both, an image of a container, of tars, becomes one of layers "
-		"of blocks.",
+		"names of images for both, an image of a container, of tars, becomes one of layers "
+		"of blocks: oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR, and as SRC also "
+		"docker-archive:FILE[:NAME].",
 	.options = ovbd_convert_options,
 	.examples = examples,
 	.exits = "0 done; 1 failed; 2 wrong usage; a SRC over the network: 65 bad data, 69 not "

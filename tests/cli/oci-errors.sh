@@ -147,11 +147,11 @@ expect 1 "is no digest" "$ovbd" convert "oci:good@sha256:7" oci:out
 expect 1 "the tag is empty" "$ovbd" convert oci:good: oci:out
 expect 1 "has both a tag and a digest" "$ovbd" convert "oci:good:t@sha256:$(printf %064d 7)" oci:out
 expect 1 "the target has the digest that comes out" "$ovbd" convert oci:good:t "oci:out@sha256:$(printf %064d 7)"
-expect 2 "SRC is oci:DIR[:TAG]" "$ovbd" convert 1.tar oci:out:t
+expect 2 "SRC is the name of one, as oci:DIR[:TAG]" "$ovbd" convert 1.tar oci:out:t
 expect 2 "DST is missing" "$ovbd" convert oci:out:t
 expect 2 "an image takes -c" "$ovbd" convert --tar oci:good:t oci:out:t
 expect 2 "an image takes -c" "$ovbd" convert -O raw oci:good:t oci:out:t
-expect 2 "DST is oci:DIR[:TAG]" "$ovbd" convert --dry-run 1.tar out
+expect 2 "DST is the name of one, as oci:DIR[:TAG]" "$ovbd" convert --dry-run 1.tar out
 expect 2 "it is KEY=VALUE" "$ovbd" convert --annotation x oci:good:t oci:out:t
 expect 2 "it is a multiple of 4K" "$ovbd" convert --fs-size 7 oci:good:t oci:out:t
 [ ! -e out ] || fail "something was made: $(find out)"

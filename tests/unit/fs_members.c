@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What is found in a tar that is read in place: names, links, what is refused, what is cut short. */
+/* What is found in a tar that is read in place: names, links; what is refused, or cut short. */
 #include "tests/unit/test.h"
 
 #include <errno.h>
