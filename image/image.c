@@ -334,6 +334,10 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (r < 0)
 		return r;
 	img->ignored = refs.ignored;
+	if (o.params.no_upper) {
+		img->upper_data = OVBD_MOVE(refs.upper_data);
+		img->upper_index = OVBD_MOVE(refs.upper_index);
+	}
 	if (refs.deadline_s > 0) {
 		if (o.params.http)
 			http = *o.params.http;
@@ -375,5 +379,7 @@ void ovbd_image_close(struct ovbd_image *img)
 	free(img->layers);
 	ovbd_recorder_close(img->recorder);
 	free(img->record_path);
+	free(img->upper_data);
+	free(img->upper_index);
 	free(img);
 }

@@ -77,7 +77,10 @@ struct ovbd_image {
 	 * length: image/upper.h. It is open once. NULL: there is none. */
 	struct ovbd_device *upper;
 	struct ovbd_blob *lower; /* what lies beneath it; NULL: nothing, or there is no upper */
-	bool part;               /* blob lies on what is beneath: ovbd_blob_open_below() */
+	/* Its files, where params.no_upper left it alone; or NULL. blob is what lies beneath then,
+	 * NULL if nothing does. */
+	char *upper_data, *upper_index;
+	bool part;      /* blob lies on what is beneath: ovbd_blob_open_below() */
 	uint64_t reach; /* bytes, >= blob->size: content a larger layer on top would bring back */
 	size_t nlayers; /* bottom first, without the upper; may be 0 beneath one */
 	struct ovbd_image_layer *layers;
@@ -146,6 +149,7 @@ struct ovbd_image_params {
 	                                      * outlives the image; or NULL */
 	struct ovbd_shared *shared;           /* image/shared.h; NULL: nothing is shared */
 	bool metered;                         /* reads of local layers: remote/metrics.h */
+	bool no_upper;                        /* a writable layer is only named, not opened */
 	struct ovbd_cache *cache;             /* remote/cache.h, outlives the image; or NULL */
 	struct ovbd_recorder *recorder;       /* image/recorder.h, outlives the image; or NULL */
 	struct ovbd_image_prefetch prefetch;  /* of what is remote */

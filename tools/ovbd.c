@@ -16,7 +16,8 @@
 #define VERBS_MAX 32
 
 const struct ovbd_verb *const ovbd_verbs[] = {
-	&ovbd_verb_convert, /* in the order of the help */
+	/* images */
+	&ovbd_verb_convert,
 	&ovbd_verb_apply,
 	&ovbd_verb_cow,
 	&ovbd_verb_info,
@@ -25,6 +26,7 @@ const struct ovbd_verb *const ovbd_verbs[] = {
 	&ovbd_verb_compare,
 	&ovbd_verb_verity,
 	&ovbd_verb_merge_ota,
+	/* devices */
 	&ovbd_verb_serve,
 	&ovbd_verb_trace,
 	&ovbd_verb_attach,
@@ -33,9 +35,12 @@ const struct ovbd_verb *const ovbd_verbs[] = {
 	&ovbd_verb_status,
 	&ovbd_verb_drain,
 	&ovbd_verb_reload,
+	/* writable layers */
 	&ovbd_verb_create,
 	&ovbd_verb_commit,
 	&ovbd_verb_seal,
+	&ovbd_verb_resize,
+	/* and the rest */
 	&ovbd_verb_snapshot,
 	&ovbd_verb_cache,
 	&ovbd_verb_doctor,
