@@ -42,6 +42,12 @@ struct ovbd_converted {
 	struct ovbd_verity_root root; /* with verity */
 };
 
+/* Warnings, and a summary; or JSON. The root of a Merkle tree is a result: it is printed with -q
+ * too. */
+struct ovbd_cli;
+void ovbd_convert_tell(const struct ovbd_cli *c, bool json, const struct ovbd_convert *v,
+                       const struct ovbd_converted *done, double seconds);
+
 /* Makes dst. If it fails, *ret_local says whether that was here rather than in reading the
  * source. */
 int ovbd_convert_run(const struct ovbd_convert *c, struct ovbd_converted *ret, bool *ret_local,
