@@ -202,9 +202,12 @@ static int put_block(void *arg, uint64_t block, const uint8_t *bytes, struct ovb
 int ovbd_fs_finish(struct ovbd_fs *fs, struct ovbd_error *err)
 {
 	struct puts p = {.x = &fs->x};
-	const errcode_t code = ext2fs_flush(fs->x.fs);
-	int r;
+	errcode_t code;
+	int r = ext4_dirs_finish(&fs->x, err);
 
+	if (r < 0)
+		return r;
+	code = ext2fs_flush(fs->x.fs);
 	if (code)
 		return ext4_fail(&fs->x, code, err, "writing the file system's tables");
 	r = ext4_blocks_each(fs->x.blocks, put_block, &p, err);
@@ -219,6 +222,7 @@ void ovbd_fs_close(struct ovbd_fs *take_fs)
 	if (take_fs->x.fs)
 		ext2fs_free(take_fs->x.fs); /* nothing is written any more */
 	ext4_blocks_free(take_fs->x.blocks);
+	free(take_fs->x.large);
 	free(take_fs->x.buf);
 	free(take_fs);
 }

@@ -8,7 +8,8 @@
  *     ext4_inode.c   inodes: made, described, removed
  *     ext4_xattr.c   their extended attributes
  *     ext4_file.c    the contents of files
- *     ext4_dir.c     names, through
+ *     ext4_dir*.c    names (ext4_dir.h), in
+ *     ext4_htree*.c  trees of hashes where there are many, through
  *     ext4_names.c   what is known of a directory, so that a name is found at once
  *
  * All return 0 or -errno and have said why in err.
@@ -47,6 +48,8 @@ struct ext4 {
 	struct ovbd_error io_err;
 	blk64_t goal; /* where contents go on */
 	struct ext4_names names;
+	ext2_ino_t *large; /* directories that have become it, some of them gone again */
+	size_t nlarge, large_cap;
 	uint8_t *buf; /* EXT4_BUF_SIZE: contents on their way */
 };
 
@@ -158,6 +161,9 @@ typedef int (*ext4_name_fn)(void *arg, const char *name, size_t len, ext2_ino_t 
 int ext4_dir_each(struct ext4 *x, ext2_ino_t dir, ext4_name_fn one, void *arg,
                   struct ovbd_error *err);
 
+/* Once, at the end: what has become large gets a hash tree. */
+int ext4_dirs_finish(struct ext4 *x, struct ovbd_error *err);
+
 /* --- ext4_names.c --- */
 
 struct ext4_name {
@@ -173,7 +179,7 @@ struct ext4_dir {
 	struct ext4_dir *chain;         /* in the same bucket */
 	size_t counted;                 /* of ext4_names.memory */
 	unsigned npins;                 /* who goes through it */
-	bool indexed;                   /* it has a hash tree, which a new name would make wrong */
+	bool indexed;                   /* it has a hash tree */
 	ext2_ino_t ino;
 	struct ext4_name *names; /* an open hash table of cap entries */
 	size_t n, cap;           /* n: used, removed ones too */
