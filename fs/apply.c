@@ -6,6 +6,7 @@
  *     a directory over a directory   its description becomes the entry's; what is in it stays
  *     anything over anything else    what was there goes, with all that is in it
  *     .wh.NAME, or NAME as a character device 0:0   NAME goes, as far as it is from beneath
+ *     (or an empty file with trusted.overlay.whiteout)
  *     .wh..wh..opq, or trusted.overlay.opaque=y     all that is in the directory goes, likewise
  *
  * "From beneath": whiteouts never hide what the same tar brings, wherever in it they stand.
@@ -83,9 +84,18 @@ static int sort_xattrs(const struct tar_entry *e, struct tar_xattr *v, size_t *r
 	return 0;
 }
 
+/* A device 0:0, or an empty file with an attribute. */
 static bool is_overlay_whiteout(const struct tar_entry *e)
 {
-	return e->type == TAR_CHAR && e->major == 0 && e->minor == 0;
+	if (e->type == TAR_CHAR)
+		return e->major == 0 && e->minor == 0;
+	for (size_t i = 0; e->type == TAR_FILE && e->size == 0 && i < e->nxattrs; i++) {
+		const char *mark = overlay_mark(e->xattrs[i].name);
+
+		if (mark && strcmp(mark, "whiteout") == 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- whiteouts ---- */

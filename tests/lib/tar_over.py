@@ -26,6 +26,12 @@ def empty(path):
         remove(os.path.join(path, name))
 
 
+def marked(e, mark):
+    """The value of an attribute of overlayfs's own, of either kind; or None."""
+    return next((v for k, v in e.pax_headers.items() if k in (f"SCHILY.xattr.trusted.overlay.{mark}",
+                                                              f"SCHILY.xattr.user.overlay.{mark}")), None)
+
+
 with tarfile.open(layer) as tar:
     for e in tar:
         folder, name = os.path.split(os.path.normpath(e.name))
@@ -34,7 +40,7 @@ with tarfile.open(layer) as tar:
             empty(at)
         elif name.startswith(".wh."):
             remove(os.path.join(at, name[4:]))
-        elif e.type == tarfile.CHRTYPE and (e.devmajor, e.devminor) == (0, 0):
+        elif (e.type, e.devmajor, e.devminor) == (tarfile.CHRTYPE, 0, 0) or marked(e, "whiteout") is not None:
             remove(os.path.join(at, name))
         else:
             path = os.path.join(at, name)
@@ -43,7 +49,7 @@ with tarfile.open(layer) as tar:
             if e.isdir() and os.path.isdir(path) and not os.path.islink(path):
                 for attribute in os.listxattr(path):
                     os.removexattr(path, attribute)
-                if e.pax_headers.get("SCHILY.xattr.trusted.overlay.opaque") == "y":
+                if marked(e, "opaque") == "y":
                     empty(path)
             elif os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
@@ -55,5 +61,5 @@ with open("named", "w") as f:
 with open("skipped", "w") as f:
     f.write("".join(name + "\n" for name in skipped))
 subprocess.run(["tar", "-C", root, "--numeric-owner", "--same-owner", "-p", "--xattrs", "--xattrs-include=*",
-                "--warning=no-timestamp", "--no-wildcards", "--anchored", "-X", "skipped", "-xf", os.path.abspath(layer)],
-               check=True)
+                "--warning=no-timestamp", "--no-wildcards", "--anchored", "-X", "skipped", "-xf",
+                os.path.abspath(layer)], check=True)

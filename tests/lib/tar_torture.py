@@ -35,7 +35,40 @@ def noise(n, seed):
 
 
 ACL = bytes.fromhex("0200000001000600ffffffff020004000a00000004000400ffffffff10000600ffffffff20000400ffffffff")
+ACL_DEFAULT = bytes.fromhex("0200000001000700ffffffff02000700ee8a2d0004000500ffffffff08000500ffffff7f10000700ffffffff"
+                            "20000000ffffffff")
 CAP = bytes.fromhex("0100000200200000000000000000000000000000")
+
+
+def odd(tar):
+    """What is seldom, and allowed."""
+    for name in ("new\nline", "back\\slash", "-dash", " space ", "tab\t", "\udcff\udcfe bytes", "...", ".hidden",
+                 "*?["):
+        entry(tar, f"odd/{name}", data=name.encode("utf-8", "surrogateescape"))
+    entry(tar, "odd/" + "\u4e2d" * 85, data=b"255 bytes of letters of 3")
+    entry(tar, "odd/link", tarfile.SYMTYPE, link="a=b\n\udcff", pax=xattr("trusted.of-a-link", "l"))
+    entry(tar, "odd/fifo", tarfile.FIFOTYPE, mode=0o640, uid=70000, pax=xattr("trusted.of-a-fifo", "f"))
+    entry(tar, "odd/char", tarfile.CHRTYPE, mode=0o640, dev=(4095, 1048575), pax=xattr("security.x", "c"))
+    entry(tar, "odd/same-fifo", tarfile.LNKTYPE, link="odd/fifo")
+    entry(tar, "odd/same-char", tarfile.LNKTYPE, link="./odd/../odd/char")
+    entry(tar, "odd/empty-attribute", data=b"x", pax=xattr("user.empty", ""))
+    entry(tar, "odd/attribute-text", data=b"x", pax=xattr("user.a", "k=v\nl\0m"))
+    entry(tar, "odd/attribute-name", data=b"x", pax=xattr("user." + "n" * 250, "v"))
+    entry(tar, "odd/same-attributes-1", data=b"1", pax=xattr("user.large", "w" * 3000))
+    entry(tar, "odd/same-attributes-2", data=b"2", pax=xattr("user.large", "w" * 3000))
+    entry(tar, "odd/acl/below", data=b"is hidden by the third layer")
+    directory(tar, "odd/acl", 0o2770, gid=3000000, pax={**xattr("system.posix_acl_default", ACL_DEFAULT),
+                                                       "gid": "3000000"})
+    entry(tar, "odd/twice", data=b"a file at first")
+    directory(tar, "odd/twice", 0o710)
+    entry(tar, "odd/twice/inside", data=b"and then a directory")
+    directory(tar, "odd/twice", 0o711)
+    entry(tar, "odd/link-twice", tarfile.SYMTYPE, link="twice")
+    entry(tar, "odd/link-twice", data=b"no link any more")
+    entry(tar, "odd/mode", data=b"x", mode=0)
+    entry(tar, "odd/mode-all", data=b"x", mode=0o7777)
+    for n, when in enumerate(("-2147483646.5", "2147483647.999999999", "2147483648.0", "4294967296.1", "0.000000001")):
+        entry(tar, f"odd/time-{n}", data=b"t", pax={"mtime": when})
 
 
 def base(tar):
@@ -90,6 +123,7 @@ def base(tar):
         entry(tar, f"hard-{n}", tarfile.LNKTYPE, link="hard-a")
     entry(tar, "to-hide", data=b"hidden")
     entry(tar, "sub/to-hide-overlay", data=b"hidden")
+    odd(tar)
     directory(tar, "usr/bin", 0o711, uid=7, gid=8)  # GNU tar does not know that the link led there
 
 
@@ -115,6 +149,7 @@ def second(tar):
         entry(tar, f"many/.wh.file-with-a-longer-name-{n:04}")
     for n in range(100):
         entry(tar, f"many/n{n}", data=b"new")
+    entry(tar, "odd/same-attributes-1", data=b"1")
 
 
 def third(tar):
@@ -126,6 +161,11 @@ def third(tar):
     entry(tar, "kept/again", data=b"hidden beneath, and here again")
     entry(tar, "bin", tarfile.SYMTYPE, link="usr/bin", mtime=T + 9)
     entry(tar, "usr/bin/third", data=b"3")
+    directory(tar, "odd/acl", pax=xattr("user.overlay.opaque", "y"))
+    entry(tar, "odd/acl/new", data=b"of this layer")
+    entry(tar, "odd/mode", mode=0, pax=xattr("trusted.overlay.whiteout", ""))
+    entry(tar, "odd/mode-all", pax=xattr("user.overlay.whiteout", "y"))
+    entry(tar, "odd/fifo", tarfile.LNKTYPE, link="odd/char")
     for n in range(0, 20, 3):
         entry(tar, f".wh.hard-{n}")
     entry(tar, "hard-a", data=b"alone now")

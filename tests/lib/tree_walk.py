@@ -17,7 +17,7 @@ first = {}
 def attributes(path):
     out = []
     for name in sorted(os.listxattr(path, follow_symlinks=False)):
-        if not name.startswith(("trusted.overlay.", "security.selinux")):
+        if not name.startswith(("trusted.overlay.", "user.overlay.", "security.selinux")):
             out.append(f"{name}={os.getxattr(path, name, follow_symlinks=False).hex()}")
     return ",".join(out)
 
