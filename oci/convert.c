@@ -73,6 +73,12 @@ static void describe(const struct ovbd_oci_convert *c, char *ret, size_t size)
 
 static int copy_blob(struct oci_work *w, const struct oci_ref *ref, struct ovbd_error *err)
 {
+	if (w->probing) {
+		const int r = w->dst->ops->has(w->dst, ref, err);
+
+		w->missing |= r == 0;
+		return r < 0 ? r : 0;
+	}
 	return oci_target_copy(w->dst, w->src, ref, oci_is_stopped, w, err);
 }
 
@@ -82,7 +88,7 @@ static int make_copy(struct oci_work *w, struct oci_node *n, struct ovbd_error *
 	struct oci_ref ref;
 	int r;
 
-	if (w->c->dry_run)
+	if (w->c->dry_run && !w->probing)
 		return 0;
 	r = oci_ref_parse(json_object_get(n->doc, "config"), "config", &ref, err);
 	if (r == 0)
@@ -92,8 +98,13 @@ static int make_copy(struct oci_work *w, struct oci_node *n, struct ovbd_error *
 		if (r == 0)
 			r = copy_blob(w, &ref, err);
 	}
-	if (r == 0)
-		r = oci_target_settle(w->dst, err);
+	if (r < 0)
+		return r;
+	if (w->probing) {
+		oci_document_ask(w, &n->src);
+		return 0;
+	}
+	r = oci_target_settle(w->dst, err);
 	return r < 0 ? r : oci_target_copy_document(w->dst, w->src, OCI_PUT_MANIFEST, &n->src, err);
 }
 
@@ -113,16 +124,15 @@ static int refer_anew(const struct oci_node *index, json_t *entry, struct ovbd_e
 	return 0;
 }
 
-static int make_node(struct oci_work *w, struct oci_node *n, struct ovbd_error *err);
-
 static int make_index(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
 {
-	json_t *list = json_object_get(n->doc, "manifests");
-	int r = 0;
+	AUTO_JSON *doc = json_deep_copy(n->doc);
+	json_t *list = json_object_get(doc, "manifests");
+	int r = doc ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
 
 	for (size_t i = 0; r == 0 && i < n->nkids; i++)
-		r = make_node(w, &n->kids[i], err);
-	if (r < 0 || w->c->dry_run)
+		r = oci_node_make(w, &n->kids[i], err);
+	if (r < 0 || (w->c->dry_run && !w->probing))
 		return r;
 	for (size_t i = 0; r == 0 && i < n->nkids; i++) {
 		json_t *entry = json_array_get(list, i);
@@ -131,10 +141,10 @@ static int make_index(struct oci_work *w, struct oci_node *n, struct ovbd_error 
 		if (r == 0 && n->kids[i].kind == OCI_COPY)
 			r = refer_anew(n, entry, err);
 	}
-	return r < 0 ? r : oci_document_finish(w, n, err);
+	return r < 0 ? r : oci_document_finish(w, n, doc, err);
 }
 
-static int make_node(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+int oci_node_make(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
 {
 	if (n->kind == OCI_INDEX)
 		return make_index(w, n, err);
@@ -201,21 +211,14 @@ static void tell_plan(const struct oci_work *w)
 		w->c->tell.plan(w->c->tell.arg, &p);
 }
 
-static int run(struct oci_work *w, struct ovbd_error *err)
+static int make(struct oci_work *w, const json_t *entry, struct ovbd_error *err)
 {
-	AUTO_JSON *entry = NULL;
-	int r = open_source(w, &entry, err);
+	int r = oci_known_use(w, err);
 
-	if (r == 0)
-		r = oci_target(w, open_target(w, err));
-	if (r == 0)
-		r = oci_known_load(w, err);
-	if (r == 0)
-		r = oci_known_use(w, err);
 	if (r == 0)
 		tell_plan(w);
 	if (r == 0)
-		r = make_node(w, &w->root, err);
+		r = oci_node_make(w, &w->root, err);
 	if (r == 0 && !w->c->dry_run)
 		r = oci_target(w, w->dst->ops->name(w->dst, &w->root.made,
 		                                    json_object_get(entry, "platform"), err));
@@ -224,14 +227,30 @@ static int run(struct oci_work *w, struct ovbd_error *err)
 	return r;
 }
 
+static int run(struct oci_work *w, bool *ret_skipped, struct ovbd_error *err)
+{
+	AUTO_JSON *entry = NULL;
+	int r = open_source(w, &entry, err);
+
+	if (r == 0)
+		r = oci_target(w, open_target(w, err));
+	if (r == 0)
+		r = oci_known_load(w, err);
+	if (r == 0 && w->c->skip_existing && w->dst)
+		r = oci_skip(w, err);
+	*ret_skipped = r == 1;
+	return r != 0 ? r : make(w, entry, err);
+}
+
 int ovbd_oci_convert(const struct ovbd_oci_convert *c, struct ovbd_oci_converted *ret,
                      bool *ret_local, struct ovbd_error *err)
 {
 	OVBD_AUTO(close_work) struct oci_work w = {.c = c};
+	bool skipped = false;
 	int r;
 
 	describe(c, w.how, sizeof(w.how));
-	r = run(&w, err);
+	r = run(&w, &skipped, err);
 	*ret_local = w.local;
 	if (r < 0)
 		return r;
@@ -239,6 +258,7 @@ int ovbd_oci_convert(const struct ovbd_oci_convert *c, struct ovbd_oci_converted
 		.nimages = w.nimages,
 		.nattestations = w.nattestations,
 		.ndropped = w.ndropped,
+		.skipped = skipped,
 	};
 	memcpy(ret->digest, w.root.made.digest, sizeof(ret->digest));
 	memcpy(ret->type, w.root.made.type, sizeof(ret->type));

@@ -56,7 +56,9 @@ struct ovbd_oci_convert {
 	size_t nplatforms;                     /* 0: all */
 	bool attestations;                     /* are kept */
 	bool dry_run;                          /* nothing is written */
-	const char *const *annotations;        /* "key=value", for each manifest and index made */
+	bool skip_existing; /* nothing is done if dst means already what would come out; layers are
+	                     * not read for that */
+	const char *const *annotations; /* "key=value", for each manifest and index made */
 	size_t nannotations;
 	uint64_t fs_size; /* of file systems: fs/fs.h */
 	int64_t now;
@@ -73,6 +75,7 @@ struct ovbd_oci_converted {
 	char type[128];
 	size_t nimages, nlayers, nthere;
 	size_t nattestations, ndropped; /* kept, and not */
+	bool skipped;                   /* it was there: skip_existing */
 };
 
 /* If it fails, *ret_local says whether that was in writing the target rather than in the source.

@@ -65,10 +65,11 @@ static int set_layer(const struct oci_work *w, struct oci_layer *l, json_t *desc
 	             : ovbd_fail(err, -EBADMSG, "the annotations of a layer are no object");
 }
 
-static int set_documents(const struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+static int set_documents(const struct oci_work *w, struct oci_node *n, json_t *doc, json_t *config,
+                         struct ovbd_error *err)
 {
-	json_t *layers = json_object_get(n->doc, "layers");
-	json_t *ids = json_object_get(json_object_get(n->config, "rootfs"), "diff_ids");
+	json_t *layers = json_object_get(doc, "layers");
+	json_t *ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids");
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n->nlayers; i++) {
@@ -99,29 +100,32 @@ static int annotate(const struct oci_work *w, json_t *doc, struct ovbd_error *er
 	return r;
 }
 
-int oci_document_finish(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+int oci_document_finish(struct oci_work *w, struct oci_node *n, json_t *doc, struct ovbd_error *err)
 {
-	int r = annotate(w, n->doc, err);
+	int r = annotate(w, doc, err);
 
 	memcpy(n->made.type, n->src.type, sizeof(n->made.type));
 	oci_type_to_oci(n->made.type, sizeof(n->made.type));
-	if (r == 0 && json_object_get(n->doc, "mediaType"))
-		r = oci_set(n->doc, "mediaType", json_string(n->made.type), err);
-	return r < 0 ? r
-	             : oci_target(w,
-	                          oci_target_put(w->dst, OCI_PUT_MANIFEST, n->doc, &n->made, err));
+	if (r == 0 && json_object_get(doc, "mediaType"))
+		r = oci_set(doc, "mediaType", json_string(n->made.type), err);
+	return r < 0 ? r : oci_document_put_or_probe(w, OCI_PUT_MANIFEST, doc, &n->made, err);
 }
 
 static int put_documents(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
 {
-	struct oci_ref config = n->config_ref;
+	AUTO_JSON *doc = json_deep_copy(n->doc), *config = json_deep_copy(n->config);
+	struct oci_ref ref = n->config_ref;
 	int r;
 
-	oci_type_to_oci(config.type, sizeof(config.type));
-	r = oci_target(w, oci_target_put(w->dst, OCI_PUT_CONFIG, n->config, &config, err));
+	if (!doc || !config)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	r = set_documents(w, n, doc, config, err);
+	oci_type_to_oci(ref.type, sizeof(ref.type));
 	if (r == 0)
-		r = oci_ref_set(json_object_get(n->doc, "config"), &config, err);
-	return r < 0 ? r : oci_document_finish(w, n, err);
+		r = oci_document_put_or_probe(w, OCI_PUT_CONFIG, config, &ref, err);
+	if (r == 0)
+		r = oci_ref_set(json_object_get(doc, "config"), &ref, err);
+	return r < 0 ? r : oci_document_finish(w, n, doc, err);
 }
 
 /* ---- telling ---- */
@@ -200,18 +204,17 @@ int oci_image_make(struct oci_work *w, struct oci_node *n, struct ovbd_error *er
 
 	for (size_t i = 0; r == 0 && i < n->nlayers; i++) {
 		r = make_layer(w, n, i, err);
-		if (r == 0)
+		if (r == 0 && !w->probing)
 			tell_layer(w, n, i);
 	}
-	if (r == 0 && !w->c->dry_run) {
+	if (r == 0 && (!w->c->dry_run || w->probing)) {
 		w->local = false;
-		r = oci_target(w, oci_target_settle(w->dst, err));
-		if (r == 0)
-			r = set_documents(w, n, err);
+		if (!w->probing)
+			r = oci_target(w, oci_target_settle(w->dst, err));
 		if (r == 0)
 			r = put_documents(w, n, err);
 	}
-	if (r == 0)
+	if (r == 0 && !w->probing)
 		tell_image(w, n);
 	return r;
 }

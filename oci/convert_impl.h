@@ -4,6 +4,7 @@
  *
  *     convert_plan.c   all documents are read, and say what is to be done
  *     convert_known.c  which layers are there already
+ *     convert_skip.c   whether all of it is
  *     convert_layer.c  a layer
  *     convert_image.c  a manifest and its config
  *     convert.c        indexes, and all of it
@@ -47,7 +48,7 @@ enum oci_kind {
 struct oci_node {
 	enum oci_kind kind;
 	struct oci_ref src, made;
-	json_t *doc;    /* changed as its parts are made */
+	json_t *doc;    /* of the source */
 	json_t *config; /* of an IMAGE */
 	struct oci_ref config_ref;
 	char platform[112]; /* of an IMAGE */
@@ -72,6 +73,9 @@ struct oci_work {
 	char how[96];         /* OCI_NOTE_HOW */
 	uint64_t done, total; /* bytes of layers to be made */
 	size_t nattestations, ndropped;
+	/* Nothing is made or told: only what documents would be put is found out, and whether what
+	 * they name is there. */
+	bool probing, missing;
 	bool local; /* the last failure was in the target */
 };
 
@@ -97,14 +101,28 @@ void oci_node_free(struct oci_node *n);
  * it were not. */
 int oci_known_load(struct oci_work *w, struct ovbd_error *err);
 int oci_known_use(struct oci_work *w, struct ovbd_error *err);
+/* The same for one image, but that nothing is verified. */
+void oci_known_match(const struct oci_work *w, struct oci_node *n);
 void oci_known_free(struct oci_known *take_k);
+
+/* 1: the target's name means already what is to be made, and all of that is there; 0: not so. */
+int oci_skip(struct oci_work *w, struct ovbd_error *err);
+/* Finds out whether a document is there. */
+void oci_document_ask(struct oci_work *w, const struct oci_ref *ref);
+/* Puts a document; or, if that is all that is to be known, says what ret would be. */
+int oci_document_put_or_probe(struct oci_work *w, enum oci_put kind, const json_t *v,
+                              struct oci_ref *ret, struct ovbd_error *err);
+
+/* Makes n, with all that it names. */
+int oci_node_make(struct oci_work *w, struct oci_node *n, struct ovbd_error *err);
 
 /* Makes layer i of an image, over those before it. */
 int oci_layer_make(struct oci_work *w, struct oci_node *n, size_t i, struct ovbd_error *err);
 
 /* Makes an IMAGE, with its layers. */
 int oci_image_make(struct oci_work *w, struct oci_node *n, struct ovbd_error *err);
-/* Puts n's document, whose parts are made: with the annotations that the user wants. */
-int oci_document_finish(struct oci_work *w, struct oci_node *n, struct ovbd_error *err);
+/* Puts doc as n's document, whose parts are made: with the annotations that the user wants. */
+int oci_document_finish(struct oci_work *w, struct oci_node *n, json_t *doc,
+                        struct ovbd_error *err);
 
 #endif

@@ -124,10 +124,10 @@ static size_t common(const struct oci_node *n, const struct oci_layer *layers, s
 	return i;
 }
 
-static int use_known(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+void oci_known_match(const struct oci_work *w, struct oci_node *n)
 {
-	struct ovbd_error why;
-
+	n->nthere = 0;
+	n->known = NULL;
 	for (const struct oci_known *k = w->known; k; k = k->next) {
 		const size_t same = common(n, k->layers, k->n);
 
@@ -136,6 +136,13 @@ static int use_known(struct oci_work *w, struct oci_node *n, struct ovbd_error *
 			n->known = k;
 		}
 	}
+}
+
+static int use_known(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
+{
+	struct ovbd_error why;
+
+	oci_known_match(w, n);
 	for (size_t i = 0; i < n->nthere; i++) {
 		const int r = oci_target_verify(w->dst, &n->known->layers[i].made, oci_is_stopped,
 		                                w, &why);

@@ -95,6 +95,8 @@ struct oci_target_ops {
 	/* Tells of images that are there: those first that will most likely be of use. What cannot
 	 * be read there is as if it were not. NULL: it never has any. */
 	int (*images)(struct oci_target *t, oci_found_fn found, void *arg, struct ovbd_error *err);
+	/* 1: what the target's name means now; 0: nothing. NULL: it is always made anew. */
+	int (*current)(struct oci_target *t, struct oci_ref *ret, struct ovbd_error *err);
 	/* As a source's. NULL, where images is. */
 	int (*document)(struct oci_target *t, const struct oci_ref *ref, char **ret,
 	                size_t *ret_len, struct ovbd_error *err);

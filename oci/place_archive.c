@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * oci-archive:FILE[:TAG|@DIGEST]: a layout in a tar. As a source it is read in place; as a target it
- * is a new one, of one image, in the place of what the file was.
+ * oci-archive:FILE[:TAG|@DIGEST]: a layout in a tar. As a source it is read in place; as a target
+ * it is a new one, of one image, in the place of what the file was.
  */
 #include <errno.h>
 #include <stdio.h>

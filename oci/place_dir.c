@@ -189,6 +189,12 @@ static int target_images(struct oci_target *t, oci_found_fn found, void *arg,
 	return found(arg, &dt->before, err);
 }
 
+static int target_current(struct oci_target *t, struct oci_ref *ret, struct ovbd_error *err)
+{
+	(void)err;
+	return read_root(target_of(t)->dir, ret, NULL) == 0;
+}
+
 static int target_document(struct oci_target *t, const struct oci_ref *ref, char **ret,
                            size_t *ret_len, struct ovbd_error *err)
 {
@@ -291,6 +297,7 @@ static void target_close(struct oci_target *take_t)
 
 static const struct oci_target_ops target_ops = {
 	.images = target_images,
+	.current = target_current,
 	.document = target_document,
 	.has = target_has,
 	.verify = target_verify,
@@ -314,8 +321,8 @@ static bool is_empty(const char *dir)
 	return empty;
 }
 
-/* Nobody's other files are to lie among an image's. */
-static int check_dir(const char *dir, struct ovbd_error *err)
+/* Nobody's other files are to lie among an image's. *ret_new: none are there at all. */
+static int check_dir(const char *dir, bool *ret_new, struct ovbd_error *err)
 {
 	AUTO_FREE char *version = NULL;
 	struct stat st;
@@ -327,7 +334,8 @@ static int check_dir(const char *dir, struct ovbd_error *err)
 		return ovbd_fail_errno(err, -errno, "%s", dir);
 	if (!S_ISDIR(st.st_mode))
 		return ovbd_fail(err, -ENOTDIR, "%s: is no directory", dir);
-	if (access(version, F_OK) < 0 && !is_empty(dir))
+	*ret_new = access(version, F_OK) < 0;
+	if (*ret_new && !is_empty(dir))
 		return ovbd_fail(err, -EEXIST,
 		                 "%s: is neither empty nor the directory of an image: there is no "
 		                 "version in it",
@@ -339,6 +347,7 @@ static int check_dir(const char *dir, struct ovbd_error *err)
 static int prepare(const char *dir, const struct oci_how *how, bool *ret_there,
                    struct ovbd_error *err)
 {
+	bool is_new = false;
 	int r;
 
 	*ret_there = false;
@@ -347,10 +356,11 @@ static int prepare(const char *dir, const struct oci_how *how, bool *ret_there,
 	if (how->dry_run && access(dir, F_OK) < 0)
 		return 0;
 	*ret_there = true;
-	r = check_dir(dir, err);
+	r = check_dir(dir, &is_new, err);
+	if (r < 0 || how->dry_run || !is_new)
+		return r;
 	/* an image that is being made has it too: who continues it finds its files */
-	return r < 0 || how->dry_run ? r
-	                             : put_file(dir, "version", "", VERSION, strlen(VERSION), err);
+	return put_file(dir, "version", "", VERSION, strlen(VERSION), err);
 }
 
 static int open_target(const char *name, const struct oci_how *how, struct oci_target **ret,

@@ -3,8 +3,8 @@
  * docker-archive:FILE[:NAME[:TAG]|:@INDEX]: what `docker save` writes: a tar with manifest.json, an
  * array of images, each with the names of its config and layers in the tar.
  *
- * There are no manifests of our kind in it: one is made, as skopeo makes it. A layer is named by its
- * diff_id, if it is stored as it is; a compressed one by the digest that it has.
+ * There are no manifests of our kind in it: one is made, as skopeo makes it. A layer is named by
+ * its diff_id, if it is stored as it is; a compressed one by the digest that it has.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -114,6 +114,16 @@ static int target_images(struct oci_target *t, oci_found_fn found, void *arg,
 	return r;
 }
 
+/* What is damaged there names nothing. Of images without a tag one is as good as the other. */
+static int target_current(struct oci_target *t, struct oci_ref *ret, struct ovbd_error *err)
+{
+	const struct layout_target *lt = target_of(t);
+	AUTO_JSON *entry = NULL;
+
+	(void)err;
+	return oci_index_find(lt->l, &lt->name, ret, &entry, NULL) == 0;
+}
+
 static int target_document(struct oci_target *t, const struct oci_ref *ref, char **ret,
                            size_t *ret_len, struct ovbd_error *err)
 {
@@ -187,6 +197,7 @@ static void target_close(struct oci_target *take_t)
 
 static const struct oci_target_ops target_ops = {
 	.images = target_images,
+	.current = target_current,
 	.document = target_document,
 	.has = target_has,
 	.verify = target_verify,

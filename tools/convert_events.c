@@ -46,6 +46,7 @@ static void set_result(json_t *o, const struct ovbd_oci_converted *done)
 	ovbd_json_set_size(o, "layers-there", done->nthere);
 	ovbd_json_set_size(o, "attestations", done->nattestations);
 	ovbd_json_set_size(o, "attestations-dropped", done->ndropped);
+	ovbd_json_set_bool(o, "skipped", done->skipped);
 }
 
 /* Of seconds and rates three digits are enough. */

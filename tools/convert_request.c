@@ -27,6 +27,7 @@ enum {
 	OPT_FS_SIZE,
 	OPT_ATTESTATIONS,
 	OPT_DRY_RUN,
+	OPT_SKIP_EXISTING,
 	OPT_ANNOTATION,
 	OPT_DIGESTFILE,
 };
@@ -77,6 +78,8 @@ const struct ovbd_option ovbd_convert_options[] = {
          "Keep an image's attestations, which are about SRC; without it they are left out."},
 	{OPT_DRY_RUN, "dry-run", NULL,
          "Read an image's documents, say what would be done, write nothing."},
+	{OPT_SKIP_EXISTING, "skip-existing", NULL,
+         "Do nothing if DST names already what would come out of this image with these options."},
 	{OPT_ANNOTATION, "annotation", "KEY=VALUE",
          "For each manifest and index of the image that is made. Repeated: several."},
 	{OPT_DIGESTFILE, "digestfile", "FILE",
@@ -207,6 +210,9 @@ static int parse_images(struct ovbd_cli *c, int id, struct ovbd_convert_images *
 		return 0;
 	case OPT_DRY_RUN:
 		m->dry_run = true;
+		return 0;
+	case OPT_SKIP_EXISTING:
+		m->skip_existing = true;
 		return 0;
 	case OPT_ANNOTATION:
 		return parse_annotation(c, m);
@@ -416,10 +422,11 @@ static int check_no_images(struct ovbd_cli *c, const struct ovbd_convert_request
 {
 	const struct ovbd_convert_images *m = &q->images;
 
-	if (m->nannotations || m->digestfile || m->fs_size || m->attestations || m->dry_run)
+	if (m->nannotations || m->digestfile || m->fs_size || m->attestations || m->dry_run ||
+	    m->skip_existing)
 		return ovbd_cli_usage(
 			c,
-			"--fs-size, --attestations, --dry-run, --annotation and "
+			"--fs-size, --attestations, --dry-run, --skip-existing, --annotation and "
 			"--digestfile are for an image: DST is the name of one, as oci:DIR[:TAG]");
 	if (q->events)
 		return ovbd_cli_usage(c, "--progress=json is for an image: DST is the name of one, "

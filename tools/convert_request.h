@@ -14,7 +14,7 @@ struct ovbd_convert_images {
 	size_t nannotations;
 	const char *digestfile; /* NULL: not given */
 	uint64_t fs_size;       /* 0: not given */
-	bool attestations, dry_run;
+	bool attestations, dry_run, skip_existing;
 };
 
 struct ovbd_convert_request {

@@ -246,7 +246,10 @@ void ovbd_convert_told_result(struct ovbd_convert_told *t, const struct ovbd_oci
 		ovbd_convert_json_print(t, done);
 	if (t->q->json || t->events)
 		return;
-	if (t->q->images.dry_run)
+	if (done->skipped)
+		ovbd_cli_note(t->c, "%s: %s: is made of %s like this already: nothing is done", dst,
+		              done->digest, t->c->operands[0]);
+	else if (t->q->images.dry_run)
 		printf("%s: %s; %zu of %zu layers are there\n", dst,
 		       ovbd_count_text(n, done->nimages, "image"), done->nthere, done->nlayers);
 	else

@@ -96,7 +96,7 @@ if [ "$(id -u)" = 0 ] && mkdir full && mount -t tmpfs -o size=128k tmpfs full 2>
 	python3 "$lib/oci-image.py" noise t noise.tar >/dev/null
 	echo old >full/old.tar
 	expect 1 "No space left on device" "$ovbd" convert oci:noise:t oci-archive:full/old.tar:t
-	[ "$(cat full/old.tar)" = old ] && [ "$(ls -A full)" = old.tar ] || fail "a full disk: $(ls -lA full)"
+	[ "$(cat full/old.tar) $(ls -A full)" = "old old.tar" ] || fail "a full disk: $(ls -lA full)"
 	expect 1 "No space left on device" "$ovbd" convert oci:noise:t dir:full/d
 	[ "$(ls -A full/d)" = version ] || fail "a full disk: $(ls -lA full/d)"
 fi
@@ -114,5 +114,5 @@ s=0
 wait $pid || s=$?
 pids=
 [ $s = 143 ] || fail "after the signal: $s"
-[ "$(cat cut/old.tar)" = old ] && [ "$(ls -A cut)" = old.tar ] || fail "left behind: $(ls -lA cut)"
+[ "$(cat cut/old.tar) $(ls -A cut)" = "old old.tar" ] || fail "left behind: $(ls -lA cut)"
 ok "no room, an interrupt"

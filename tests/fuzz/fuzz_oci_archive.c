@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Any bytes as an archive of an image, OCI's and docker's: what it names is found, its documents and
- * its layers are read to their ends.
+ * Any bytes as an archive of an image, OCI's and docker's: what it names is found, its documents
+ * and its layers are read to their ends.
  */
 #include "tests/fuzz/fuzz.h"
 
