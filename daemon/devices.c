@@ -212,6 +212,7 @@ size_t ovbd_devices_stop(struct ovbd_devices *ds, unsigned timeout_ms)
 
 	pthread_mutex_lock(&ds->lock);
 	ds->stopping = true;
+	ovbd_fault_point("stop-begun");
 	pthread_cond_broadcast(&ds->changed);
 	for (struct served *s = ds->list; s; s = s->next)
 		if (s->t && !s->kind->survives)
@@ -372,10 +373,10 @@ static int attach_result(const struct served *s, bool wanted, struct ovbd_error 
 		return ovbd_fail(err, -ECANCELED, "device %s: who asked for it has gone", id);
 	if (s->state == OVBD_DEVICE_SERVING)
 		return 0;
-	if (s->state == OVBD_DEVICE_OPENING)
-		return ovbd_fail(err, -ESHUTDOWN, "device %s: the daemon is ending", id);
-	if (s->code < 0 && !s->leave)
+	if (s->code < 0 && !s->leave && s->state != OVBD_DEVICE_OPENING)
 		return ovbd_fail(err, s->code, "device %s: %s", id, s->why.msg);
+	if (s->all->stopping && !s->leave)
+		return ovbd_fail(err, -ESHUTDOWN, "device %s: the daemon is ending", id);
 	return ovbd_fail(err, -ECANCELED, "device %s: was detached", id);
 }
 
@@ -398,8 +399,8 @@ int ovbd_devices_attach_while(struct ovbd_devices *ds, struct ovbd_spec *take_s,
 	if (r == 0) {
 		snprintf(ret_id, OVBD_SPEC_ID_MAX + 1, "%s", s->spec->id);
 		wanted = wait_opening(s, still_wanted, arg);
-		if (!wanted && !s->kept && s->nrefs == 2 && !devices_leave_opening(s))
-			s->leave = true;
+		if (!wanted && !s->kept && s->nrefs == 2)
+			devices_give_up(s);
 		r = attach_result(s, wanted, err);
 		devices_unref(s);
 	}

@@ -111,7 +111,8 @@ int ovbd_devices_attach_while(struct ovbd_devices *ds, struct ovbd_spec *take_s,
                               bool (*still_wanted)(void *arg), void *arg,
                               char ret_id[OVBD_SPEC_ID_MAX + 1], struct ovbd_error *err);
 
-/* 0: it is gone. 1: it will be when its last user has closed it. -ENOENT, -EBUSY: by whom. */
+/* 0: it is gone. 1: it will be when its last user has closed it. -ENOENT, -EBUSY: by whom,
+ * -ESHUTDOWN: it may be the next daemon's. */
 int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,
                         struct ovbd_error *err);
 

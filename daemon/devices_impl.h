@@ -20,6 +20,7 @@ struct served {
 	struct ovbd_serve_stats stats;
 	_Atomic bool quick; /* what is open needs no network */
 	bool adopted;       /* constant: the kernel keeps its state, and no file */
+	bool made;          /* its thread's: its transport was open once */
 
 	/* Guarded by all->lock. */
 	struct served *next; /* in the list, by id */
@@ -30,6 +31,8 @@ struct served {
 	bool inherited;                 /* a dead server's, which this daemon has not opened yet */
 	bool entered;                   /* its image is open: it is soon served, or has failed */
 	bool orphan;                    /* unlisted before its end; its thread is on its own */
+	bool settled;                   /* its end has begun, and what becomes of it is: */
+	bool forget;                    /* nothing is left of it */
 	bool retry;                     /* now, not later */
 	unsigned npins;                 /* callers within t */
 	bool there;                     /* a late device that was kept: its users can reach it */
@@ -192,6 +195,10 @@ int devices_start(struct served *s);
 /* Detaches a device that is opening, without waiting for its image, which may take long: its id is
  * free at the return. False if that is too late. The lock is held, and given up meanwhile. */
 bool devices_leave_opening(struct served *s);
+
+/* The same of a device that nobody wants any more; if it is too late for that, it is on its way to
+ * its end at the return. Lock held, and given up meanwhile. */
+void devices_give_up(struct served *s);
 
 /* As ovbd_devices_detach(). -ETIMEDOUT: it is ending, but is not gone by the deadline (NULL:
  * none). */

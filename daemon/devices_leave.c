@@ -103,7 +103,7 @@ bool devices_leave_opening(struct served *s)
 {
 	struct ovbd_devices *ds = s->all;
 
-	if (s->state != OVBD_DEVICE_OPENING || s->entered || s->leave)
+	if (s->state != OVBD_DEVICE_OPENING || s->entered || s->leave || s->settled)
 		return false;
 	s->leave = s->orphan = true;
 	ds->norphans++;
@@ -114,6 +114,16 @@ bool devices_leave_opening(struct served *s)
 	pthread_mutex_lock(&ds->lock);
 	devices_unlist(s); /* only now, so that none of this is done to another of its id */
 	return true;
+}
+
+void devices_give_up(struct served *s)
+{
+	if (devices_leave_opening(s))
+		return;
+	if (s->t)
+		take_away(s, OVBD_DETACH_FORCE, NULL);
+	else
+		s->leave = true;
 }
 
 /* Nobody was found to use it, but the kernel says so: of a process that has just ended its
@@ -162,10 +172,13 @@ static int leave(struct served *s, enum ovbd_detach how, const struct timespec *
 		return r;
 	while (s->state != OVBD_DEVICE_GONE && !s->all->stopping && devices_wait(s->all, deadline))
 		;
-	if (s->state != OVBD_DEVICE_GONE && !s->all->stopping)
-		return ovbd_fail(err, -ETIMEDOUT, "device %s: is ending, but has not in time",
+	if (s->state == OVBD_DEVICE_GONE)
+		return 0;
+	if (s->all->stopping)
+		return ovbd_fail(err, -ESHUTDOWN,
+		                 "device %s: the daemon is ending before it: look at the next one",
 		                 s->spec->id);
-	return 0;
+	return ovbd_fail(err, -ETIMEDOUT, "device %s: is ending, but has not in time", s->spec->id);
 }
 
 int devices_detach_by(struct ovbd_devices *ds, const char *id, enum ovbd_detach how,

@@ -130,6 +130,7 @@ static int open_kind(struct served *s, struct line *l, struct ovbd_transport_ope
 	if (r == 0) {
 		p->take_early = OVBD_MOVE(l->early);
 		r = s->kind->open(p, &l->t, &l->path, err);
+		s->made |= r == 0;
 	}
 	ovbd_fault_point("make-opened");
 	if (r == 0 && !s->kind->suffix && l->path && !s->adopted)
@@ -322,7 +323,13 @@ bool devices_try_again(struct served *s, int code, const struct ovbd_error *why,
 	return again;
 }
 
-/* The end: forgotten, unless it is the daemon that ends. */
+/* Whether it is forgotten now, or, as it is the daemon that ends, is the next one's. Lock held. */
+static void settle(struct served *s)
+{
+	s->settled = true;
+	s->forget = !s->adopted && !s->orphan && (s->leave || !s->all->stopping || !s->kept);
+}
+
 static void bury(struct served *s)
 {
 	struct ovbd_devices *ds = s->all;
@@ -330,13 +337,12 @@ static void bury(struct served *s)
 	void *gone_arg;
 	struct ovbd_error err;
 	pthread_t before;
-	bool forget, had;
+	bool had;
 
 	devices_report(s, -ESHUTDOWN, "the daemon is ending");
 	devices_report_resized(s, -EAGAIN, "it is not served any more");
 	pthread_mutex_lock(&ds->lock);
-	forget = !s->adopted && !s->orphan && (s->leave || !ds->stopping || !s->kept);
-	if (forget && ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
+	if (s->forget && ovbd_state_file_remove(ds->state_dir, s->spec->id, &err) < 0)
 		devices_tell(ds, true, s->spec->id, err.msg);
 	ovbd_fault_point("unmake-forgotten");
 	devices_retire(s);
@@ -377,19 +383,21 @@ void devices_abandon(struct served *s)
 		devices_tell(s->all, true, s->spec->id, err.msg);
 }
 
-/* What there is to be done before it is buried; of an orphan it has been done. */
+/* What there is to be done before it is buried; of an orphan it has been done. What is forgotten
+ * leaves nothing on the host, wherever its thread was stopped: nobody would find it again. */
 static void end(struct served *s)
 {
-	bool orphan, leave;
+	bool orphan, abandon;
 
 	pthread_mutex_lock(&s->all->lock);
+	settle(s);
 	orphan = s->orphan;
-	leave = s->leave;
+	abandon = s->forget && (s->leave || s->made);
 	pthread_mutex_unlock(&s->all->lock);
 	ovbd_fault_point("device-ending");
 	if (orphan)
 		return;
-	if (leave)
+	if (abandon)
 		devices_abandon(s);
 	devices_tell(s->all, false, s->spec->id, "ended");
 }

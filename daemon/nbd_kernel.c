@@ -24,6 +24,7 @@
 #include <time.h>
 
 #include "base/auto.h"
+#include "daemon/fault_point.h"
 #include "daemon/helper.h"
 #include "daemon/nbd.h"
 #include "daemon/nbd_proto.h"
@@ -87,9 +88,12 @@ static int kernel_detach(struct ovbd_transport *t, struct ovbd_error *err)
 		return r;
 	if (!k->read_only)
 		ovbd_helper_write_back(path, NULL);
+	ovbd_fault_point("nbd-held");
 	r = nbd_disk_end_with_users(k->n, k->backend, err);
 	k->leaving |= r == 0;
+	ovbd_fault_point("nbd-leaving");
 	ovbd_helper_release(hold);
+	ovbd_fault_point("nbd-released");
 	if (r < 0)
 		return r;
 	left = nbd_disk_has(k->n, k->backend);
@@ -104,6 +108,7 @@ static void kernel_close(struct ovbd_transport *t)
 
 	if (k->leaving && nbd_disk_has(k->n, k->backend))
 		nbd_disk_disconnect(k->n, NULL);
+	ovbd_fault_point("nbd-closed");
 	k->server->ops->close(k->server);
 	free(k);
 }
@@ -152,6 +157,7 @@ static int connect_new(struct nbd_kernel *k, uint64_t size, int *ret_fd, struct 
 	if (r < 0)
 		return r;
 	r = nbd_disk_connect(pair[1], k->backend, size, flags_of(k->read_only), err);
+	ovbd_fault_point("nbd-connected");
 	close(pair[1]);
 	if (r < 0) {
 		close(pair[0]);
@@ -201,6 +207,7 @@ static int connect_again(struct nbd_kernel *k, int *ret_fd, struct ovbd_error *e
 		if (r < 0)
 			return r;
 		r = nbd_disk_reconnect(k->n, k->backend, pair[1], err);
+		ovbd_fault_point("nbd-reconnected");
 		close(pair[1]);
 		if (r == 0 && is_kept(pair[0])) {
 			*ret_fd = pair[0];

@@ -22,6 +22,7 @@ endif()
 ovbd_unit(unit_daemon_transports SOURCES daemon_transports.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_adopt SOURCES daemon_adopt.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
 ovbd_unit(unit_daemon_helper SOURCES daemon_helper.c DEPS ovbd_daemon LABELS unit)
+ovbd_unit(unit_daemon_devices_end SOURCES daemon_devices_end.c DEPS ovbd_daemon LABELS unit threads)
 ovbd_unit(unit_daemon_genl SOURCES daemon_genl.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(
   unit_daemon_tcmu_serve
