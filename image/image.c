@@ -99,7 +99,7 @@ static int stack_layers(struct opening *o, size_t from, struct ovbd_blob *take_b
 		n++;
 	}
 	o->ntaken = from + n; /* whatever happens */
-	return ovbd_stack_open_over(OVBD_MOVE(below), layers, n, ret, err);
+	return ovbd_stack_open_sized(OVBD_MOVE(below), layers, n, o->params.range.size, ret, err);
 }
 
 /* Layer number i, which is no layer, over below. */
@@ -325,6 +325,10 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (p)
 		o.params = *p;
 	r = ovbd_refs_expand(&refs, names, n, &o.params, err);
+	if (r < 0)
+		return r;
+	if (o.params.range.given)
+		r = ovbd_refs_cut(&refs, o.params.range.first, o.params.range.last, err);
 	if (r < 0)
 		return r;
 	if (refs.n > OVBD_LAYERS_MAX)

@@ -156,6 +156,13 @@ struct ovbd_image_params {
 	struct ovbd_downloads *downloads;     /* outlives the image; NULL: nothing is downloaded */
 	struct ovbd_download_params download; /* where a configuration does not say how */
 	struct ovbd_cow_params cow;           /* how far updates are read */
+	/* Only layers first to last of what the names lead to, counted from the bottom; last
+	 * SIZE_MAX: the topmost. As a device of size bytes; 0: as large as they say. */
+	struct ovbd_image_range {
+		bool given;
+		size_t first, last;
+		uint64_t size;
+	} range;
 	enum ovbd_beneath below;
 	struct ovbd_blob *beneath; /* stays the caller's, and outlives the image; NULL: unknown, and
 	                            * reading it fails with this hint */

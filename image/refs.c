@@ -382,15 +382,34 @@ int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
 	return r;
 }
 
+static void free_ref(struct ovbd_ref *ref)
+{
+	free(ref->name);
+	free(ref->digest);
+	free(ref->dir);
+	free(ref->root);
+	free(ref->tree);
+}
+
+int ovbd_refs_cut(struct ovbd_refs *refs, size_t first, size_t last, struct ovbd_error *err)
+{
+	if (last == SIZE_MAX && refs->n > 0)
+		last = refs->n - 1;
+	if (first > last || last >= refs->n)
+		return ovbd_fail(err, -EINVAL, "layers %zu to %zu of %zu: the lowest is number 0",
+		                 first, last, refs->n);
+	for (size_t i = 0; i < refs->n; i++)
+		if (i < first || i > last)
+			free_ref(&refs->refs[i]);
+	refs->n = last - first + 1;
+	memmove(refs->refs, refs->refs + first, refs->n * sizeof(refs->refs[0]));
+	return 0;
+}
+
 void ovbd_refs_free(struct ovbd_refs *refs)
 {
-	for (size_t i = 0; i < refs->n; i++) {
-		free(refs->refs[i].name);
-		free(refs->refs[i].digest);
-		free(refs->refs[i].dir);
-		free(refs->refs[i].root);
-		free(refs->refs[i].tree);
-	}
+	for (size_t i = 0; i < refs->n; i++)
+		free_ref(&refs->refs[i]);
 	free(refs->refs);
 	free(refs->trace);
 	free(refs->record);

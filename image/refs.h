@@ -33,6 +33,9 @@ struct ovbd_refs {
 /* *refs is zero before; ovbd_refs_free() it also after a failure. */
 int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
                      const struct ovbd_image_params *p, struct ovbd_error *err);
+/* Only those from number first to number last (SIZE_MAX: the last) are left. -EINVAL: there are not
+ * so many. */
+int ovbd_refs_cut(struct ovbd_refs *refs, size_t first, size_t last, struct ovbd_error *err);
 void ovbd_refs_free(struct ovbd_refs *refs);
 
 #endif

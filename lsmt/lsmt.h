@@ -117,6 +117,11 @@ int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd
 int ovbd_stack_open_over(struct ovbd_blob *take_base, struct ovbd_layer *const *take_layers,
                          size_t n, struct ovbd_blob **ret, struct ovbd_error *err);
 
+/* The same, but as a device of this size (not 0), which may be smaller or larger than what the
+ * layers say. */
+int ovbd_stack_open_sized(struct ovbd_blob *take_base, struct ovbd_layer *const *take_layers,
+                          size_t n, uint64_t size, struct ovbd_blob **ret, struct ovbd_error *err);
+
 /* The merged index of a blob from ovbd_stack_open(); lives as long as the blob. */
 const struct ovbd_index *ovbd_stack_index(const struct ovbd_blob *stack);
 
@@ -131,6 +136,8 @@ struct ovbd_layer_params {
 	bool over_base;  /* something lies beneath: all-zero blocks become zeroed segments;
 	                     * otherwise they are dropped */
 	bool references; /* it may hold some: then only readers that know them open it */
+	bool beyond;     /* anything may be put beyond the virtual size, too: for a larger layer on
+	                  * top, to which that shows */
 };
 
 struct ovbd_layer_writer;

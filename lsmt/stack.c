@@ -208,8 +208,8 @@ static int refuse(struct ovbd_blob *take_base, struct ovbd_layer *const *take_la
 	return ovbd_fail(err, -ENOMEM, "out of memory for a stack of %zu layers", n);
 }
 
-int ovbd_stack_open_over(struct ovbd_blob *take_base, struct ovbd_layer *const *take_layers,
-                         size_t n, struct ovbd_blob **ret, struct ovbd_error *err)
+int ovbd_stack_open_sized(struct ovbd_blob *take_base, struct ovbd_layer *const *take_layers,
+                          size_t n, uint64_t size, struct ovbd_blob **ret, struct ovbd_error *err)
 {
 	struct stack_blob *st = n > 0 && n <= OVBD_LAYERS_MAX ? calloc(1, sizeof(*st)) : NULL;
 	AUTO_BLOB *b = NULL;
@@ -224,11 +224,17 @@ int ovbd_stack_open_over(struct ovbd_blob *take_base, struct ovbd_layer *const *
 		st->layers[i] = take_layers[i];
 		st->blobs[i] = ovbd_layer_blob(take_layers[i]);
 	}
-	st->blob = (struct ovbd_blob){.ops = &stack_ops, .size = size_of(st, n)};
+	st->blob = (struct ovbd_blob){.ops = &stack_ops, .size = size ? size : size_of(st, n)};
 	r = merge(st, err);
 	if (r == 0)
 		*ret = OVBD_MOVE(b);
 	return r;
+}
+
+int ovbd_stack_open_over(struct ovbd_blob *take_base, struct ovbd_layer *const *take_layers,
+                         size_t n, struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	return ovbd_stack_open_sized(take_base, take_layers, n, 0, ret, err);
 }
 
 int ovbd_stack_open(struct ovbd_layer *const *take_layers, size_t n, struct ovbd_blob **ret,

@@ -26,7 +26,7 @@ struct ovbd_layer_writer {
 	struct lsmt_puts puts;
 	struct lsmt_header header;
 	uint64_t nsegments; /* after finish */
-	bool over_base;
+	bool over_base, beyond;
 	bool finished;
 };
 
@@ -90,13 +90,14 @@ int ovbd_layer_create(struct ovbd_sink *take_out, const struct ovbd_layer_params
 	w->out = OVBD_MOVE(out);
 	w->header = header;
 	w->over_base = p->over_base;
+	w->beyond = p->beyond;
 	*ret = w;
 	return 0;
 }
 
 static uint64_t end_of(const struct ovbd_layer_writer *w)
 {
-	return w->header.virtual_size ? w->header.virtual_size : LSMT_DEVICE_MAX;
+	return w->header.virtual_size && !w->beyond ? w->header.virtual_size : LSMT_DEVICE_MAX;
 }
 
 static int check_range(const struct ovbd_layer_writer *w, uint64_t off, uint64_t len, uint64_t end,

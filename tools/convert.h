@@ -16,6 +16,10 @@ struct ovbd_convert {
 	enum ovbd_format format; /* of dst: any that can be written */
 	bool references;         /* a layer may refer to what lies beneath it */
 	bool tar, force;
+	/* A layer of src, which is part of a stack, for exactly its place there: its size is this,
+	 * wherever src ends, and nothing is said of what lies beneath. */
+	bool exact;
+	uint64_t virtual_size;
 	const char *verity;             /* where the Merkle tree of dst goes; NULL: nowhere */
 	struct ovbd_zfile_params zfile; /* for ZFILE and OVBD; its level also for DM_UPDATE */
 	enum ovbd_dm_update_codec update_codec; /* for DM_UPDATE */

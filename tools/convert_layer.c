@@ -142,11 +142,14 @@ static int create_layer(struct ovbd_convert_work *w, struct ovbd_sink *take_chai
 		.parent_uuid = c->parent_uuid,
 		.tag = c->tag,
 		.over_base = c->base || (c->img && c->img->part),
+		.beyond = c->exact,
 		.references = c->references,
 	};
 	uint64_t size, below;
 	int r;
 
+	if (c->exact)
+		p.virtual_size = c->virtual_size;
 	if (p.virtual_size >= OVBD_BLOB_SIZE_UNKNOWN)
 		p.virtual_size = 0; /* that of what lies below */
 	if (!ovbd_convert_is_delta(c)) {
@@ -176,7 +179,7 @@ int ovbd_convert_layer(struct ovbd_convert_work *w, struct ovbd_sink *take_chain
 	};
 	int r = create_layer(w, take_chain, err);
 
-	if (r == 0 && beneath)
+	if (r == 0 && beneath && !c->exact)
 		r = ovbd_convert_output(w, ovbd_image_cover_hidden(beneath, c->src->size, w->writer,
 		                                                   err));
 	if (r == 0)

@@ -25,6 +25,7 @@ const struct ovbd_verb *const ovbd_verbs[] = {
 	&ovbd_verb_check,
 	&ovbd_verb_compare,
 	&ovbd_verb_verity,
+	&ovbd_verb_merge,
 	&ovbd_verb_merge_ota,
 	/* devices */
 	&ovbd_verb_serve,
