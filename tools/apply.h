@@ -5,8 +5,7 @@
 
 #include "fs/fs.h"
 #include "tools/convert.h"
-
-#define OVBD_APPLY_DIGEST_SIZE 72 /* "sha256:", 64 digits, NUL */
+#include "tools/tar_file.h"
 
 struct ovbd_apply {
 	struct ovbd_convert
@@ -21,11 +20,11 @@ struct ovbd_apply {
 struct ovbd_apply_done {
 	struct ovbd_converted converted;
 	struct ovbd_fs_applied applied;
-	char digest[OVBD_APPLY_DIGEST_SIZE];  /* of tar as it is */
-	char diff_id[OVBD_APPLY_DIGEST_SIZE]; /* and decompressed */
-	const char *compression;              /* "gzip", "zstd", "none" */
-	uint64_t tar_size;                    /* bytes, as it is */
-	uint64_t fs_size;                     /* of the device */
+	char digest[OVBD_DIGEST_TEXT_SIZE];  /* of tar as it is */
+	char diff_id[OVBD_DIGEST_TEXT_SIZE]; /* and decompressed */
+	const char *compression;             /* "gzip", "zstd", "none" */
+	uint64_t tar_size;                   /* bytes, as it is */
+	uint64_t fs_size;                    /* of the device */
 };
 
 /* Makes the layer. */

@@ -95,7 +95,10 @@ int ovbd_cli_usage(struct ovbd_cli *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	say(c, "error", fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "Try 'ovbd %s --help'.\n", c->verb->name);
+	if (c->verb->program)
+		fprintf(stderr, "Try '%s --help'.\n", c->verb->program);
+	else
+		fprintf(stderr, "Try 'ovbd %s --help'.\n", c->verb->name);
 	c->status = OVBD_EXIT_USAGE;
 	return c->status;
 }

@@ -69,6 +69,8 @@ struct ovbd_cli;
 
 struct ovbd_verb {
 	const char *name;
+	const char *program;                 /* it is called by this name only, and no verb of
+	                                      * ovbd: overlaybd.h; or NULL */
 	const char *summary;                 /* a line, without a full stop */
 	const char *usage;                   /* the operands: "SRC... DST" */
 	const char *text;                    /* what one needs to know; paragraphs; may be NULL */
@@ -131,6 +133,9 @@ void ovbd_cli_note(const struct ovbd_cli *c, const char *fmt, ...)
 
 /* The exit status for code (0 or a negative errno). */
 int ovbd_exit_status(int code, bool remote);
+
+/* Programs that are called by names of their own (overlaybd.c); NULL at the end. */
+extern const struct ovbd_verb *const ovbd_programs[];
 
 /* help.c. On standard output. */
 void ovbd_help_program(void);

@@ -65,7 +65,10 @@ static void print_options(const struct ovbd_option *o)
 
 void ovbd_help_verb(const struct ovbd_verb *v)
 {
-	printf("Usage: ovbd %s [OPTION]... %s\n\n%s.\n", v->name, v->usage, v->summary);
+	if (v->program)
+		printf("Usage: %s [OPTION]... %s\n\n%s.\n", v->program, v->usage, v->summary);
+	else
+		printf("Usage: ovbd %s [OPTION]... %s\n\n%s.\n", v->name, v->usage, v->summary);
 	if (v->text) {
 		putchar('\n');
 		print_wrapped(v->text, 0, 0);
@@ -83,7 +86,10 @@ void ovbd_help_verb(const struct ovbd_verb *v)
 		printf("\nExit status:\n");
 		print_wrapped(v->exits, 0, 2);
 	}
-	printf("\nMore: man ovbd-%s\n", v->name);
+	if (v->program)
+		printf("\nMore: man %s\n", v->program);
+	else
+		printf("\nMore: man ovbd-%s\n", v->name);
 }
 
 void ovbd_help_program(void)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The command: finds the verb, runs it, and makes sure that what went to standard output has
- * arrived there. Called as ovbd-VERB it is that verb.
+ * arrived there. Called as ovbd-VERB it is that verb, and by a name of overlaybd's tools that tool.
  */
 #include <errno.h>
 #include <signal.h>
@@ -47,6 +47,14 @@ const struct ovbd_verb *const ovbd_verbs[] = {
 	&ovbd_verb_doctor,
 	NULL,
 };
+
+static const struct ovbd_verb *find_program(const char *name)
+{
+	for (const struct ovbd_verb *const *v = ovbd_programs; *v; v++)
+		if (strcmp((*v)->program, name) == 0)
+			return *v;
+	return NULL;
+}
 
 static const struct ovbd_verb *find_verb(const char *name)
 {
@@ -134,6 +142,9 @@ static int run(int argc, char **argv)
 	char name[64];
 
 	base = base ? base + 1 : argv[0];
+	v = find_program(base);
+	if (v)
+		return run_verb(v, base, argc, argv);
 	if (strncmp(base, "ovbd-", 5) == 0) {
 		v = find_verb(base + 5);
 		if (v)

@@ -171,9 +171,11 @@ int ovbd_remote_options_open(const struct ovbd_cli *c, struct ovbd_registry **re
 		.platform = o->platform,
 	};
 
+	*ret_http = (struct ovbd_http_params){.deadline_ms = o->deadline_s * 1000};
+	if (o->params)
+		return ovbd_registry_open(o->params, ret, err);
 	find_files(c, &files);
 	p.authfiles = (const char *const *)files.list;
 	p.authfile_must_exist = files.must_exist;
-	*ret_http = (struct ovbd_http_params){.deadline_ms = o->deadline_s * 1000};
 	return ovbd_registry_open(&p, ret, err);
 }

@@ -54,6 +54,7 @@ enum {
 struct ovbd_cli;
 struct ovbd_http_params;
 struct ovbd_registry;
+struct ovbd_registry_params;
 
 struct ovbd_remote_options {
 	char creds[OVBD_CREDS_SIZE]; /* wiped from the command line, which anybody may read */
@@ -61,7 +62,8 @@ struct ovbd_remote_options {
 	const char *platforms[OVBD_PLATFORMS_MAX]; /* all of them; platform is the last */
 	size_t nplatforms;
 	bool skip_verify, plain_http;
-	unsigned deadline_s; /* 0: default */
+	unsigned deadline_s;                       /* 0: default */
+	const struct ovbd_registry_params *params; /* what a file says, instead; or NULL */
 };
 
 /* Takes option id, if it is one of these; false: it is not. A mistake is told, and *ret_r -1. */

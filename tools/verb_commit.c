@@ -4,15 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/bytes.h"
-#include "image/upper.h"
+#include "tools/commit.h"
 #include "tools/dst.h"
 #include "tools/interrupt.h"
+#include "tools/scan.h"
 #include "tools/size.h"
 #include "tools/verbs.h"
-#include "zfile/zfile.h"
 
 #define BLOCK_SIZE 65536u
 
@@ -113,71 +111,45 @@ static int parse(struct ovbd_cli *c, struct request *q)
 
 /* ---- the run ---- */
 
-static int open_out(const struct request *q, const struct ovbd_rw_info *info, uint64_t size,
-                    struct ovbd_layer_writer **ret, struct ovbd_error *err)
+static int commit(const struct request *q, struct ovbd_converted *ret, struct ovbd_error *err)
 {
-	const long ncpus = sysconf(_SC_NPROCESSORS_ONLN);
-	const struct ovbd_sink_file_params file = {.overwrite = q->force};
-	const struct ovbd_zfile_params zfile = {
-		.codec = OVBD_CODEC_ZSTD,
-		.block_size = BLOCK_SIZE,
-		.checksum = true,
-		.nthreads = q->nthreads ? q->nthreads : (unsigned)ovbd_min((uint64_t)ncpus, 64),
+	const struct ovbd_commit how = {
+		.out = {.dst = q->out,
+	                .format = q->bare ? OVBD_FORMAT_LSMT : OVBD_FORMAT_OVBD,
+	                .force = q->force,
+	                .zfile = {.codec = OVBD_CODEC_ZSTD,
+	                          .block_size = BLOCK_SIZE,
+	                          .checksum = true,
+	                          .nthreads = q->nthreads ? q->nthreads : ovbd_cpus()},
+	                .uuid = q->uuid,
+	                .parent_uuid = q->parent_uuid,
+	                .tag = q->tag},
+		.data = q->data,
+		.index = q->index,
+		.whole = q->whole,
 	};
-	const struct ovbd_layer_params layer = {
-		.virtual_size = size,
-		.uuid = q->uuid ? q->uuid : info->uuid,
-		.parent_uuid = q->parent_uuid ? q->parent_uuid : info->parent_uuid,
-		.tag = q->tag ? q->tag : info->tag,
-		.over_base = !q->whole,
-	};
-	AUTO_SINK *sink = NULL;
-	int r = ovbd_dst_check(q->out, q->force, err);
+	const int r = ovbd_dst_check(q->out, q->force, err);
 
-	if (r == 0)
-		r = ovbd_sink_create_file(q->out, &file, &sink, err);
-	if (r == 0 && !q->bare)
-		r = ovbd_zfile_create(OVBD_MOVE(sink), &zfile, &sink, err);
-	return r < 0 ? r : ovbd_layer_create(OVBD_MOVE(sink), &layer, ret, err);
-}
-
-static int commit(const struct request *q, uint64_t *ret_nsegments, struct ovbd_error *err)
-{
-	OVBD_AUTO(ovbd_layer_writer_closep) struct ovbd_layer_writer *out = NULL;
-	AUTO_DEVICE *d = NULL;
-	struct ovbd_rw_info info;
-	int r = ovbd_upper_open(q->data, q->index, NULL, &d, err);
-
-	if (r < 0)
-		return r;
-	ovbd_rw_info(d, &info);
-	r = open_out(q, &info, d->blob->size, &out, err);
-	if (r == 0)
-		r = ovbd_rw_commit(d, out, !q->whole, err);
-	if (r == 0)
-		r = ovbd_layer_finish(out, err);
-	if (r == 0)
-		*ret_nsegments = ovbd_layer_writer_nsegments(out);
-	return r;
+	return r < 0 ? r : ovbd_commit_run(&how, ret, err);
 }
 
 static int run(struct ovbd_cli *c)
 {
 	struct request q = {0};
 	char count[OVBD_COUNT_TEXT];
+	struct ovbd_converted done;
 	struct ovbd_error err;
-	uint64_t nsegments = 0;
 	int r = parse(c, &q);
 
 	if (r != OVBD_EXIT_OK || !q.out)
 		return r;
 	ovbd_interrupt_catch();
-	r = commit(&q, &nsegments, &err);
+	r = commit(&q, &done, &err);
 	if (r < 0)
 		return ovbd_cli_fail(c, r, false, &err);
-	if (nsegments > OVBD_SEGMENTS_ORIGINAL)
+	if (done.nsegments > OVBD_SEGMENTS_ORIGINAL)
 		ovbd_cli_warning(c, "%s: %s: overlaybd opens layers of at most %u", q.out,
-		                 ovbd_count_text(count, nsegments, "segment"),
+		                 ovbd_count_text(count, done.nsegments, "segment"),
 		                 OVBD_SEGMENTS_ORIGINAL);
 	return OVBD_EXIT_OK;
 }

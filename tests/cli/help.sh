@@ -12,10 +12,10 @@ verbs=$(awk '/^Verbs:/ { on = 1; next } on && NF == 0 { exit } on { print $1 }' 
 
 # The long options a text speaks of, at the beginning of a line.
 options_of_help() {
-	sed -nE 's/^ +(-.,)? ?--([a-z0-9-]+).*/\2/p' "$1" | sort -u
+	sed -nE 's/^ +(-.,)? ?--([a-zA-Z0-9_-]+).*/\2/p' "$1" | sort -u
 }
 options_of_page() {
-	sed -nE 's/^(\*-.\*, )?\*--([a-z0-9-]+)\*.*/\2/p' "$1" | sort -u
+	sed -nE 's/^(\*-.\*, )?\*--([a-zA-Z0-9_-]+)\*.*/\2/p' "$1" | sort -u
 }
 for verb in $verbs; do
 	"$ovbd" "$verb" --help >help
@@ -33,6 +33,21 @@ for verb in $verbs; do
 		scdoc <"$page" >/dev/null || fail "$page"
 	fi
 	ok "$verb"
+done
+
+# overlaybd's tools
+for page in "$OVBD_SOURCE"/docs/man/overlaybd-*.1.scd "$OVBD_SOURCE"/docs/man/turboOCI-*.1.scd; do
+	tool=$(basename "$page" .1.scd)
+	ln -s "$ovbd" "$tool"
+	"./$tool" --help >help
+	grep -q "^Usage: $tool " help || fail "$tool: $(cat help)"
+	grep -q "^More: man $tool\$" help || fail "$tool: $(cat help)"
+	[ "$(awk '{ if (length > n) n = length } END { print n }' help)" -le 80 ] || fail "$tool: wider than 80"
+	options_of_help help >a
+	options_of_page "$page" >b
+	[ "$(wc -l <a)" -ge 4 ] || fail "options of $tool: $(cat a)"
+	diff a b || fail "$tool: --help (<) and the man page (>) differ"
+	expect 2 "Try '$tool --help'" "./$tool" --nonsense
 done
 
 version=$("$ovbd" --version)

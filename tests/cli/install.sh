@@ -17,7 +17,17 @@ if command -v scdoc >/dev/null; then
 		[ -s "$prefix/share/man/man1/$name" ] || fail "no man page $name"
 	done
 fi
+[ ! -e root/opt ] || fail "what was not asked for: $(find root/opt)"
 ok "the command"
+
+DESTDIR=$tmp/dropin cmake --install "$OVBD_BUILD" --component overlaybd-dropin >said 2>&1 || fail "$(cat said)"
+bin=$tmp/dropin$(sed -n 's/^OVBD_DROPIN_BINDIR:PATH=//p' "$OVBD_BUILD/CMakeCache.txt")
+for tool in overlaybd-apply overlaybd-commit overlaybd-create overlaybd-merge overlaybd-resize overlaybd-zfile turboOCI-apply; do
+	[ "$(readlink "$bin/$tool")" = ovbd ] || fail "$tool: $(ls -l "$bin")"
+	"$bin/$tool" --help | grep -q "^Usage: $tool " || fail "$tool --help"
+done
+[ "$(find dropin ! -type d | wc -l)" = 8 ] || fail "what else: $(find dropin)"
+ok "the tools of overlaybd"
 
 if [ ! -x "$OVBD_BUILD/daemon/ovbdd" ]; then
 	[ ! -e "$prefix/sbin" ] || fail "ovbdd was not built: $(find "$prefix/sbin")"
