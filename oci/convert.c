@@ -22,6 +22,7 @@ static void close_work(struct oci_work *w)
 	free(w->images);
 	oci_source_close(w->src);
 	oci_target_close(w->dst);
+	oci_dedup_close(w->dedup);
 }
 
 void oci_tell_warning(const struct oci_work *w, const char *fmt, ...)
@@ -234,6 +235,8 @@ static int run(struct oci_work *w, bool *ret_skipped, struct ovbd_error *err)
 
 	if (r == 0)
 		r = oci_target(w, open_target(w, err));
+	if (r == 0 && w->c->dedup)
+		r = oci_target(w, oci_dedup_open(w->c->dedup, w->c->dry_run, &w->dedup, err));
 	if (r == 0)
 		r = oci_known_load(w, err);
 	if (r == 0 && w->c->skip_existing && w->dst)

@@ -184,18 +184,33 @@ static void tell_image(const struct oci_work *w, const struct oci_node *n)
 
 static int make_layer(struct oci_work *w, struct oci_node *n, size_t i, struct ovbd_error *err)
 {
-	const struct oci_layer *from = n->known ? n->known->layers : NULL;
+	struct oci_layer *l = &n->layers[i];
+	int r;
 
-	if (n->earlier)
-		from = n->earlier->layers;
 	if (i < n->nthere) {
-		n->layers[i].made = from[i].made;
+		if (!l->made.digest[0])
+			l->made = n->earlier->layers[i].made;
 		return 0;
 	}
 	if (w->c->dry_run)
 		return 0;
 	tell_begin(w, n, i);
-	return oci_layer_make(w, n, i, err);
+	r = oci_layer_make(w, n, i, err);
+	/* who continues what is interrupted here finds it, though no image has it yet */
+	if (r == 0 && !w->dst->ops->settle)
+		oci_dedup_note(w, n, i, i + 1);
+	return r;
+}
+
+/* All of an image's layers are in the target from here on. */
+static int settle(struct oci_work *w, const struct oci_node *n, struct ovbd_error *err)
+{
+	const int r = oci_target(w, oci_target_settle(w->dst, err));
+
+	if (r == 0)
+		oci_dedup_note(w, n, 0, n->nlayers);
+	oci_dedup_tell(w);
+	return r;
 }
 
 int oci_image_make(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
@@ -210,7 +225,7 @@ int oci_image_make(struct oci_work *w, struct oci_node *n, struct ovbd_error *er
 	if (r == 0 && (!w->c->dry_run || w->probing)) {
 		w->local = false;
 		if (!w->probing)
-			r = oci_target(w, oci_target_settle(w->dst, err));
+			r = settle(w, n, err);
 		if (r == 0)
 			r = put_documents(w, n, err);
 	}

@@ -4,6 +4,7 @@
  *
  *     convert_plan.c   all documents are read, and say what is to be done
  *     convert_known.c  which layers are there already
+ *     convert_dedup.c  which are elsewhere, and can be had
  *     convert_skip.c   whether all of it is
  *     convert_layer.c  a layer
  *     convert_image.c  a manifest and its config
@@ -13,6 +14,7 @@
 #define OVBD_OCI_CONVERT_IMPL_H
 
 #include "oci/convert.h"
+#include "oci/dedup.h"
 #include "oci/place.h"
 
 #define OCI_OVERLAYBD "containerd.io/snapshot/overlaybd/"
@@ -56,8 +58,8 @@ struct oci_node {
 	size_t nlayers;
 	struct oci_node *kids; /* of an INDEX; those that are dropped are not in doc any more */
 	size_t nkids;
-	/* Where its lowest layers come from, which are not made: one of the two. */
-	const struct oci_known *known;
+	/* Its lowest layers, which are not made: what they are is known, or is made for an earlier
+	 * image. */
 	const struct oci_node *earlier;
 	size_t nthere;
 };
@@ -70,8 +72,9 @@ struct oci_work {
 	struct oci_node **images; /* all IMAGEs of root, in their order */
 	size_t nimages;
 	struct oci_known *known;
-	char how[96];         /* OCI_NOTE_HOW */
-	uint64_t done, total; /* bytes of layers to be made */
+	struct oci_dedup *dedup; /* or NULL */
+	char how[96];            /* OCI_NOTE_HOW */
+	uint64_t done, total;    /* bytes of layers to be made */
 	size_t nattestations, ndropped;
 	/* Nothing is made or told: only what documents would be put is found out, and whether what
 	 * they name is there. */
@@ -104,6 +107,13 @@ int oci_known_use(struct oci_work *w, struct ovbd_error *err);
 /* The same for one image, but that nothing is verified. */
 void oci_known_match(const struct oci_work *w, struct oci_node *n);
 void oci_known_free(struct oci_known *take_k);
+
+/* Finds more of an image's layers. */
+int oci_dedup_use(struct oci_work *w, struct oci_node *n, struct ovbd_error *err);
+/* Layers [from, to) of an image are in the target now. */
+void oci_dedup_note(struct oci_work *w, const struct oci_node *n, size_t from, size_t to);
+/* What is wrong with the database, once. */
+void oci_dedup_tell(const struct oci_work *w);
 
 /* 1: the target's name means already what is to be made, and all of that is there; 0: not so. */
 int oci_skip(struct oci_work *w, struct ovbd_error *err);

@@ -126,16 +126,19 @@ static size_t common(const struct oci_node *n, const struct oci_layer *layers, s
 
 void oci_known_match(const struct oci_work *w, struct oci_node *n)
 {
+	const struct oci_known *best = NULL;
+
 	n->nthere = 0;
-	n->known = NULL;
 	for (const struct oci_known *k = w->known; k; k = k->next) {
 		const size_t same = common(n, k->layers, k->n);
 
 		if (same > n->nthere) {
 			n->nthere = same;
-			n->known = k;
+			best = k;
 		}
 	}
+	for (size_t i = 0; i < n->nthere; i++)
+		n->layers[i].made = best->layers[i].made;
 }
 
 static int use_known(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)
@@ -144,13 +147,15 @@ static int use_known(struct oci_work *w, struct oci_node *n, struct ovbd_error *
 
 	oci_known_match(w, n);
 	for (size_t i = 0; i < n->nthere; i++) {
-		const int r = oci_target_verify(w->dst, &n->known->layers[i].made, oci_is_stopped,
-		                                w, &why);
+		const int r =
+			oci_target_verify(w->dst, &n->layers[i].made, oci_is_stopped, w, &why);
 
 		if (r == -ECANCELED || r == -ENOMEM)
 			return ovbd_fail(err, r, "%s", why.msg);
 		if (r < 0) {
 			oci_tell_warning(w, "%s; it is made again", why.msg);
+			for (size_t k = i; k < n->nthere; k++)
+				n->layers[k].made.digest[0] = '\0';
 			n->nthere = i;
 		}
 	}
@@ -165,7 +170,6 @@ static void use_earlier(struct oci_work *w, struct oci_node *n, size_t nearlier)
 		if (same > n->nthere) {
 			n->nthere = same;
 			n->earlier = w->images[i];
-			n->known = NULL;
 		}
 	}
 }
@@ -179,8 +183,11 @@ int oci_known_use(struct oci_work *w, struct ovbd_error *err)
 
 		r = use_known(w, n, err);
 		use_earlier(w, n, i);
+		if (r == 0)
+			r = oci_dedup_use(w, n, err);
 		for (size_t k = n->nthere; k < n->nlayers; k++)
 			w->total += n->layers[k].src.size;
 	}
+	oci_dedup_tell(w);
 	return r;
 }

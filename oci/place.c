@@ -6,6 +6,7 @@
 #include "oci/place.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define CHUNK (1u << 20)
 
@@ -198,6 +199,56 @@ int oci_target_copy(struct oci_target *t, struct oci_source *src, const struct o
 		                 ref->digest);
 	r = oci_source_stream(src, ref, &in, err);
 	return r < 0 ? r : copy_bytes(t, &in, progress, arg, err);
+}
+
+char *oci_place_of_dir(const char *prefix, const char *dir)
+{
+	AUTO_FREE char *path = realpath(dir, NULL);
+	char *place = NULL;
+
+	return path && asprintf(&place, "%s%s", prefix, path) >= 0 ? place : NULL;
+}
+
+/* The file of a blob at a place that is a directory: *ret, to be freed; NULL if it is none. */
+static int file_at(const char *place, const struct oci_ref *ref, char **ret, struct ovbd_error *err)
+{
+	static const struct {
+		const char *prefix, *blobs;
+	} kinds[] = {{"oci:/", "blobs/sha256/"}, {"dir:/", ""}};
+
+	*ret = NULL;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strncmp(place, kinds[i].prefix, strlen(kinds[i].prefix)) != 0)
+			continue;
+		if (asprintf(ret, "%s/%s%s", strchr(place, ':') + 1, kinds[i].blobs,
+		             strchr(ref->digest, ':') + 1) < 0) {
+			*ret = NULL;
+			return ovbd_fail(err, -ENOMEM, "out of memory");
+		}
+	}
+	return 0;
+}
+
+int oci_target_borrow(struct oci_target *t, const char *place, const struct oci_ref *ref,
+                      ovbd_progress_fn progress, void *arg, struct ovbd_error *err)
+{
+	OVBD_AUTO(oci_stream_close) struct oci_stream in = {0};
+	AUTO_FREE char *path = NULL;
+	struct oci_reader *reader = NULL;
+	int r = file_at(place, ref, &path, err);
+
+	if (r < 0)
+		return r;
+	if (!path)
+		return t->ops->borrow ? t->ops->borrow(t, place, ref, err) : 0;
+	r = oci_reader_open_file(path, ref, &reader, err);
+	if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
+		return 0;
+	if (r == 0)
+		r = oci_stream_start(reader, ref, &in, err);
+	if (r == 0)
+		r = copy_bytes(t, &in, progress, arg, err);
+	return r < 0 ? r : 1;
 }
 
 int oci_target_copy_document(struct oci_target *t, struct oci_source *src, enum oci_put kind,

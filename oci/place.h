@@ -49,6 +49,10 @@ extern const struct oci_transport oci_transport_archive;
 extern const struct oci_transport oci_transport_docker_archive;
 extern const struct oci_transport oci_transport_dir;
 
+/* A target's place: prefix, and the directory's absolute path; to be freed. NULL: it has none, or
+ * no memory. */
+char *oci_place_of_dir(const char *prefix, const char *dir);
+
 /* ---- reading ---- */
 
 struct oci_source_ops {
@@ -110,6 +114,13 @@ struct oci_target_ops {
 	 * NULL: it never can. */
 	int (*take)(struct oci_target *t, struct oci_source *src, const struct oci_ref *ref,
 	            struct ovbd_error *err);
+	/* In words of its own where its blobs are: "oci:/absolute/path", without a tag. NULL, or it
+	 * returns NULL: others cannot have them. */
+	const char *(*place)(struct oci_target *t);
+	/* Takes over a blob from another target of this transport, by its place, without that we
+	 * see it. 1: it is there now; 0: it cannot. NULL: it never can. */
+	int (*borrow)(struct oci_target *t, const char *place, const struct oci_ref *ref,
+	              struct ovbd_error *err);
 	/* A sink whose finish() makes a blob of it. patch() may be used. */
 	int (*create)(struct oci_target *t, struct ovbd_sink **ret, struct ovbd_error *err);
 	/* After finish(): what it is, but for its media type. */
@@ -152,7 +163,11 @@ int oci_target_put(struct oci_target *t, enum oci_put kind, const json_t *v, str
 /* A blob of src as it is, and verified: taken over if that can be. */
 int oci_target_copy(struct oci_target *t, struct oci_source *src, const struct oci_ref *ref,
                     ovbd_progress_fn progress, void *arg, struct ovbd_error *err);
-/* The same for a document that is no layer. */
+/* 1: a blob that is at place, another target's, is in t now; 0: it cannot be had. -EBADMSG: it is
+ * damaged there. */
+int oci_target_borrow(struct oci_target *t, const char *place, const struct oci_ref *ref,
+                      ovbd_progress_fn progress, void *arg, struct ovbd_error *err);
+/* The same as oci_target_copy() for a document that is no layer. */
 int oci_target_copy_document(struct oci_target *t, struct oci_source *src, enum oci_put kind,
                              const struct oci_ref *ref, struct ovbd_error *err);
 int oci_target_settle(struct oci_target *t, struct ovbd_error *err);

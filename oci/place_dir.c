@@ -170,7 +170,7 @@ static int open_source(const char *name, const struct oci_how *how, struct oci_s
 
 struct dir_target {
 	struct oci_target target;
-	char *dir;
+	char *dir, *place;
 	struct oci_ref before; /* the image that is there; "" as digest: none */
 };
 
@@ -227,6 +227,11 @@ static int target_verify(struct oci_target *t, const struct oci_ref *ref, ovbd_p
 	if (r == 0)
 		r = oci_stream_start(in, ref, &s, err);
 	return r < 0 ? r : oci_stream_verify(&s, progress, arg, err);
+}
+
+static const char *target_place(struct oci_target *t)
+{
+	return target_of(t)->place;
 }
 
 static int target_create(struct oci_target *t, struct ovbd_sink **ret, struct ovbd_error *err)
@@ -292,6 +297,7 @@ static void target_close(struct oci_target *take_t)
 	struct dir_target *dt = target_of(take_t);
 
 	free(dt->dir);
+	free(dt->place);
 	free(dt);
 }
 
@@ -301,6 +307,7 @@ static const struct oci_target_ops target_ops = {
 	.document = target_document,
 	.has = target_has,
 	.verify = target_verify,
+	.place = target_place,
 	.create = target_create,
 	.made = oci_blob_ref,
 	.put = target_put,
@@ -376,11 +383,13 @@ static int open_target(const char *name, const struct oci_how *how, struct oci_t
 	r = parse_name(name, &dt->dir, err);
 	if (r == 0)
 		r = prepare(dt->dir, how, &there, err);
-	if (r < 0 || !there)
+	if (r < 0 || !there) {
 		target_close(&dt->target);
-	else
-		*ret = &dt->target;
-	return r;
+		return r;
+	}
+	dt->place = oci_place_of_dir(PREFIX, dt->dir);
+	*ret = &dt->target;
+	return 0;
 }
 
 const struct oci_transport oci_transport_dir = {PREFIX, open_source, open_target};

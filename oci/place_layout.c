@@ -88,6 +88,7 @@ struct layout_target {
 	struct oci_target target;
 	struct ovbd_oci_name name;
 	struct oci_layout *l;
+	char *place;
 };
 
 static struct layout_target *target_of(struct oci_target *t)
@@ -142,6 +143,11 @@ static int target_verify(struct oci_target *t, const struct oci_ref *ref, ovbd_p
 	return oci_blob_verify(target_of(t)->l, ref, progress, arg, err);
 }
 
+static const char *target_place(struct oci_target *t)
+{
+	return target_of(t)->place;
+}
+
 static int target_create(struct oci_target *t, struct ovbd_sink **ret, struct ovbd_error *err)
 {
 	return oci_blob_create(target_of(t)->l, ret, err);
@@ -192,6 +198,7 @@ static void target_close(struct oci_target *take_t)
 
 	oci_layout_close(lt->l);
 	ovbd_oci_name_free(&lt->name);
+	free(lt->place);
 	free(lt);
 }
 
@@ -201,6 +208,7 @@ static const struct oci_target_ops target_ops = {
 	.document = target_document,
 	.has = target_has,
 	.verify = target_verify,
+	.place = target_place,
 	.create = target_create,
 	.made = oci_blob_ref,
 	.put = target_put,
@@ -231,8 +239,9 @@ static int open_target(const char *name, const struct oci_how *how, struct oci_t
 	lt = malloc(sizeof(*lt));
 	if (!lt)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	*lt = (struct layout_target){{&target_ops, NULL}, n, OVBD_MOVE(l)};
+	*lt = (struct layout_target){{&target_ops, NULL}, n, OVBD_MOVE(l), NULL};
 	n = (struct ovbd_oci_name){0};
+	lt->place = oci_place_of_dir("oci:", lt->l->dir);
 	*ret = &lt->target;
 	return 0;
 }

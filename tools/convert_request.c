@@ -28,6 +28,7 @@ enum {
 	OPT_ATTESTATIONS,
 	OPT_DRY_RUN,
 	OPT_SKIP_EXISTING,
+	OPT_DEDUP_DB,
 	OPT_ANNOTATION,
 	OPT_DIGESTFILE,
 };
@@ -80,6 +81,9 @@ const struct ovbd_option ovbd_convert_options[] = {
          "Read an image's documents, say what would be done, write nothing."},
 	{OPT_SKIP_EXISTING, "skip-existing", NULL,
          "Do nothing if DST names already what would come out of this image with these options."},
+	{OPT_DEDUP_DB, "dedup-db", "sqlite:PATH",
+         "Remember in a database what layers were made of, here or for others; do not make again "
+         "what can be had."},
 	{OPT_ANNOTATION, "annotation", "KEY=VALUE",
          "For each manifest and index of the image that is made. Repeated: several."},
 	{OPT_DIGESTFILE, "digestfile", "FILE",
@@ -213,6 +217,11 @@ static int parse_images(struct ovbd_cli *c, int id, struct ovbd_convert_images *
 		return 0;
 	case OPT_SKIP_EXISTING:
 		m->skip_existing = true;
+		return 0;
+	case OPT_DEDUP_DB:
+		m->dedup = c->value;
+		if (strncmp(m->dedup, "sqlite:", 7) != 0 || m->dedup[7] == '\0')
+			return ovbd_cli_usage(c, "--dedup-db %s: it is sqlite:PATH", m->dedup);
 		return 0;
 	case OPT_ANNOTATION:
 		return parse_annotation(c, m);
@@ -423,11 +432,11 @@ static int check_no_images(struct ovbd_cli *c, const struct ovbd_convert_request
 	const struct ovbd_convert_images *m = &q->images;
 
 	if (m->nannotations || m->digestfile || m->fs_size || m->attestations || m->dry_run ||
-	    m->skip_existing)
+	    m->skip_existing || m->dedup)
 		return ovbd_cli_usage(
-			c,
-			"--fs-size, --attestations, --dry-run, --skip-existing, --annotation and "
-			"--digestfile are for an image: DST is the name of one, as oci:DIR[:TAG]");
+			c, "--fs-size, --attestations, --dry-run, --skip-existing, --dedup-db, "
+			   "--annotation and --digestfile are for an image: DST is the name of "
+			   "one, as oci:DIR[:TAG]");
 	if (q->events)
 		return ovbd_cli_usage(c, "--progress=json is for an image: DST is the name of one, "
 		                         "as oci:DIR[:TAG]");

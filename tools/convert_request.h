@@ -13,6 +13,7 @@ struct ovbd_convert_images {
 	const char **annotations; /* "key=value"; the caller's, as bases below */
 	size_t nannotations;
 	const char *digestfile; /* NULL: not given */
+	const char *dedup;      /* --dedup-db; NULL: not given */
 	uint64_t fs_size;       /* 0: not given */
 	bool attestations, dry_run, skip_existing;
 };
