@@ -140,6 +140,26 @@ static int parse_verity(const struct place *at, const json_t *obj, struct ovbd_l
 	return r < 0 ? ovbd_fail_within(at->err, r, "%s: %sroot", at->name, within.path) : 0;
 }
 
+/* What a snapshot has left to be done. */
+static int parse_sealing(const struct place *at, const json_t *obj, struct ovbd_layer_ref *l)
+{
+	const json_t *sealing = json_object_get(obj, "sealing");
+	struct place within = *at;
+	int r;
+
+	if (sealing && !json_is_object(sealing) && !json_is_null(sealing))
+		return wrong_type(at, "sealing", "an object", sealing);
+	r = snprintf(within.path, sizeof(within.path), "%ssealing.", at->path);
+	assert(r > 0 && (size_t)r < sizeof(within.path));
+	l->sealing = json_is_object(sealing);
+	r = get_string(&within, sealing, "index", &l->sealing_index);
+	if (r == 0)
+		r = get_size(&within, sealing, "beneath", &l->beneath);
+	if (r == 0 && l->sealing && !l->file[0])
+		r = ovbd_fail(at->err, -EBADMSG, "%s: %ssealing: of no file", at->name, at->path);
+	return r;
+}
+
 static int parse_lower(const struct place *at, const json_t *obj, struct ovbd_layer_ref *l)
 {
 	int r;
@@ -155,6 +175,8 @@ static int parse_lower(const struct place *at, const json_t *obj, struct ovbd_la
 		r = get_size(at, obj, "size", &l->size);
 	if (r == 0)
 		r = parse_verity(at, obj, l);
+	if (r == 0)
+		r = parse_sealing(at, obj, l);
 	if (r == 0)
 		r = refuse_turbo(at, obj, "targetFile");
 	if (r == 0)
@@ -287,6 +309,7 @@ static void free_lower(struct ovbd_layer_ref *l)
 	free(l->verity_root);
 	free(l->verity_file);
 	free(l->verity_url);
+	free(l->sealing_index);
 }
 
 /* The last one holds a trace, not blocks. */

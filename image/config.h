@@ -21,11 +21,16 @@
 
 /* A layer of the stack. Strings are "" if not given, never NULL. */
 struct ovbd_layer_ref {
-	char *file;        /* wins if it exists */
-	char *dir;         /* where a download of the layer may be */
-	char *url;         /* ours: the layer's own URL */
-	char *digest;      /* with repoBlobUrl: the layer's URL */
-	uint64_t size;     /* bytes of the file or object; 0: not given */
+	char *file;    /* wins if it exists */
+	char *dir;     /* where a download of the layer may be */
+	char *url;     /* ours: the layer's own URL */
+	char *digest;  /* with repoBlobUrl: the layer's URL */
+	uint64_t size; /* bytes of the file or object; 0: not given */
+	/* ours: file is a writable layer that a snapshot has frozen, and may have to be sealed yet;
+	 * its index file, and the bytes of what it lies over */
+	bool sealing;
+	char *sealing_index;
+	uint64_t beneath;
 	char *verity_root; /* ours: "sha256:..."; what the layer's bytes must be proven to be */
 	char *verity_file; /* the Merkle tree; wins if it exists */
 	char *verity_url;

@@ -19,6 +19,7 @@
 #include "image/registry.h"
 #include "image/suspect.h"
 #include "image/upper.h"
+#include "image/upper_live.h"
 #include "remote/cache.h"
 
 #define SECTOR 512u
@@ -279,8 +280,23 @@ static int open_all(struct opening *o, bool single, struct ovbd_error *err)
 	return r;
 }
 
+/* What snapshots did not get to do. */
+static int seal_frozen(const struct ovbd_refs *refs, struct ovbd_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < refs->n; i++) {
+		const struct ovbd_ref *ref = &refs->refs[i];
+
+		if (ref->sealing)
+			r = ovbd_upper_seal_in_place(ref->name, ref->sealing_index, ref->beneath,
+			                             err);
+	}
+	return r;
+}
+
 /* Puts the writable layer on top of what is open, if there is one. */
-static int open_upper(struct ovbd_image *img, const struct ovbd_refs *refs, struct ovbd_error *err)
+static int open_upper(struct ovbd_image *img, struct ovbd_refs *refs, struct ovbd_error *err)
 {
 	AUTO_DEVICE *upper = NULL;
 	AUTO_BLOB *lent = NULL;
@@ -295,11 +311,17 @@ static int open_upper(struct ovbd_image *img, const struct ovbd_refs *refs, stru
 		r = ovbd_upper_open(refs->upper_data, refs->upper_index, OVBD_MOVE(lent), &upper,
 		                    err);
 	if (r == 0)
-		r = ovbd_upper_open_bytes(OVBD_MOVE(upper), &upper, err);
+		r = ovbd_upper_live_open(OVBD_MOVE(upper), refs->upper_data, img->blob, &upper,
+		                         err);
+	if (r < 0)
+		return r;
+	img->live = upper;
+	r = ovbd_upper_open_bytes(OVBD_MOVE(upper), &upper, err);
 	if (r == 0)
 		r = ovbd_blob_open_lent(upper->blob, &top, err);
 	if (r < 0)
 		return r;
+	img->upper_config = OVBD_MOVE(refs->upper_config);
 	img->lower = img->blob;
 	img->blob = top;
 	img->upper = OVBD_MOVE(upper);
@@ -350,7 +372,9 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	}
 	if (o.params.format == OVBD_FORMAT_IMAGE)
 		o.params.format = OVBD_FORMAT_AUTO;
-	r = refs.n > 0 ? open_all(&o, refs.n == 1 && !refs.configured, err) : 0;
+	r = seal_frozen(&refs, err);
+	if (r == 0 && refs.n > 0)
+		r = open_all(&o, refs.n == 1 && !refs.configured, err);
 	if (r == 0)
 		r = open_upper(img, &refs, err);
 	if (r == 0)
@@ -385,5 +409,6 @@ void ovbd_image_close(struct ovbd_image *img)
 	free(img->record_path);
 	free(img->upper_data);
 	free(img->upper_index);
+	free(img->upper_config);
 	free(img);
 }

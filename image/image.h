@@ -80,6 +80,9 @@ struct ovbd_image {
 	/* Its files, where params.no_upper left it alone; or NULL. blob is what lies beneath then,
 	 * NULL if nothing does. */
 	char *upper_data, *upper_index;
+	/* The same as upper, for snapshots (image/snapshot.h), and the configuration it is from. */
+	struct ovbd_device *live;
+	char *upper_config;
 	bool part;      /* blob lies on what is beneath: ovbd_blob_open_below() */
 	uint64_t reach; /* bytes, >= blob->size: content a larger layer on top would bring back */
 	size_t nlayers; /* bottom first, without the upper; may be 0 beneath one */

@@ -76,8 +76,8 @@ static const struct ovbd_setting table[] = {
          OVBD_PREFETCH_CONCURRENCY_MAX},
 	{"certConfig.certFile", TEXT, AT(out.registry.p.cert_file)},
 	{"certConfig.keyFile", TEXT, AT(out.registry.p.key_file)},
-	{"serviceConfig.enable", BOOL, UNUSED},
-	{"serviceConfig.address", TEXT, UNUSED},
+	{"serviceConfig.enable", BOOL, AT(out.service_enable)},
+	{"serviceConfig.address", TEXT, AT(out.service_address)},
 };
 
 static const struct ovbd_settings settings = {
@@ -99,6 +99,7 @@ void ovbd_overlaybd_json_default(struct ovbd_overlaybd_json *ret)
 		.exporter_uri_prefix = "/metrics",
 		.exporter_port = 9863,
 		.exporter_interval_us = 60000000,
+		.service_address = "http://127.0.0.1:9862",
 		.cache_dir = "/opt/overlaybd/registry_cache",
 		.cache_size_gb = 4,
 		.download = ovbd_download_defaults(),

@@ -23,6 +23,8 @@ struct ovbd_overlaybd_json {
 	const char *exporter_uri_prefix;
 	uint64_t exporter_port;
 	uint64_t exporter_interval_us;
+	bool service_enable; /* of snapshots, over HTTP */
+	const char *service_address;
 	uint64_t prefetch_concurrency; /* 0: not given */
 	const char *user_agent;        /* NULL: not given */
 	const char *cache_dir;         /* "": no cache */

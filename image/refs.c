@@ -38,8 +38,7 @@ static char *join(const char *dir, size_t dir_len, const char *sep, const char *
 	return asprintf(&path, "%.*s%s%s", (int)dir_len, dir, sep, name) < 0 ? NULL : path;
 }
 
-/* path as seen from the configuration config. */
-static char *resolve(const char *config, const char *path)
+char *ovbd_refs_resolve(const char *config, const char *path)
 {
 	const char *slash = strrchr(config, '/');
 
@@ -59,7 +58,7 @@ static bool is_missing(const char *path)
 static char *find_in_dir(const char *config, const char *dir)
 {
 	static const char *const names[] = {"overlaybd.commit", ".commit", "overlaybd.sealed"};
-	AUTO_FREE char *base = resolve(config, dir);
+	AUTO_FREE char *base = ovbd_refs_resolve(config, dir);
 
 	for (size_t i = 0; base && i < sizeof(names) / sizeof(names[0]); i++) {
 		char *path = join(base, strlen(base), "/", names[i]);
@@ -139,7 +138,7 @@ static int add_place(struct ovbd_refs *refs, const char *config, const struct ov
                      const struct ovbd_layer_ref *l, struct ovbd_error *err)
 {
 	if (l->file[0] != '\0') {
-		AUTO_FREE char *path = resolve(config, l->file);
+		AUTO_FREE char *path = ovbd_refs_resolve(config, l->file);
 
 		if (!path || !is_missing(path))
 			return add_ref(refs, OVBD_MOVE(path), 0, err);
@@ -157,7 +156,7 @@ static int add_place(struct ovbd_refs *refs, const char *config, const struct ov
 static int add_tree(struct ovbd_ref *ref, const char *config, const struct ovbd_layer_ref *l,
                     size_t number, struct ovbd_error *err)
 {
-	AUTO_FREE char *path = l->verity_file[0] ? resolve(config, l->verity_file) : NULL;
+	AUTO_FREE char *path = l->verity_file[0] ? ovbd_refs_resolve(config, l->verity_file) : NULL;
 
 	ref->root = strdup(l->verity_root);
 	if (!ref->root || (l->verity_file[0] && !path))
@@ -184,8 +183,24 @@ static int add_download(const struct ovbd_refs *refs, struct ovbd_ref *ref, cons
 	if (!ref->download.enable || l->dir[0] == '\0' || !ovbd_http_is_url(ref->name) ||
 	    ovbd_http_is_url(config))
 		return 0;
-	ref->dir = resolve(config, l->dir);
+	ref->dir = ovbd_refs_resolve(config, l->dir);
 	return ref->dir ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
+/* What a snapshot has left to be done. */
+static int add_sealing(struct ovbd_ref *ref, const char *config, const struct ovbd_layer_ref *l,
+                       struct ovbd_error *err)
+{
+	if (ovbd_http_is_url(config))
+		return ovbd_fail(err, -ENOTSUP,
+		                 "%s: sealing: a writable layer is in local files; so must be the "
+		                 "configuration that names it",
+		                 config);
+	ref->sealing = true;
+	ref->beneath = l->beneath;
+	ref->sealing_index =
+		l->sealing_index[0] ? ovbd_refs_resolve(config, l->sealing_index) : strdup("");
+	return ref->sealing_index ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
 }
 
 static int add_lower(struct ovbd_refs *refs, const char *config, const struct ovbd_config *c,
@@ -205,6 +220,8 @@ static int add_lower(struct ovbd_refs *refs, const char *config, const struct ov
 	r = add_download(refs, ref, config, c, l, err);
 	if (r == 0 && l->verity_root[0] != '\0')
 		r = add_tree(ref, config, l, (size_t)(l - c->lowers), err);
+	if (r == 0 && l->sealing)
+		r = add_sealing(ref, config, l, err);
 	return r;
 }
 
@@ -253,11 +270,11 @@ static int note_prefetch(struct ovbd_refs *refs, const char *config, const struc
 	const char *at = c->trace_dir ? c->trace_dir : "";
 
 	if (c->trace[0])
-		trace = resolve(config, c->trace);
-	else if (at[0] && (dir = resolve(config, at)))
+		trace = ovbd_refs_resolve(config, c->trace);
+	else if (at[0] && (dir = ovbd_refs_resolve(config, at)))
 		trace = join(dir, strlen(dir), "/", "trace");
 	if (c->record_path[0] && !c->trace_dir)
-		record = resolve(config, c->record_path);
+		record = ovbd_refs_resolve(config, c->record_path);
 	if ((!trace && (c->trace[0] || at[0])) || (!record && c->record_path[0] && !c->trace_dir))
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	free(refs->trace);
@@ -281,9 +298,11 @@ static int note_upper(struct ovbd_refs *refs, const char *config, const struct o
 		                 "%s: upper: a writable layer is in local files; so must be the "
 		                 "configuration that names it",
 		                 config);
-	refs->upper_data = resolve(config, c->upper_data);
-	refs->upper_index = c->upper_index[0] ? resolve(config, c->upper_index) : strdup("");
-	if (!refs->upper_data || !refs->upper_index)
+	refs->upper_data = ovbd_refs_resolve(config, c->upper_data);
+	refs->upper_index =
+		c->upper_index[0] ? ovbd_refs_resolve(config, c->upper_index) : strdup("");
+	refs->upper_config = strdup(config);
+	if (!refs->upper_data || !refs->upper_index || !refs->upper_config)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -389,6 +408,7 @@ static void free_ref(struct ovbd_ref *ref)
 	free(ref->dir);
 	free(ref->root);
 	free(ref->tree);
+	free(ref->sealing_index);
 }
 
 int ovbd_refs_cut(struct ovbd_refs *refs, size_t first, size_t last, struct ovbd_error *err)
@@ -415,4 +435,5 @@ void ovbd_refs_free(struct ovbd_refs *refs)
 	free(refs->record);
 	free(refs->upper_data);
 	free(refs->upper_index);
+	free(refs->upper_config);
 }

@@ -14,6 +14,10 @@ struct ovbd_ref {
 	struct ovbd_download_params download;
 	char *root; /* of its Merkle tree, which must prove it; NULL: there is none */
 	char *tree; /* path or URL of that; NULL: not given */
+	/* A snapshot has frozen it, and it may have to be sealed yet: image/upper.h. */
+	bool sealing;
+	char *sealing_index;
+	uint64_t beneath;
 };
 
 struct ovbd_refs {
@@ -27,7 +31,7 @@ struct ovbd_refs {
 	char *trace, *record;
 	enum ovbd_prefetch_mode prefetch;
 	/* The writable layer on top: image/upper.h. NULL: there is none. */
-	char *upper_data, *upper_index;
+	char *upper_data, *upper_index, *upper_config;
 };
 
 /* *refs is zero before; ovbd_refs_free() it also after a failure. */
@@ -37,5 +41,8 @@ int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
  * so many. */
 int ovbd_refs_cut(struct ovbd_refs *refs, size_t first, size_t last, struct ovbd_error *err);
 void ovbd_refs_free(struct ovbd_refs *refs);
+
+/* path as seen from the configuration config; to be freed. NULL: out of memory. */
+char *ovbd_refs_resolve(const char *config, const char *path);
 
 #endif

@@ -24,6 +24,11 @@ int ovbd_upper_open(const char *data, const char *index, struct ovbd_blob *take_
  * it was. */
 int ovbd_upper_seal(const char *data, const char *index, struct ovbd_error *err);
 
+/* The same, but always where it is, whatever the format; beneath: the bytes of what it lies over.
+ * For who finds that a snapshot was not settled. */
+int ovbd_upper_seal_in_place(const char *data, const char *index, uint64_t beneath,
+                             struct ovbd_error *err);
+
 /* take_d as a device that takes writes of any length at any place, not of whole sectors only. */
 int ovbd_upper_open_bytes(struct ovbd_device *take_d, struct ovbd_device **ret,
                           struct ovbd_error *err);

@@ -78,3 +78,56 @@ int ovbd_upper_seal(const char *data, const char *index, struct ovbd_error *err)
 	r = strcmp(info.format, "sparse") == 0 ? replace(data, d, err) : ovbd_rw_seal(d, err);
 	return r < 0 ? ovbd_fail_named(err, r, data) : drop_map(data, err);
 }
+
+/* ---- where it is ---- */
+
+static int nothing_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
+                         struct ovbd_error *err)
+{
+	(void)b;
+	(void)off;
+	(void)err;
+	memset(buf, 0, len);
+	return 0;
+}
+
+static void nothing_close(struct ovbd_blob *b)
+{
+	free(b);
+}
+
+/* All that a layer has to know of what it lies over, to be sealed, is where that ends. */
+static int open_nothing(uint64_t size, struct ovbd_blob **ret, struct ovbd_error *err)
+{
+	static const struct ovbd_blob_ops ops = {
+		.name = "what lies beneath",
+		.pread = nothing_pread,
+		.close = nothing_close,
+	};
+	struct ovbd_blob *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	*b = (struct ovbd_blob){.ops = &ops, .size = size};
+	*ret = b;
+	return 0;
+}
+
+int ovbd_upper_seal_in_place(const char *data, const char *index, uint64_t beneath,
+                             struct ovbd_error *err)
+{
+	struct ovbd_blob *lower = NULL;
+	AUTO_DEVICE *d = NULL;
+	int r = is_sealed(data, err);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (beneath > 0)
+		r = open_nothing(beneath, &lower, err);
+	if (r == 0)
+		r = ovbd_upper_open(data, index, lower, &d, err);
+	if (r < 0)
+		return r;
+	r = ovbd_rw_seal(d, err);
+	return r < 0 ? ovbd_fail_named(err, r, data) : drop_map(data, err);
+}

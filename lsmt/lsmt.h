@@ -125,6 +125,16 @@ int ovbd_stack_open_sized(struct ovbd_blob *take_base, struct ovbd_layer *const 
 /* The merged index of a blob from ovbd_stack_open(); lives as long as the blob. */
 const struct ovbd_index *ovbd_stack_index(const struct ovbd_blob *stack);
 
+/* A stack over base (which stays the caller's, and outlives it; NULL: nothing) that has no layers
+ * yet, and gets them while it is read. Its size is more than anything has: a slice of it is what a
+ * device lies over. */
+int ovbd_stack_open_growing(struct ovbd_blob *base, struct ovbd_blob **ret, struct ovbd_error *err);
+
+/* take_layer on top of all. Readers see what was there or what is there now, and never wait. The
+ * caller sees to it that one at a time grows it; memory beside that of the new index: that of the
+ * last, while it is made. -E2BIG beyond OVBD_LAYERS_MAX. On failure nothing has changed. */
+int ovbd_stack_grow(struct ovbd_blob *stack, struct ovbd_layer *take_layer, struct ovbd_error *err);
+
 /* ---- writing a layer ---- */
 
 struct ovbd_layer_params {

@@ -1,0 +1,6 @@
+if(NOT TARGET ovbd_image)
+  return()
+endif()
+set(snapshot_image ${CMAKE_CURRENT_SOURCE_DIR}/../lib/snapshot_image.c)
+ovbd_unit(prop_image_snapshot SOURCES image_snapshot.c ${snapshot_image} DEPS ovbd_image LABELS prop threads)
+ovbd_unit(prop_image_snapshot_steps SOURCES image_snapshot_steps.c ${snapshot_image} DEPS ovbd_image LABELS prop)
