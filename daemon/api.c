@@ -15,6 +15,7 @@
 
 #include "base/auto.h"
 #include "daemon/api_json.h"
+#include "daemon/api_snapshot.h"
 
 #define DEVICES  "/v1/devices"
 #define DRAIN_MS 30000
@@ -33,7 +34,8 @@ struct ovbd_api {
 struct call {
 	struct ovbd_api *api;
 	struct MHD_Connection *connection;
-	const char *id; /* what stands behind the path, or "" */
+	const char *id;                      /* what stands behind the path, or "" */
+	char id_alone[OVBD_SPEC_ID_MAX + 2]; /* where something stands behind it */
 	char *body;
 	size_t len;
 	bool too_big;
@@ -161,6 +163,29 @@ static void detach(struct call *c, struct answer *a)
 	a->json = json_pack("{ss, ss}", "id", c->id, "state", r == 0 ? "gone" : "leaving");
 }
 
+static void snapshot(struct call *c, struct answer *a)
+{
+	json_auto_t *body = NULL;
+	struct ovbd_error err;
+	const int r = parse_body(c, &body, &err);
+
+	if (r < 0)
+		fail(a, r, err.msg);
+	else
+		a->status = ovbd_api_snapshot(c->api->devices, c->id, body, &a->json);
+}
+
+static const char *argument(const struct call *c, const char *name)
+{
+	return MHD_lookup_connection_value(c->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static void snapshot_original(struct call *c, struct answer *a)
+{
+	a->status = ovbd_api_snapshot_original(c->api->devices, argument(c, "dev_id"),
+	                                       argument(c, "config"), &a->json);
+}
+
 static void put_left(void *arg, const char *id, const char *why)
 {
 	json_object_set_new(arg, id, json_string(why));
@@ -237,27 +262,46 @@ static void metrics(struct call *c, struct answer *a)
 /* --- routing --- */
 
 static const struct route {
-	const char *method, *path;
-	bool with_id; /* PATH/ID */
+	const char *method; /* NULL: any */
+	const char *path;
+	bool with_id;     /* PATH/ID */
+	const char *then; /* PATH/IDTHEN, or "" */
 	void (*handle)(struct call *c, struct answer *a);
 } routes[] = {
-	{"POST", DEVICES, false, attach},     {"GET", DEVICES, false, list},
-	{"GET", DEVICES, true, show},         {"DELETE", DEVICES, true, detach},
-	{"POST", "/v1/drain", false, drain},  {"POST", "/v1/reload", false, reload},
-	{"GET", "/v1/status", false, status}, {"GET", "/metrics", false, metrics},
+	{"POST", DEVICES, false, "", attach},
+	{"GET", DEVICES, false, "", list},
+	{"POST", DEVICES, true, "/snapshot", snapshot},
+	{"GET", DEVICES, true, "", show},
+	{"DELETE", DEVICES, true, "", detach},
+	{"POST", "/v1/drain", false, "", drain},
+	{"POST", "/v1/reload", false, "", reload},
+	{"GET", "/v1/status", false, "", status},
+	{"GET", "/metrics", false, "", metrics},
+	{NULL, "/snapshot", false, "", snapshot_original},
 };
 
-static bool matches(const struct route *r, const char *url, const char **ret_id)
+/* The ID is in c then. */
+static bool matches(const struct route *r, const char *url, struct call *c)
 {
-	const size_t n = strlen(r->path);
+	const size_t n = strlen(r->path), n_then = strlen(r->then);
+	size_t n_id;
 
 	if (strncmp(url, r->path, n) != 0)
 		return false;
-	*ret_id = url + n;
+	c->id = url + n;
 	if (!r->with_id)
 		return url[n] == '\0';
-	*ret_id = url + n + 1;
-	return url[n] == '/' && url[n + 1] != '\0';
+	if (url[n] != '/' || url[n + 1] == '\0')
+		return false;
+	c->id = url + n + 1;
+	n_id = strlen(c->id);
+	if (n_then == 0)
+		return true;
+	if (n_id <= n_then || strcmp(c->id + n_id - n_then, r->then) != 0)
+		return false;
+	snprintf(c->id_alone, sizeof(c->id_alone), "%.*s", (int)(n_id - n_then), c->id);
+	c->id = c->id_alone;
+	return true;
 }
 
 /* Who asks: the process, as long as it is there, and its user. */
@@ -297,9 +341,9 @@ static void route(struct call *c, const char *method, const char *url, struct an
 		return;
 	}
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
-		if (matches(&routes[i], url, &c->id)) {
+		if (matches(&routes[i], url, c)) {
 			known = true;
-			if (strcmp(method, routes[i].method) == 0) {
+			if (!routes[i].method || strcmp(method, routes[i].method) == 0) {
 				routes[i].handle(c, a);
 				return;
 			}

@@ -95,6 +95,7 @@ static void served_free(struct served *s)
 	ovbd_spec_free(s->spec);
 	ovbd_transport_verdicts_free(s->considered);
 	free(s->path);
+	free(s->alias);
 	free(s);
 }
 

@@ -17,6 +17,7 @@
 #include "daemon/serve.h"
 #include "daemon/spec.h"
 #include "daemon/transports.h"
+#include "image/snapshot.h"
 
 enum ovbd_device_state {
 	OVBD_DEVICE_OPENING,
@@ -137,7 +138,8 @@ int ovbd_devices_drain(struct ovbd_devices *ds, const struct ovbd_drain_params *
 struct ovbd_adoption {
 	struct ovbd_spec *take_spec; /* with an id, and a path that leads kind->open() to it */
 	const struct ovbd_transport_kind *kind;
-	bool kept; /* it has been served before: a failure to open it is tried again */
+	bool kept;         /* it has been served before: a failure to open it is tried again */
+	const char *alias; /* another name for it; NULL: none */
 	/* What became of the first try: 0, it is served; or -errno and why. */
 	void (*opened)(void *arg, int status, const char *why);
 	void *arg;
@@ -180,6 +182,16 @@ typedef int (*ovbd_with_merger_fn)(void *arg, struct ovbd_merger *m, struct ovbd
  * -EAGAIN: it is not served now. */
 int ovbd_devices_with_merger(struct ovbd_devices *ds, const char *id, ovbd_with_merger_fn with,
                              void *arg, struct ovbd_error *err);
+
+/* A snapshot of a device that takes writes to an image's writable layer: image/snapshot.h. id may
+ * also be the alias of one that was adopted. -ENOENT: no such device (or file), -EINVAL: it is no
+ * such device, -EAGAIN: it is not served now. p->at means nothing. */
+int ovbd_devices_snapshot(struct ovbd_devices *ds, const char *id,
+                          const struct ovbd_snapshot_params *p, struct ovbd_snapshot *ret,
+                          struct ovbd_error *err);
+
+/* Whether there is a device of this id, or alias. */
+bool ovbd_devices_has(struct ovbd_devices *ds, const char *id);
 
 /* Ends service in order: attach() returns -ESHUTDOWN, the devices are closed but not forgotten;
  * those the kernel keeps for the next server are left as they are. Returns how many are still at

@@ -42,6 +42,7 @@ static int adopt(struct ovbd_devices *ds, const struct ovbd_adoption *a, struct 
 		return ovbd_fail(err, r, "out of memory");
 	s->adopted = true;
 	s->kept = a->kept;
+	s->alias = a->alias ? strdup(a->alias) : NULL;
 	s->opened = a->opened;
 	s->opened_arg = a->arg;
 	r = devices_start(s);

@@ -21,6 +21,7 @@ struct served {
 	_Atomic bool quick; /* what is open needs no network */
 	bool adopted;       /* constant: the kernel keeps its state, and no file */
 	bool made;          /* its thread's: its transport was open once */
+	char *alias;        /* constant while it is listed; NULL: none */
 
 	/* Guarded by all->lock. */
 	struct served *next; /* in the list, by id */

@@ -32,6 +32,7 @@
 #include "daemon/many_files.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/snapshot_service.h"
 #include "daemon/snapuserd.h"
 #include "daemon/tcmu_watch.h"
 #include "daemon/transports.h"
@@ -56,6 +57,7 @@ struct ovbdd {
 	struct ovbd_tcmu_watch *tcmu; /* NULL: TCMU disks of others are not served */
 	struct ovbd_api *api;
 	struct ovbd_exporter *exporter;
+	struct ovbd_snapshot_service *service;
 	struct ovbd_snapuserd *snapuserd; /* NULL: not wanted */
 	char *snapuserd_socket;           /* NULL: nobody listens there */
 	char *socket;
@@ -144,6 +146,19 @@ static int listen_metrics(const struct ovbd_options *o, int *ret_fd, struct ovbd
 	if (!address[0])
 		return 0;
 	r = ovbd_exporter_listen(address, ret_fd, &why);
+	if (r == -EINVAL)
+		return ovbd_fail(err, r, "%s", why.msg);
+	if (r < 0)
+		ovbd_log(OVBD_LOG_ERROR, "%s; goes on without it", why.msg);
+	return 0;
+}
+
+/* The same: without it no snapshots are made, and that is all. */
+static int listen_service(const struct ovbd_options *o, int *ret_fd, struct ovbd_error *err)
+{
+	struct ovbd_error why;
+	const int r = o->service[0] ? ovbd_snapshot_service_listen(o->service, ret_fd, &why) : 0;
+
 	if (r == -EINVAL)
 		return ovbd_fail(err, r, "%s", why.msg);
 	if (r < 0)
@@ -289,7 +304,7 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 	                              .reload = ask_reload,
 	                              .arg = d,
 	                              .asked = asked};
-	int metrics_fd = -1, snapuserd_fd = -1, r;
+	int metrics_fd = -1, service_fd = -1, snapuserd_fd = -1, r;
 
 	ovbd_many_files();
 	ovbd_dmuser_set_dir(d->options.dm_user_dir);
@@ -300,6 +315,8 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 		r = listen_snapuserd(d, &snapuserd_fd, err);
 	if (r == 0)
 		r = listen_metrics(&d->options, &metrics_fd, err);
+	if (r == 0)
+		r = listen_service(&d->options, &service_fd, err);
 	if (r == 0)
 		r = ovbd_transport_kinds_prepare(err);
 	if (r == 0) /* there is no other thread yet, and no image has been read */
@@ -312,6 +329,8 @@ static int start(struct ovbdd *d, struct ovbd_error *err)
 		r = ovbd_devices_recover(d->devices, err);
 	if (r == 0)
 		r = start_metrics(d, metrics_fd, err);
+	if (r == 0 && service_fd >= 0)
+		r = ovbd_snapshot_service_start(service_fd, d->devices, &d->service, err);
 	if (r == 0)
 		r = start_snapuserd(d, snapuserd_fd, err);
 	api.devices = d->devices;
@@ -411,6 +430,7 @@ static void finish(struct ovbdd *d)
 	}
 	ovbd_snapuserd_stop(d->snapuserd);
 	ovbd_api_stop(d->api);
+	ovbd_snapshot_service_stop(d->service);
 	ovbd_exporter_stop(d->exporter);
 	ovbd_metrics_close(d->metrics);
 	ovbd_tcmu_watch_close(d->tcmu);

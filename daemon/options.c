@@ -291,6 +291,7 @@ int ovbd_options_parse(int argc, char **argv, struct ovbd_options *ret, struct o
 		.cache_dir = "",
 		.prefetch = "",
 		.metrics = "",
+		.service = "",
 		.metrics_path = "/metrics",
 		.metrics_interval_ms = 60000,
 	};
@@ -415,6 +416,7 @@ static int load_drop_in(struct ovbd_options *o, struct ovbd_error *err)
 	o->nlog_files = j.log_rotate_num;
 	o->audit_file = j.enable_audit ? j.audit_path : "";
 	o->metrics_path = j.exporter_uri_prefix;
+	o->service = j.service_enable ? j.service_address : "";
 	o->metrics_original = true;
 	o->metrics_interval_ms = j.exporter_interval_us / 1000;
 	o->user_agent = j.user_agent;

@@ -38,6 +38,7 @@ struct ovbd_options {
 	const char *metrics;    /* HOST:PORT; "": on the control socket only */
 	char metrics_port[16];  /* ":PORT", instead of metrics; "": not given */
 	const char *metrics_path;
+	const char *service; /* where snapshots may be asked for as overlaybd has it; "": nowhere */
 	bool metrics_original; /* also by the names that overlaybd has for them */
 	uint64_t metrics_interval_ms;
 	const char *user_agent;        /* NULL: default */

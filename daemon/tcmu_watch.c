@@ -186,6 +186,19 @@ static char *image_of(const struct ovbd_tcmu_name *name)
 	return path;
 }
 
+/* By what its maker may call it besides, for snapshots; NULL: nothing. */
+static const char *alias_of(const struct ovbd_tcmu_name *name, const char *image)
+{
+	const char *id = strrchr(name->config, ';');
+	size_t n, tail;
+
+	if (strcmp(name->subtype, OVERLAYBD) != 0 || !id || !id[1])
+		return NULL;
+	n = strlen(image);
+	tail = strlen(id); /* it is part of the path, if there is such a file */
+	return n >= tail && strcmp(image + n - tail, id) == 0 ? NULL : id + 1;
+}
+
 /* As its configuration has it. If that cannot be read, a disk that is in use may be one that its
  * users write to: what they write waits. */
 static bool is_writable(const char *image, bool asked)
@@ -239,6 +252,8 @@ static void adopt(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e, bo
 	}
 	a.arg = n;
 	r = spec_of(e, asked, &a.take_spec, &err);
+	if (r == 0)
+		a.alias = alias_of(&e->name, a.take_spec->images[0]);
 	if (r == 0 && a.take_spec->format == OVBD_FORMAT_IMAGE)
 		n->config = strdup(a.take_spec->images[0]);
 	ovbd_fault_point("add-understood");

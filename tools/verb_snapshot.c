@@ -1,35 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * snapshot map, merge and unmap: a phone's update by dm-snapshot, from beginning to end. The daemon
- * has the exception store, a device called NAME; device mapper has the snapshot, of the same name.
- * What fails in the middle is undone, so that it can be tried again.
- */
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <linux/fs.h>
-#include <stdio.h>
-#include <stdlib.h>
+/* Two things have this name: a layer made of what a device's users wrote, and device mapper's. */
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-#include "base/auto.h"
 #include "tools/control.h"
-#include "tools/dm.h"
-#include "tools/interrupt.h"
+#include "tools/snapshot_parts.h"
 #include "tools/verbs.h"
 
-#define SECTOR  512u
-#define LOOK_US 200000
-
 static const struct ovbd_option options[] = {
+	{'d', "data", "FILE",
+         "create: the new writable layer (default: beside the last, numbered)."},
+	{'i', "index", "FILE", "create: its index file, in overlaybd's formats."},
+	OVBD_OPTION_OUTPUT_ENTRY,
 	{'t', "transport", "NAME", "map: by what the store is a disk (default auto)."},
 	OVBD_OPTION_SOCKET_ENTRY,
 	{0},
 };
 
 static const struct ovbd_example examples[] = {
+	{"ovbd snapshot create web", "what web's users wrote is a layer now, and they go on"},
 	{"ovbd snapshot map system /dev/system /dev/system-cow",
          "/dev/mapper/system reads as the update"},
 	{"ovbd snapshot merge system", "and becomes the base, which becomes the update"},
@@ -37,262 +25,63 @@ static const struct ovbd_example examples[] = {
 	{NULL},
 };
 
-struct snapshot {
-	struct ovbd_cli *c;
-	const char *name, *transport, *socket;
-	char *base, *store; /* paths */
+struct asked {
+	struct ovbd_snapshot_create create;
+	struct ovbd_snapshot_dm dm;
 };
 
-static void release(struct snapshot *s)
+static int parse(struct ovbd_cli *c, struct asked *a)
 {
-	free(s->base);
-	free(s->store);
-}
+	int id;
 
-static int fail(const struct snapshot *s, const struct ovbd_error *err)
-{
-	ovbd_cli_error(s->c, "%s: %s", s->name, err->msg);
-	return OVBD_EXIT_FAILURE;
-}
-
-/* ---- the store ---- */
-
-static int take_store(struct snapshot *s, const json_t *device, struct ovbd_error *err)
-{
-	const char *base = json_string_value(json_array_get(json_object_get(device, "images"), 0));
-	const char *store = json_string_value(json_object_get(device, "path"));
-	const char *update = json_string_value(json_object_get(device, "update"));
-
-	if (!base || !store || !update || strcmp(update, "dm-snapshot") != 0)
-		return ovbd_fail(err, -EINVAL,
-		                 "ovbdd's device of this name is no dm-snapshot's "
-		                 "store, or is not served now");
-	s->base = strdup(base);
-	s->store = strdup(store);
-	return s->base && s->store ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
-}
-
-static int call(const struct snapshot *s, const char *method, const json_t *body, json_t **ret,
-                struct ovbd_error *err)
-{
-	AUTO_FREE char *path = ovbd_control_path("/v1/devices", body ? "" : s->name, false, false);
-	const struct ovbd_control_request q = {
-		.socket = s->socket,
-		.method = method,
-		.path = path,
-		.body = body,
-	};
-
-	return path ? ovbd_control_call(&q, ret, err) : ovbd_fail(err, -ENOMEM, "out of memory");
-}
-
-static int attach_store(struct snapshot *s, struct ovbd_error *err)
-{
-	AUTO_FREE char *base = realpath(s->c->operands[2], NULL);
-	AUTO_FREE char *cow = realpath(s->c->operands[3], NULL);
-	OVBD_AUTO(ovbd_control_releasep) json_t *body = NULL, *device = NULL;
-	int r;
-
-	if (!base || !cow)
-		return ovbd_fail_errno(err, -errno, "%s", s->c->operands[base ? 3 : 2]);
-	body = json_pack("{ss, s[ss], ss, ss, sb}", "id", s->name, "images", base, cow, "transport",
-	                 s->transport, "update", "dm-snapshot", "writable", 1);
-	if (!body)
-		return ovbd_fail(err, -EINVAL, "a path is no UTF-8");
-	r = call(s, "POST", body, &device, err);
-	return r < 0 ? r : take_store(s, device, err);
-}
-
-static int find_store(struct snapshot *s, struct ovbd_error *err)
-{
-	OVBD_AUTO(ovbd_control_releasep) json_t *device = NULL;
-	const int r = call(s, "GET", NULL, &device, err);
-
-	return r < 0 ? r : take_store(s, device, err);
-}
-
-static int detach_store(const struct snapshot *s, struct ovbd_error *err)
-{
-	OVBD_AUTO(ovbd_control_releasep) json_t *answer = NULL;
-
-	return call(s, "DELETE", NULL, &answer, err);
-}
-
-/* ---- tables ---- */
-
-static int size_of(const char *path, uint64_t *ret, struct ovbd_error *err)
-{
-	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return ovbd_fail_errno(err, -errno, "%s", path);
-	if (ioctl(fd, BLKGETSIZE64, ret) < 0)
-		return ovbd_fail(err, -ENOTBLK, "%s: is no disk, which device mapper needs", path);
-	return 0;
-}
-
-/* create or replace, with the target of this type: "snapshot", "snapshot-merge" or "linear". */
-static int set_table(const struct snapshot *s, const char *type,
-                     int (*set)(const char *, const struct ovbd_dm_target *, struct ovbd_error *),
-                     struct ovbd_error *err)
-{
-	AUTO_FREE char *params = NULL;
-	const bool linear = strcmp(type, "linear") == 0;
-	uint64_t size, store_size;
-	int r = size_of(s->base, &size, err);
-
-	if (r == 0 && !linear)
-		r = size_of(s->store, &store_size, err);
-	if (r < 0)
-		return r;
-	if (linear ? asprintf(&params, "%s 0", s->base) < 0
-	           : asprintf(&params, "%s %s P 8", s->base, s->store) < 0) {
-		params = NULL;
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	}
-	const struct ovbd_dm_target t = {
-		.sectors = size / SECTOR,
-		.type = type,
-		.params = params,
-		.read_only = true,
-	};
-
-	return set(s->name, &t, err);
-}
-
-/* "A/B C": A sectors of the store in use, C of them for metadata. What is left to merge. */
-static int left_of(const struct snapshot *s, uint64_t *ret, struct ovbd_error *err)
-{
-	AUTO_FREE char *type = NULL, *status = NULL;
-	uint64_t used, all, metadata;
-	int r = ovbd_dm_status(s->name, &type, &status, err);
-
-	if (r < 0)
-		return r;
-	if (strcmp(type, "snapshot-merge") != 0 ||
-	    sscanf(status, "%" SCNu64 "/%" SCNu64 " %" SCNu64, &used, &all, &metadata) != 3)
-		return ovbd_fail(err, -EIO, "is a %s, and says: %s", type, status);
-	*ret = used - metadata;
-	return 0;
-}
-
-/* ---- what is asked for ---- */
-
-static int map(struct snapshot *s)
-{
-	struct ovbd_error err, ignored;
-	int r = ovbd_dm_has("snapshot", &err);
-
-	if (r == 0)
-		r = attach_store(s, &err);
-	if (r < 0)
-		return fail(s, &err);
-	r = set_table(s, "snapshot", ovbd_dm_create, &err);
-	if (r < 0) {
-		if (r != -EEXIST) /* it is mapped already, with this store */
-			detach_store(s, &ignored);
-		return fail(s, &err);
-	}
-	printf("/dev/mapper/%s\n", s->name);
-	return OVBD_EXIT_OK;
-}
-
-/* Interrupted, the kernel goes on by itself. */
-static int wait_for_merge(const struct snapshot *s, struct ovbd_error *err)
-{
-	uint64_t left = 1;
-	int r = 0;
-
-	while (r == 0 && left > 0) {
-		if (ovbd_interrupted())
-			return ovbd_fail(err, -EINTR,
-			                 "interrupted; the kernel merges all the same: 'ovbd "
-			                 "snapshot merge' waits for it again");
-		r = left_of(s, &left, err);
-		if (r == 0 && left > 0)
-			usleep(LOOK_US);
-	}
-	return r;
-}
-
-static int merge(struct snapshot *s)
-{
-	AUTO_FREE char *type = NULL, *status = NULL;
-	struct ovbd_error err;
-	int r = ovbd_dm_has("snapshot-merge", &err);
-
-	ovbd_interrupt_catch();
-	if (r == 0)
-		r = find_store(s, &err);
-	if (r == 0)
-		r = ovbd_dm_status(s->name, &type, &status, &err);
-	if (r == -ENOENT) /* after a reboot */
-		r = set_table(s, "snapshot-merge", ovbd_dm_create, &err);
-	else if (r == 0 && strcmp(type, "snapshot-merge") != 0)
-		r = set_table(s, "snapshot-merge", ovbd_dm_replace, &err);
-	if (r == 0)
-		r = wait_for_merge(s, &err);
-	if (r == 0)
-		r = set_table(s, "linear", ovbd_dm_replace, &err);
-	if (r == 0)
-		r = detach_store(s, &err);
-	return r < 0 ? fail(s, &err) : OVBD_EXIT_OK;
-}
-
-static int unmap(struct snapshot *s)
-{
-	OVBD_AUTO(ovbd_control_releasep) json_t *device = NULL;
-	struct ovbd_error err;
-	int r = ovbd_dm_remove(s->name, &err), r2;
-
-	if (r < 0 && r != -ENOENT && r != -ENXIO)
-		return fail(s, &err);
-	r2 = call(s, "GET", NULL, &device, &err);
-	if (r2 == -EREMOTEIO && r == 0) /* there is none: it was merged */
-		return OVBD_EXIT_OK;
-	if (r2 < 0)
-		return fail(s, &err);
-	r = take_store(s, device, &err);
-	if (r == 0)
-		r = detach_store(s, &err);
-	return r < 0 ? fail(s, &err) : OVBD_EXIT_OK;
+	while ((id = ovbd_cli_next(c)) > 0)
+		if (id == 'd')
+			a->create.data = c->value;
+		else if (id == 'i')
+			a->create.index = c->value;
+		else if (id == 't')
+			a->dm.transport = c->value;
+		else if (id == OVBD_OPTION_SOCKET)
+			a->create.socket = a->dm.socket = c->value;
+		else if (ovbd_json_wanted(c, c->value, &a->create.json) < 0)
+			return -1;
+	return id;
 }
 
 static int run(struct ovbd_cli *c)
 {
-	OVBD_AUTO(release) struct snapshot s = {.c = c, .transport = "auto"};
+	struct asked a = {.dm = {.transport = "auto"}};
 	const char *what;
-	int id;
 
-	while ((id = ovbd_cli_next(c)) > 0)
-		if (id == 't')
-			s.transport = c->value;
-		else
-			s.socket = c->value;
-	if (id < 0)
+	if (parse(c, &a) < 0)
 		return c->status;
 	if (c->noperands < 2)
-		return ovbd_cli_usage(c, "map, merge or unmap, and a NAME, are missing");
+		return ovbd_cli_usage(
+			c, "create, map, merge or unmap, and an ID or NAME, are missing");
 	what = c->operands[0];
-	s.name = c->operands[1];
-	if (strcmp(what, "map") == 0 && c->noperands == 4)
-		return map(&s);
-	if (strcmp(what, "merge") == 0 && c->noperands == 2)
-		return merge(&s);
-	if (strcmp(what, "unmap") == 0 && c->noperands == 2)
-		return unmap(&s);
-	return ovbd_cli_usage(c, "must be map NAME BASE COW, merge NAME, or unmap NAME");
+	a.create.id = c->operands[1];
+	if (strcmp(what, "create") == 0 && c->noperands == 2)
+		return ovbd_snapshot_create(c, &a.create);
+	if ((strcmp(what, "map") == 0 && c->noperands == 4) ||
+	    (strcmp(what, "merge") == 0 && c->noperands == 2) ||
+	    (strcmp(what, "unmap") == 0 && c->noperands == 2))
+		return ovbd_snapshot_dm(c, &a.dm);
+	return ovbd_cli_usage(c, "must be create ID, map NAME BASE COW, merge NAME, or unmap NAME");
 }
 
 const struct ovbd_verb ovbd_verb_snapshot = {
 	.name = "snapshot",
-	.summary = "Have the kernel put a phone's update over its base, or merge it",
-	.usage = "map NAME BASE COW | merge NAME | unmap NAME",
-	.text = "map: /dev/mapper/NAME becomes what the disk BASE and the Android COW read as "
-		"together, by device mapper's snapshot target, over an exception store that ovbdd "
-		"serves as its device NAME. merge: the kernel merges it into BASE; returns when "
-		"that is done, and NAME is BASE, without ovbdd. unmap: all goes, but what has been "
-		"merged. map again, and merge, after a reboot.",
+	.summary = "Make a layer of what a device's users wrote; or dm-snapshot's",
+	.usage = "create ID | map NAME BASE COW | merge NAME | unmap NAME",
+	.text = "create: the writable layer of ovbdd's device ID becomes a read-only one, as it is "
+		"at "
+		"one moment, and an empty one lies above it; its image configuration is replaced. "
+		"Its users go on; writes wait for a flush. map: /dev/mapper/NAME becomes what the "
+		"disk BASE and the Android COW read as together, by device mapper's snapshot "
+		"target, over an exception store that ovbdd serves as its device NAME. merge: the "
+		"kernel merges it into BASE; returns when that is done, and NAME is BASE, without "
+		"ovbdd. unmap: all goes, but what has been merged. map again, and merge, after a "
+		"reboot.",
 	.options = options,
 	.examples = examples,
 	.run = run,

@@ -15,7 +15,11 @@ expect 2 "config: line 2 column" "$tcmu" config
 echo '{"exporterConfig": {"port": "9863"}}' >config
 expect 2 '"exporterConfig.port" must be a number from 1 to 65535' "$tcmu" config
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
+free_port() {
+	python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])'
+}
+port=$(free_port)
+service=$(free_port)
 write() { # LEVEL
 	cat >config <<-JSON
 		{
@@ -26,6 +30,7 @@ write() { # LEVEL
 		    "download": {"enable": true, "delay": 600, "delayExtra": 30, "maxMBps": 100},
 		    "exporterConfig": {"enable": true, "uriPrefix": "/m", "port": $port, "updateInterval": 1000},
 		    "enableAudit": true, "auditPath": "$tmp/audit.log", "userAgent": "drop/in",
+		    "serviceConfig": {"enable": true, "address": "http://127.0.0.1:$service"},
 		    "registryFsVersion": "v2"
 		}
 	JSON
@@ -71,6 +76,27 @@ grep -q 'warning: device b: .*nothing: No such file' overlaybd.log || fail "$(ca
 grep -q 'warning: device b: .*nothing: No such file' "$log" || fail "a warning is not on standard error"
 [ -d kept/ovbd-cache-1 ] || fail "no cache"
 ok "log, audit, metrics, cache"
+
+# snapshots as the original has them
+"$ovbd" create 1M w.data w.index
+"$ovbd" create 1M next.data next.index
+echo '{"lowers": [], "upper": {"data": "w.data", "index": "w.index"}}' >w.json
+echo '{"lowers": [{"file": "w.data"}], "upper": {"data": "next.data", "index": "next.index"}}' >next.json
+"$ovbd" attach -q -t fuse --id w --path "$tmp/w.disk" --rw w.json
+echo written | dd of=w.disk conv=notrunc,fsync status=none
+ask() { # STATUS MESSAGE QUERY
+	curl -sS -o answer -w '%{http_code}' -X POST "http://127.0.0.1:$service/$3" | grep -qx "$1" || fail "$3: $(cat answer)"
+	grep -qF "\"message\": \"$2\"" answer || fail "$3: $(cat answer)"
+}
+ask 404 "There are only snapshots here" v1/devices
+ask 400 "Missing dev_id or config" snapshot
+ask 404 "Image file not found" "snapshot?dev_id=x&config=$tmp/next.json"
+ask 500 "Failed to create snapshot" "snapshot?dev_id=a&config=$tmp/next.json"
+ask 200 "Snapshot created successfully" "snapshot?dev_id=w&config=$tmp/next.json"
+grep -q next.data w.json || fail "$(cat w.json)"
+[ "$(head -c 7 w.disk)" = written ] || fail "lost"
+"$ovbd" detach w
+ok "snapshots over TCP"
 
 # Who rotates the log has it opened again; the level is read again.
 mv overlaybd.log rotated.log

@@ -12,6 +12,7 @@ foreach(
   nbd
   notify
   restart
+  snapshot
   snapuserd
   storm
   trace

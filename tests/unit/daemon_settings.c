@@ -59,7 +59,9 @@ static void test_every_key(void **state)
 	assert_non_null(strstr(j.ignored, "cacheConfig.blockSize, "));
 	assert_null(strstr(j.ignored, "cacheConfig.cache"));
 	assert_string_equal(j.registry.credentials, "/cred.json");
-	assert_non_null(strstr(j.ignored, "serviceConfig.address"));
+	assert_true(j.service_enable);
+	assert_string_equal(j.service_address, "http://127.0.0.1:9862");
+	assert_null(strstr(j.ignored, "serviceConfig"));
 	assert_null(strstr(j.ignored, "log"));
 	assert_null(strstr(j.ignored, "exporter"));
 	json_decref(j.file);
