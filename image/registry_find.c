@@ -8,28 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/auto.h"
-#include "base/blob.h"
 #include "base/bytes.h"
-#include "image/digest.h"
 #include "image/registry_impl.h"
+#include "image/repository.h"
 
 #define DEPTH_MAX 4 /* of indexes in each other */
 
-#define ACCEPT                                                                                     \
-	"application/vnd.oci.image.manifest.v1+json, "                                             \
-	"application/vnd.docker.distribution.manifest.v2+json, "                                   \
-	"application/vnd.oci.image.index.v1+json, "                                                \
-	"application/vnd.docker.distribution.manifest.list.v2+json"
-
 struct search {
-	struct ovbd_registry *g;
-	struct ovbd_http_params base;
-	struct ovbd_registry_name n;
-	const char *name;   /* as the user has it */
-	const char *scheme; /* "https" or "http" */
+	struct ovbd_repository at;
+	const char *name; /* as the user has it */
 };
 
 static void free_manifest(struct ovbd_manifest *m)
@@ -37,94 +26,12 @@ static void free_manifest(struct ovbd_manifest *m)
 	ovbd_manifest_free(m);
 }
 
-static char *make_url(const struct search *s, const char *kind, const char *reference)
-{
-	const char *host = strcmp(s->n.host, "docker.io") == 0 ? "registry-1.docker.io" : s->n.host;
-	char *url;
-
-	return asprintf(&url, "%s://%s/v2/%s/%s/%s", s->scheme, host, s->n.repository, kind,
-	                reference) < 0
-	               ? NULL
-	               : url;
-}
-
-static bool is_loopback(const char *host)
-{
-	static const char *const names[] = {"localhost", "[::1]"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const size_t n = strlen(names[i]);
-
-		if (strncasecmp(host, names[i], n) == 0 && (host[n] == '\0' || host[n] == ':'))
-			return true;
-	}
-	return strncmp(host, "127.", 4) == 0 && strchr(":", host[strspn(host, "0123456789.")]);
-}
-
-static int fetch(const struct search *s, const char *reference, const struct ovbd_http_params *base,
-                 struct ovbd_http_document *ret, struct ovbd_error *err)
-{
-	AUTO_FREE char *url = make_url(s, "manifests", reference);
-	struct ovbd_route route;
-	int r;
-
-	if (!url)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	r = ovbd_registry_note(s->g, url, err);
-	if (r == 0)
-		r = ovbd_route_find(s->g, url, !ovbd_digest_is_valid(reference), base, &route, err);
-	if (r < 0)
-		return r;
-	r = ovbd_http_get(route.url, &route.http, ACCEPT, OVBD_MANIFEST_SIZE_MAX, ret, err);
-	ovbd_route_free(&route);
-	return r;
-}
-
-/* By https. Where http would do it is tried next if there is no talking https with the host. */
-static int fetch_first(struct search *s, const char *reference, struct ovbd_http_document *ret,
-                       struct ovbd_error *err)
-{
-	const bool either = is_loopback(s->n.host) || s->g->p.skip_verify;
-	struct ovbd_http_params quick = s->base;
-	struct ovbd_error first, second;
-	int r;
-
-	s->scheme = s->g->p.plain_http ? "http" : "https";
-	if (s->g->p.plain_http || !either)
-		return fetch(s, reference, &s->base, ret, err);
-	quick.open_attempts = 1;
-	r = fetch(s, reference, &quick, ret, &first);
-	if (r != -EIO)
-		return r < 0 ? ovbd_fail(err, r, "%s", first.msg) : 0;
-	s->scheme = "http";
-	r = fetch(s, reference, &s->base, ret, &second);
-	if (r == -EIO || r == -ETIMEDOUT)
-		return ovbd_fail(err, r, "%s; and without TLS: %s", first.msg, second.msg);
-	return r < 0 ? ovbd_fail(err, r, "%s", second.msg) : 0;
-}
-
-static int check(const struct ovbd_http_document *d, const char *digest, struct ovbd_error *err)
-{
-	AUTO_BLOB *b = NULL;
-	int r = ovbd_blob_open_mem(d->body, d->len, &b, err);
-
-	return r < 0 ? r : ovbd_digest_check(b, digest, NULL, NULL, err);
-}
-
-static int get_manifest(struct search *s, const char *reference, bool first,
-                        struct ovbd_manifest *ret, struct ovbd_error *err)
+static int get_manifest(struct search *s, const char *reference, struct ovbd_manifest *ret,
+                        struct ovbd_error *err)
 {
 	struct ovbd_http_document d = {0};
-	int r;
+	int r = ovbd_repository_manifest(&s->at, reference, &d, err);
 
-	r = first ? fetch_first(s, reference, &d, err) : fetch(s, reference, &s->base, &d, err);
-	if (r == 0 && ovbd_digest_is_valid(reference)) {
-		struct ovbd_error why;
-
-		r = check(&d, reference, &why);
-		if (r < 0)
-			ovbd_fail(err, r, "%s: the manifest: %s", s->name, why.msg);
-	}
 	if (r == 0)
 		r = ovbd_manifest_parse(d.body, d.len, s->name, ret, err);
 	free(d.body);
@@ -138,11 +45,12 @@ static int find_manifest(struct search *s, struct ovbd_manifest *ret, struct ovb
 	char reference[OVBD_DIGEST_SIZE];
 	int r;
 
-	snprintf(reference, sizeof(reference), "%s", s->n.digest[0] ? s->n.digest : s->n.tag);
+	snprintf(reference, sizeof(reference), "%s",
+	         s->at.name.digest[0] ? s->at.name.digest : s->at.name.tag);
 	for (unsigned depth = 0;; depth++) {
 		const struct ovbd_descriptor *d;
 
-		r = get_manifest(s, reference, depth == 0, &m, err);
+		r = get_manifest(s, reference, &m, err);
 		if (r < 0)
 			return r;
 		if (!m.index) {
@@ -153,7 +61,7 @@ static int find_manifest(struct search *s, struct ovbd_manifest *ret, struct ovb
 		if (depth == DEPTH_MAX)
 			return ovbd_fail(err, -EBADMSG, "%s: indexes of indexes of indexes",
 			                 s->name);
-		r = ovbd_manifest_choose(&m, &s->g->platform, s->name, &d, err);
+		r = ovbd_manifest_choose(&m, &s->at.g->platform, s->name, &d, err);
 		if (r < 0)
 			return r;
 		strcpy(reference, d->digest);
@@ -189,7 +97,7 @@ static int add_layer(const struct search *s, const struct ovbd_descriptor *d,
 	struct ovbd_registry_layer *l = &image->layers[image->nlayers++];
 
 	*l = (struct ovbd_registry_layer){
-		.url = make_url(s, "blobs", d->digest),
+		.url = ovbd_repository_url(&s->at, "blobs", d->digest),
 		.digest = strdup(d->digest),
 		.size = d->size,
 	};
@@ -224,13 +132,13 @@ int ovbd_registry_find(struct ovbd_registry *g, const char *name,
 {
 	OVBD_AUTO(free_manifest) struct ovbd_manifest m = {0};
 	struct ovbd_registry_image image = {0};
-	struct search s = {.g = g, .name = name};
+	struct search s = {.at.g = g, .name = name};
 	struct ovbd_error why;
 	int r;
 
 	if (base)
-		s.base = *base;
-	r = ovbd_registry_name_parse(name, &s.n, err);
+		s.at.base = *base;
+	r = ovbd_registry_name_parse(name, &s.at.name, err);
 	if (r < 0)
 		return r;
 	r = find_manifest(&s, &m, &why);

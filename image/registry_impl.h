@@ -5,6 +5,7 @@
  *     registry.c        what was given, and who we are
  *     route.c           from a URL to the parameters with which it is opened
  *     registry_find.c   from docker://... to layers
+ *     repository.c      what is in a repository, and how it is reached
  *     manifest.c        what a manifest or an index says                         (pure)
  *     registry_name.c   docker://..., and OS/ARCH/VARIANT                        (pure)
  */

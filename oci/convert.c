@@ -212,12 +212,24 @@ static void tell_plan(const struct oci_work *w)
 		w->c->tell.plan(w->c->tell.arg, &p);
 }
 
+/* Who may not write learns it before anything is made. */
+static int begin(struct oci_work *w, struct ovbd_error *err)
+{
+	bool wanted = w->c->attestations && w->nattestations > 0;
+
+	for (size_t i = 0; i < w->nimages; i++)
+		wanted |= w->images[i]->nthere < w->images[i]->nlayers;
+	return wanted && !w->c->dry_run ? oci_target(w, oci_target_begin(w->dst, err)) : 0;
+}
+
 static int make(struct oci_work *w, const json_t *entry, struct ovbd_error *err)
 {
 	int r = oci_known_use(w, err);
 
 	if (r == 0)
 		tell_plan(w);
+	if (r == 0)
+		r = begin(w, err);
 	if (r == 0)
 		r = oci_node_make(w, &w->root, err);
 	if (r == 0 && !w->c->dry_run)
@@ -248,7 +260,7 @@ static int run(struct oci_work *w, bool *ret_skipped, struct ovbd_error *err)
 int ovbd_oci_convert(const struct ovbd_oci_convert *c, struct ovbd_oci_converted *ret,
                      bool *ret_local, struct ovbd_error *err)
 {
-	OVBD_AUTO(close_work) struct oci_work w = {.c = c};
+	OVBD_AUTO(close_work) struct oci_work w = {.c = c, .remote = oci_is_remote(c->dst)};
 	bool skipped = false;
 	int r;
 

@@ -79,13 +79,14 @@ struct oci_work {
 	/* Nothing is made or told: only what documents would be put is found out, and whether what
 	 * they name is there. */
 	bool probing, missing;
-	bool local; /* the last failure was in the target */
+	bool remote; /* the target is: its failures are not local */
+	bool local;  /* the last failure was in the target */
 };
 
 /* r, which is of the target. */
 static inline int oci_target(struct oci_work *w, int r)
 {
-	w->local = r < 0;
+	w->local = r < 0 && !w->remote;
 	return r;
 }
 

@@ -124,6 +124,7 @@ static int run(struct making *m, const struct oci_layer *below, struct ovbd_erro
 	r = oci_source_stream(m->w->src, &m->layer->src, &m->in, err);
 	if (r == 0)
 		r = ovbd_tar_layer_make(&p, &done, &m->w->local, err);
+	m->w->local = m->w->local && !m->w->remote;
 	if (r == 0)
 		m->writer = done.writer;
 	return r;

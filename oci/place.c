@@ -11,10 +11,8 @@
 #define CHUNK (1u << 20)
 
 static const struct oci_transport *const transports[] = {
-	&oci_transport_layout,
-	&oci_transport_archive,
-	&oci_transport_docker_archive,
-	&oci_transport_dir,
+	&oci_transport_layout,         &oci_transport_registry, &oci_transport_archive,
+	&oci_transport_docker_archive, &oci_transport_dir,
 };
 
 static const struct oci_transport *transport_of(const char *name)
@@ -28,6 +26,13 @@ static const struct oci_transport *transport_of(const char *name)
 bool ovbd_oci_is_image(const char *text)
 {
 	return transport_of(text) != NULL;
+}
+
+bool oci_is_remote(const char *name)
+{
+	const struct oci_transport *t = transport_of(name);
+
+	return t && t->remote;
 }
 
 static int no_transport(const char *name, struct ovbd_error *err)
@@ -262,6 +267,11 @@ int oci_target_copy_document(struct oci_target *t, struct oci_source *src, enum 
 	if (r == 0)
 		r = oci_document_parse(text, len, ref, &v, err);
 	return r < 0 ? r : t->ops->put(t, kind, text, ref, err);
+}
+
+int oci_target_begin(struct oci_target *t, struct ovbd_error *err)
+{
+	return t->ops->begin ? t->ops->begin(t, err) : 0;
 }
 
 int oci_target_settle(struct oci_target *t, struct ovbd_error *err)

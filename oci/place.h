@@ -7,9 +7,11 @@
  *     oci-archive:     place_archive.c
  *     docker-archive:  place_docker_archive.c
  *     dir:             place_dir.c
+ *     docker://       place_registry.c: registry.h
  *
  *     source    find ─► document ... ─► open ...
- *     target    images, document, has ─► take | create ... made | put ... ─► settle ─► name
+ *     target    images, document, has ─► begin
+ *               ─► take | create ... made | put ... ─► settle ─► name
  *
  * Nobody calls the functions of the ops but those below: these verify what comes from a source, and
  * say what may be NULL. All return 0 or -errno and have said why in err; what a name cannot mean is
@@ -42,12 +44,14 @@ struct oci_transport {
 	 * yet. */
 	int (*open_target)(const char *name, const struct oci_how *how, struct oci_target **ret,
 	                   struct ovbd_error *err);
+	bool remote; /* its failures are those of a server */
 };
 
 extern const struct oci_transport oci_transport_layout;
 extern const struct oci_transport oci_transport_archive;
 extern const struct oci_transport oci_transport_docker_archive;
 extern const struct oci_transport oci_transport_dir;
+extern const struct oci_transport oci_transport_registry;
 
 /* A target's place: prefix, and the directory's absolute path; to be freed. NULL: it has none, or
  * no memory. */
@@ -121,6 +125,9 @@ struct oci_target_ops {
 	 * see it. 1: it is there now; 0: it cannot. NULL: it never can. */
 	int (*borrow)(struct oci_target *t, const char *place, const struct oci_ref *ref,
 	              struct ovbd_error *err);
+	/* Before the first create(): whether it may be written to, as far as can be known. NULL: it
+	 * can, once it is open. */
+	int (*begin)(struct oci_target *t, struct ovbd_error *err);
 	/* A sink whose finish() makes a blob of it. patch() may be used. */
 	int (*create)(struct oci_target *t, struct ovbd_sink **ret, struct ovbd_error *err);
 	/* After finish(): what it is, but for its media type. */
@@ -148,6 +155,7 @@ struct oci_target {
 	char *text; /* the name as it was given, for messages; place.c's */
 };
 
+bool oci_is_remote(const char *name);
 int oci_target_open(const char *name, const struct oci_how *how, struct oci_target **ret,
                     struct ovbd_error *err);
 void oci_target_close(struct oci_target *take_t);
@@ -170,6 +178,7 @@ int oci_target_borrow(struct oci_target *t, const char *place, const struct oci_
 /* The same as oci_target_copy() for a document that is no layer. */
 int oci_target_copy_document(struct oci_target *t, struct oci_source *src, enum oci_put kind,
                              const struct oci_ref *ref, struct ovbd_error *err);
+int oci_target_begin(struct oci_target *t, struct ovbd_error *err);
 int oci_target_settle(struct oci_target *t, struct ovbd_error *err);
 
 #endif

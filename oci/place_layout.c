@@ -239,7 +239,7 @@ static int open_target(const char *name, const struct oci_how *how, struct oci_t
 	lt = malloc(sizeof(*lt));
 	if (!lt)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
-	*lt = (struct layout_target){{&target_ops, NULL}, n, OVBD_MOVE(l), NULL};
+	*lt = (struct layout_target){{.ops = &target_ops}, n, OVBD_MOVE(l), NULL};
 	n = (struct ovbd_oci_name){0};
 	lt->place = oci_place_of_dir("oci:", lt->l->dir);
 	*ret = &lt->target;

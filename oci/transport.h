@@ -3,6 +3,7 @@
 #ifndef OVBD_OCI_TRANSPORT_H
 #define OVBD_OCI_TRANSPORT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -15,6 +16,7 @@ struct ovbd_registry;
 struct ovbd_oci_access {
 	struct ovbd_registry *registry;
 	const struct ovbd_http_params *http;
+	const atomic_bool *stop; /* once it is true threads give up: -ECANCELED. NULL: never */
 };
 
 /* Whether text begins as the name of an image does, of a transport that we have. */

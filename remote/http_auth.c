@@ -24,6 +24,7 @@ struct http_auth {
 	unsigned nusers;
 	char *space; /* these do not change */
 	char *login_url;
+	char *scope; /* or NULL */
 	struct ovbd_http_logins logins;
 	struct ovbd_http_login own; /* the URL's user */
 	bool has_own;
@@ -44,11 +45,13 @@ static struct http_auth *list;
 /* --- the list --- */
 
 static bool is_same(const struct http_auth *a, const char *url, const char *login_url,
-                    const struct ovbd_http_logins *logins, const struct ovbd_http_login *own)
+                    const struct ovbd_http_logins *logins, const struct ovbd_http_login *own,
+                    const char *scope)
 {
 	const size_t len = strlen(a->space);
 
-	return len == http_url_space(url) && strncmp(a->space, url, len) == 0 &&
+	return strcmp(a->scope ? a->scope : "", scope ? scope : "") == 0 &&
+	       len == http_url_space(url) && strncmp(a->space, url, len) == 0 &&
 	       a->logins.get == logins->get && a->logins.ctx == logins->ctx &&
 	       http_login_is_same(&a->own, own) &&
 	       strncmp(a->login_url, login_url, http_url_space(login_url)) == 0;
@@ -60,6 +63,7 @@ static void auth_free(struct http_auth *a)
 	http_secret_free(a->line);
 	free(a->space);
 	free(a->login_url);
+	free(a->scope);
 	pthread_cond_destroy(&a->renewed);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
@@ -67,7 +71,7 @@ static void auth_free(struct http_auth *a)
 
 static struct http_auth *auth_create(const char *url, const char *login_url,
                                      const struct ovbd_http_logins *logins,
-                                     const struct ovbd_http_login *own)
+                                     const struct ovbd_http_login *own, const char *scope)
 {
 	struct http_auth *a = calloc(1, sizeof(*a));
 
@@ -79,13 +83,14 @@ static struct http_auth *auth_create(const char *url, const char *login_url,
 	a->logins = *logins;
 	a->space = strndup(url, http_url_space(url));
 	a->login_url = strdup(login_url);
+	a->scope = scope ? strdup(scope) : NULL;
 	a->has_own = own->user || own->password;
 	if (a->has_own) {
 		a->own.user = strdup(own->user ? own->user : "");
 		a->own.password = strdup(own->password ? own->password : "");
 		a->line = http_login_basic(own); /* it is there to be sent */
 	}
-	if (!a->space || !a->login_url ||
+	if (!a->space || !a->login_url || (scope && !a->scope) ||
 	    (a->has_own && !(a->own.user && a->own.password && a->line))) {
 		auth_free(a);
 		return NULL;
@@ -95,19 +100,19 @@ static struct http_auth *auth_create(const char *url, const char *login_url,
 
 struct http_auth *http_auth_enter(const char *url, const char *login_url,
                                   const struct ovbd_http_logins *logins, const char *user,
-                                  const char *password)
+                                  const char *password, const char *scope)
 {
 	const struct ovbd_http_login own = {.user = (char *)(uintptr_t)user,
 	                                    .password = (char *)(uintptr_t)password};
 	struct http_auth *a;
 
 	pthread_mutex_lock(&list_lock);
-	for (a = list; a && !is_same(a, url, login_url, logins, &own);)
+	for (a = list; a && !is_same(a, url, login_url, logins, &own, scope);)
 		a = a->next;
 	if (a) {
 		a->nusers++;
 	} else {
-		a = auth_create(url, login_url, logins, &own);
+		a = auth_create(url, login_url, logins, &own, scope);
 		if (a) {
 			a->next = list;
 			list = a;
@@ -379,8 +384,11 @@ int http_auth_refused(struct http_auth *a, const struct http_way *way, const str
 		const bool told = *nlogins == 1 && a->line && a->end_ms == 0 && has_source(a);
 
 		if (*nlogins == 0 || told) {
-			if (!a->busy)
+			if (!a->busy) {
 				http_challenge_parse(got->answer.challenge, &a->challenge);
+				if (a->scope)
+					http_scope_add(a->challenge.scope, a->scope);
+			}
 			r = fly(a, way, pass->generation, pass->line, told, nlogins, got);
 		} else {
 			r = http_verdict(

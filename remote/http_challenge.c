@@ -12,6 +12,7 @@
  */
 #include "remote/http_impl.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -187,4 +188,24 @@ void http_challenge_parse(const char *text, struct http_challenge *ret)
 			return;
 	}
 	take(&r, ret);
+}
+
+void http_scope_add(char scope[1024], const char *wanted)
+{
+	const char *last = strrchr(wanted, ':');
+	const size_t name = last ? (size_t)(last - wanted) + 1 : strlen(wanted);
+	char all[1024];
+	size_t n = 0;
+
+	for (const char *at = scope + strspn(scope, " "); *at; at += strspn(at, " ")) {
+		const size_t len = strcspn(at, " ");
+
+		if (len < name || strncmp(at, wanted, name) != 0)
+			n += (size_t)snprintf(all + n, sizeof(all) - n, "%.*s ", (int)len, at);
+		at += len;
+	}
+	if (n + strlen(wanted) >= sizeof(all))
+		return;
+	strcpy(all + n, wanted);
+	strcpy(scope, all);
 }

@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/auto.h"
 #include "base/bytes.h"
@@ -34,6 +35,7 @@ struct transfer {
 	uint64_t body_ms;   /* when the body began */
 	uint64_t active_ms; /* when something came last */
 	bool sent;          /* connected: from now on it can stall */
+	struct http_body body;
 	bool judged;
 	char trouble[CURL_ERROR_SIZE];
 };
@@ -69,6 +71,9 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 		return 0;
 	}
 	http_answer_line(&t->got->answer, line, len);
+	if (t->get->method && len > 9 && strncasecmp(line, "Location:", 9) == 0 &&
+	    !t->got->location)
+		t->got->location = strndup(line + 9, len - 9);
 	return len;
 }
 
@@ -94,6 +99,14 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	t->body_len += len;
 	if (judge(t) < 0)
 		return t->body_len <= REFUSED_BODY_MAX ? len : 0;
+	if (t->get->want.any) { /* what there is room for */
+		const uint64_t had = t->body_len - len;
+
+		if (had < v->len)
+			memcpy((char *)t->get->buf + had, data,
+			       (size_t)ovbd_min(len, v->len - had));
+		return len;
+	}
 	if (t->body_len > v->len && t->get->want.whole) {
 		http_verdict(v, -E2BIG, HTTP_NEVER, "it has more than %" PRIu64 " bytes", v->len);
 		return 0;
@@ -160,6 +173,7 @@ static struct curl_slist *make_headers(const struct http_get *g)
 {
 	struct curl_slist *all = curl_slist_append(NULL, "Accept-Encoding: identity");
 	AUTO_FREE char *accept = NULL;
+	AUTO_FREE char *type = NULL;
 
 	if (g->accept && asprintf(&accept, "Accept: %s", g->accept) < 0) {
 		accept = NULL;
@@ -168,6 +182,13 @@ static struct curl_slist *make_headers(const struct http_get *g)
 	}
 	if (accept)
 		append(&all, accept);
+	if (g->type && asprintf(&type, "Content-Type: %s", g->type) < 0) {
+		type = NULL;
+		curl_slist_free_all(all);
+		all = NULL;
+	}
+	if (type)
+		append(&all, type);
 	if (g->authorization)
 		append(&all, g->authorization);
 	for (const char *const *more = g->headers; more && *more; more++)
@@ -204,6 +225,14 @@ static bool set_request(CURL *easy, const struct http_way *way, const struct htt
 	       !curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)p->connect_timeout_ms);
 }
 
+/* A server may have much to do with what it was sent. */
+static unsigned stall_ms(const struct transfer *t)
+{
+	const bool waits = t->get->answer_ms && t->body.done >= t->get->body_len;
+
+	return waits ? t->get->answer_ms : t->way->p->stall_timeout_ms;
+}
+
 enum patience { IN_TIME, STALLED, TOO_SLOW, TOO_LATE, STOPPED };
 
 /* At half of the time: whether the rest would take more than twice what is left. Then another
@@ -238,7 +267,7 @@ static enum patience run(const struct http_conn *c, struct transfer *t, CURLcode
 			break;
 		now = http_now_ms();
 		if (t->sent)
-			until = ovbd_min(until, t->active_ms + t->way->p->stall_timeout_ms);
+			until = ovbd_min(until, t->active_ms + stall_ms(t));
 		if (t->way->stop && atomic_load(t->way->stop))
 			result = STOPPED;
 		else if (now >= t->way->deadline_ms)
@@ -277,8 +306,8 @@ static int conclude_late(struct transfer *t, enum patience patience)
 		return http_verdict(v, -ECANCELED, HTTP_NEVER, "nobody waits for it any more");
 	if (patience == STALLED)
 		return http_verdict(v, -ETIMEDOUT, HTTP_ALWAYS,
-		                    "no byte for %u ms, %s after %" PRIu64 " bytes",
-		                    t->way->p->stall_timeout_ms, phase, t->body_len);
+		                    "no byte for %u ms, %s after %" PRIu64 " bytes", stall_ms(t),
+		                    phase, t->body_len);
 	if (patience == TOO_SLOW)
 		return http_verdict(v, -ETIMEDOUT, HTTP_ALWAYS,
 		                    "too slow: %" PRIu64 " of %" PRIu64
@@ -345,6 +374,9 @@ static int conclude(struct transfer *t, enum patience patience, CURLcode code)
 	const struct http_answer *a = &t->got->answer;
 	const struct http_verdict *v = &t->got->verdict;
 
+	if (t->body.code < 0)
+		return http_verdict(&t->got->verdict, t->body.code, HTTP_NEVER, "%.350s",
+		                    t->body.err.msg);
 	/* what was said counts, also if the connection broke while it was being said */
 	if ((t->judged || (a->complete && a->status >= 400)) && judge(t) < 0)
 		return v->code;
@@ -358,6 +390,7 @@ static int conclude(struct transfer *t, enum patience patience, CURLcode code)
 	if (judge(t) < 0)
 		return v->code;
 	if (t->get->want.whole) {
+		t->body_len = t->get->want.any ? ovbd_min(t->body_len, v->len) : t->body_len;
 		t->got->verdict.size = t->got->verdict.len = t->body_len;
 		return 0;
 	}
@@ -395,9 +428,13 @@ int http_get(const struct http_way *way, const struct http_get *g, struct http_g
 
 	free(ret->redirect);
 	ret->redirect = NULL;
+	free(ret->location);
+	ret->location = NULL;
+	t.body = (struct http_body){.get = g, .active_ms = &t.active_ms};
 	memset(&ret->answer, 0, sizeof(ret->answer));
 	memset(&ret->verdict, 0, sizeof(ret->verdict));
-	if (headers && set_watch(easy, &t) && set_request(easy, way, g, headers)) {
+	if (headers && set_watch(easy, &t) && set_request(easy, way, g, headers) &&
+	    (!g->method || http_body_set(easy, &t.body))) {
 		patience = run(way->conn, &t, &code);
 		conclude(&t, patience, code);
 		note_redirect(easy, ret);

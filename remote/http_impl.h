@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to remote/http*.c (and their tests). http.c is the blob, http_document.c a whole object;
- * both stand on
+ * Private to remote/http*.c (and their tests). http.c is the blob, http_document.c a whole object,
+ * http_send.c what is asked of a server besides; they stand on
  *
  *     http_object.c        attempts at all hosts of an object until one is good
  *     http_story.c         what was tried, in one sentence                              (pure)
@@ -13,7 +13,9 @@
  *     http_token.c         tokens bought from token servers, shared by the process
  *     http_token_answer.c  what a token server said                                     (pure)
  *     http_challenge.c     what a server wants to know                                  (pure)
+ *     http_send.c          a request that is no read, at one server
  *     http_get.c           one request over one connection, watched by the clock
+ *     http_body.c          what a request sends
  *     http_answer.c        what the server said, and whether it is what was asked for   (pure)
  *     http_url.c           URLs: which are taken, and how they are shown                (pure)
  *     http_pool.c          the idle connections of the process
@@ -35,7 +37,8 @@
 #define HTTP_CHALLENGE_SIZE 2048 /* the same, of all WWW-Authenticate together */
 
 enum http_field {
-	HTTP_REASON, /* of the status line */
+	HTTP_REASON,    /* of the status line */
+	HTTP_CHUNK_MIN, /* OCI-Chunk-Min-Length */
 	HTTP_CONTENT_ENCODING,
 	HTTP_CONTENT_LENGTH,
 	HTTP_CONTENT_RANGE,
@@ -43,6 +46,7 @@ enum http_field {
 	HTTP_DIGEST, /* Docker-Content-Digest */
 	HTTP_ETAG,
 	HTTP_LAST_MODIFIED,
+	HTTP_RANGE, /* of an upload: what is there of it */
 	HTTP_RETRY_AFTER,
 	HTTP_NFIELDS
 };
@@ -79,6 +83,8 @@ struct http_pin {
 
 struct http_want {
 	bool whole; /* all of the object, which has at most len bytes; off and pin are not used */
+	bool any;   /* whatever the answer says, it is one; of its body the first len bytes. With
+	             * whole */
 	uint64_t off;
 	uint64_t len;               /* > 0 */
 	const struct http_pin *pin; /* NULL: opening; there may be less than len */
@@ -117,6 +123,10 @@ struct http_challenge {
 
 /* Any text; what it does not hold is false and "". */
 void http_challenge_parse(const char *text, struct http_challenge *ret);
+
+/* A scope that has what is asked for and what is wanted, "repository:NAME:ACTIONS", which takes the
+ * place of what is asked for of the same NAME. Where it does not fit, what is asked for. */
+void http_scope_add(char scope[1024], const char *wanted);
 
 /* --- http_token_answer.c --- */
 
@@ -225,6 +235,11 @@ struct http_get {
 	const char *accept;         /* a header value, or NULL */
 	const char *const *headers; /* more of them, or NULL */
 	const char *form;           /* POSTed, or NULL: GET */
+	const char *method;         /* "HEAD", "PUT", ...; NULL: GET, or of form */
+	const char *type;           /* Content-Type of body, or NULL */
+	struct ovbd_blob *body;     /* what is sent: body_len of its bytes; NULL: none */
+	uint64_t body_off, body_len;
+	unsigned answer_ms; /* the stall timeout once all is sent; 0: that of way */
 	struct http_want want;
 	void *buf; /* want.len bytes */
 };
@@ -236,11 +251,26 @@ struct http_got {
 	uint64_t nbytes;                  /* of body, wanted or not */
 	char where[OVBD_HTTP_SHOWN_SIZE]; /* the last redirect led there; or "" */
 	char *redirect;                   /* where it leads, if it is one; to be freed */
+	char *location; /* Location as it came, of a request with a method; to be freed */
 };
 
 /* One request; redirects are not followed. Returns ret->verdict.code; with 0, ret->verdict.len
  * bytes are in buf. nrequests and nbytes are added to, and where is left as it is. */
 int http_get(const struct http_way *way, const struct http_get *g, struct http_got *ret);
+
+/* --- http_body.c --- */
+
+/* What has been sent of a request's body. */
+struct http_body {
+	const struct http_get *get;
+	uint64_t done;
+	uint64_t *active_ms; /* set when something is sent */
+	int code;            /* why it could not be read, and the sentence; 0 */
+	struct ovbd_error err;
+};
+
+/* For a request that has a method. False: no memory. b outlives the transfer. */
+bool http_body_set(CURL *easy, struct http_body *b);
 
 /* --- http_clock.c --- */
 
@@ -290,10 +320,11 @@ struct http_pass {
 };
 
 /* Who we are at url. user and password are those of a URL, or NULL; logins.get gets login_url.
- * NULL: no memory. The same for all who say the same, until the last has left. */
+ * scope: what tokens are bought for besides what is asked for, or NULL. NULL: no memory. The same
+ * for all who say the same, until the last has left. */
 struct http_auth *http_auth_enter(const char *url, const char *login_url,
                                   const struct ovbd_http_logins *logins, const char *user,
-                                  const char *password);
+                                  const char *password, const char *scope);
 void http_auth_leave(struct http_auth *a); /* NULL is fine */
 
 /* The pass to go with, renewed if its end is near. Returns got->verdict.code. */

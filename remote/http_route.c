@@ -37,7 +37,7 @@ int http_route_init(struct http_route *r, const char *url, const char *login_url
 		return -ENOMEM;
 	set_name(r);
 	r->hash = http_url_hash(url);
-	r->auth = http_auth_enter(url, login_url, logins, user, password);
+	r->auth = http_auth_enter(url, login_url, logins, user, password, NULL);
 	return r->auth ? 0 : -ENOMEM;
 }
 

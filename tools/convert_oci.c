@@ -6,9 +6,13 @@
 #include <string.h>
 
 #include "base/sink.h"
+#include "image/manifest.h"
+#include "image/registry.h"
 #include "oci/convert.h"
+#include "remote/patience.h"
 #include "tools/convert_told.h"
 #include "tools/fs_options.h"
+#include "tools/interrupt.h"
 #include "tools/scan.h"
 #include "zfile/zfile.h"
 
@@ -24,15 +28,61 @@ static int write_digest(const char *path, const char *digest, struct ovbd_error 
 	return r < 0 ? r : ovbd_sink_finish(s, err);
 }
 
+/* ---- who we are ---- */
+
+/* To the registries of SRC and DST. */
+struct sides {
+	struct ovbd_registry *registry[OVBD_NSIDES];
+	struct ovbd_http_params http[OVBD_NSIDES];
+};
+
+static void close_sides(struct sides *s)
+{
+	for (size_t i = 0; i < OVBD_NSIDES; i++)
+		ovbd_registry_close(s->registry[i]);
+}
+
+/* Whether what is said of SRC's registry is meant for DST's too. */
+static bool is_same(const char *src, const char *dst)
+{
+	struct ovbd_registry_name a, b;
+
+	if (!ovbd_registry_is_name(src))
+		return true;
+	return ovbd_registry_name_parse(src, &a, NULL) == 0 && ovbd_registry_is_name(dst) &&
+	       ovbd_registry_name_parse(dst, &b, NULL) == 0 && strcmp(a.host, b.host) == 0;
+}
+
+static int open_sides(const struct ovbd_cli *c, struct sides *s, struct ovbd_error *err)
+{
+	const bool same = is_same(c->operands[0], c->operands[1]);
+	int r = 0;
+
+	for (enum ovbd_side i = 0; r == 0 && i < OVBD_NSIDES; i++)
+		r = ovbd_remote_options_open_side(c, i, same, &s->registry[i], &s->http[i], err);
+	return r;
+}
+
+static struct ovbd_oci_access access_of(const struct sides *s, enum ovbd_side i)
+{
+	return (struct ovbd_oci_access){
+		.registry = s->registry[i],
+		.http = &s->http[i],
+		.stop = ovbd_interrupt_flag(),
+	};
+}
+
 /* ---- the run ---- */
 
 static int convert(struct ovbd_cli *c, const struct ovbd_convert_request *q,
-                   const struct ovbd_platform *platforms)
+                   const struct ovbd_platform *platforms, const struct sides *sides)
 {
 	OVBD_AUTO(ovbd_convert_told_free) struct ovbd_convert_told told;
 	const struct ovbd_oci_convert v = {
 		.src = c->operands[0],
 		.dst = c->operands[1],
+		.src_access = access_of(sides, OVBD_SIDE_SRC),
+		.dst_access = access_of(sides, OVBD_SIDE_DEST),
 		.temp_dir = getenv("TMPDIR"),
 		.platforms = platforms,
 		.nplatforms = c->remote.nplatforms,
@@ -73,11 +123,14 @@ static int convert(struct ovbd_cli *c, const struct ovbd_convert_request *q,
 
 int ovbd_convert_oci(struct ovbd_cli *c, const struct ovbd_convert_request *q)
 {
+	const struct ovbd_patience patience = {.stop = ovbd_interrupt_flag()};
 	struct ovbd_platform platforms[OVBD_PLATFORMS_MAX];
+	OVBD_AUTO(close_sides) struct sides sides = {.registry = {NULL}};
 	struct ovbd_error err;
-	int r = 0;
+	int r = open_sides(c, &sides, &err);
 
+	ovbd_patience_set(patience);
 	for (size_t i = 0; r == 0 && i < c->remote.nplatforms; i++)
 		r = ovbd_platform_parse(c->remote.platforms[i], &platforms[i], &err);
-	return r < 0 ? ovbd_cli_fail(c, r, false, &err) : convert(c, q, platforms);
+	return r < 0 ? ovbd_cli_fail(c, r, false, &err) : convert(c, q, platforms, &sides);
 }

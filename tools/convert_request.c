@@ -36,6 +36,7 @@ enum {
 const struct ovbd_option ovbd_convert_options[] = {
 	OVBD_SOURCE_OPTIONS,
 	OVBD_CACHE_OPTIONS,
+	OVBD_SIDE_OPTIONS,
 	{'O', "output-format", "FMT",
          "What DST becomes: ovbd (default: a compressed layer), lsmt (a layer, not "
          "compressed), raw (the whole device), zfile (SRC's bytes, compressed), android-cow (an "
@@ -431,6 +432,9 @@ static int check_no_images(struct ovbd_cli *c, const struct ovbd_convert_request
 {
 	const struct ovbd_convert_images *m = &q->images;
 
+	if (ovbd_remote_options_has_sides(c))
+		return ovbd_cli_usage(c, "--src-... and --dest-... are for images: DST is the name "
+		                         "of one, as docker://HOST/NAME");
 	if (m->nannotations || m->digestfile || m->fs_size || m->attestations || m->dry_run ||
 	    m->skip_existing || m->dedup)
 		return ovbd_cli_usage(

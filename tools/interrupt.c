@@ -6,13 +6,16 @@
 #include "tools/interrupt.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 static volatile sig_atomic_t caught;
+static atomic_bool flag;
 
 static void handler(int sig)
 {
 	caught = sig;
+	atomic_store(&flag, true);
 }
 
 void ovbd_interrupt_catch(void)
@@ -33,4 +36,9 @@ void ovbd_interrupt_catch(void)
 int ovbd_interrupted(void)
 {
 	return caught;
+}
+
+const atomic_bool *ovbd_interrupt_flag(void)
+{
+	return &flag;
 }

@@ -14,25 +14,25 @@
 #define AUTHFILES    4
 #define DEADLINE_MAX 86400 /* seconds */
 
-static int set_creds(struct ovbd_cli *c, char *value)
+static int set_creds(struct ovbd_cli *c, char *value, const char *option, char ret[OVBD_CREDS_SIZE])
 {
 	const size_t len = strlen(value);
 
-	if (len == 0 || len >= sizeof(c->remote.creds) || value[0] == ':') {
-		ovbd_cli_usage(c, "--creds: it is USER or USER:PASSWORD");
+	if (len == 0 || len >= OVBD_CREDS_SIZE || value[0] == ':') {
+		ovbd_cli_usage(c, "%s: it is USER or USER:PASSWORD", option);
 		return -1;
 	}
-	memcpy(c->remote.creds, value, len + 1);
+	memcpy(ret, value, len + 1);
 	memset(value, 'x', len);
 	return 0;
 }
 
-static int set_verify(struct ovbd_cli *c, const char *value)
+static int set_verify(struct ovbd_cli *c, const char *value, const char *option, bool *ret)
 {
-	c->remote.skip_verify = strcmp(value, "false") == 0;
-	if (c->remote.skip_verify || strcmp(value, "true") == 0)
+	*ret = strcmp(value, "true") == 0;
+	if (*ret || strcmp(value, "false") == 0)
 		return 0;
-	ovbd_cli_usage(c, "--tls-verify %s: it is true or false", value);
+	ovbd_cli_usage(c, "%s %s: it is true or false", option, value);
 	return -1;
 }
 
@@ -61,14 +61,45 @@ static int add_platform(struct ovbd_cli *c, const char *value)
 	return 0;
 }
 
+/* Those of one side. */
+static bool take_side(struct ovbd_cli *c, int id, char *value, int *ret_r)
+{
+	const bool dest = id >= OVBD_OPTION_DEST_CREDS;
+	struct ovbd_remote_side *side = &c->remote.sides[dest ? OVBD_SIDE_DEST : OVBD_SIDE_SRC];
+
+	switch (id) {
+	case OVBD_OPTION_SRC_CREDS:
+	case OVBD_OPTION_DEST_CREDS:
+		*ret_r = set_creds(c, value, dest ? "--dest-creds" : "--src-creds", side->creds);
+		return true;
+	case OVBD_OPTION_SRC_AUTHFILE:
+	case OVBD_OPTION_DEST_AUTHFILE:
+		side->authfile = value;
+		return true;
+	case OVBD_OPTION_SRC_CERT_DIR:
+	case OVBD_OPTION_DEST_CERT_DIR:
+		side->cert_dir = value;
+		return true;
+	case OVBD_OPTION_SRC_TLS_VERIFY:
+	case OVBD_OPTION_DEST_TLS_VERIFY:
+		side->verify_said = true;
+		*ret_r = set_verify(c, value, dest ? "--dest-tls-verify" : "--src-tls-verify",
+		                    &side->verify);
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool ovbd_remote_options_take(struct ovbd_cli *c, int id, char *value, int *ret_r)
 {
 	struct ovbd_remote_options *o = &c->remote;
+	bool verify = true;
 
 	*ret_r = 0;
 	switch (id) {
 	case OVBD_OPTION_CREDS:
-		*ret_r = set_creds(c, value);
+		*ret_r = set_creds(c, value, "--creds", o->creds);
 		return true;
 	case OVBD_OPTION_AUTHFILE:
 		o->authfile = value;
@@ -77,7 +108,8 @@ bool ovbd_remote_options_take(struct ovbd_cli *c, int id, char *value, int *ret_
 		o->cert_dir = value;
 		return true;
 	case OVBD_OPTION_TLS_VERIFY:
-		*ret_r = set_verify(c, value);
+		*ret_r = set_verify(c, value, "--tls-verify", &verify);
+		o->skip_verify = !verify;
 		return true;
 	case OVBD_OPTION_PLAIN_HTTP:
 		o->plain_http = true;
@@ -98,7 +130,7 @@ bool ovbd_remote_options_take(struct ovbd_cli *c, int id, char *value, int *ret_
 		*ret_r = set_deadline(c, value);
 		return true;
 	default:
-		return false;
+		return take_side(c, id, value, ret_r);
 	}
 }
 
@@ -130,9 +162,9 @@ static void add(struct files *f, const char *dir, const char *name)
 }
 
 /* Where skopeo and docker look, in this order. */
-static void find_files(const struct ovbd_cli *c, struct files *ret)
+static void find_files(const char *authfile, struct files *ret)
 {
-	const char *said = c->remote.authfile ? c->remote.authfile : env("REGISTRY_AUTH_FILE");
+	const char *said = authfile ? authfile : env("REGISTRY_AUTH_FILE");
 	char run[64];
 
 	if (said) {
@@ -155,16 +187,16 @@ static void find_files(const struct ovbd_cli *c, struct files *ret)
 		add(ret, env("HOME"), "/.docker/config.json");
 }
 
-int ovbd_remote_options_open(const struct ovbd_cli *c, struct ovbd_registry **ret,
-                             struct ovbd_http_params *ret_http, struct ovbd_error *err)
+static int open_registry(const struct ovbd_remote_options *o, const struct ovbd_remote_side *side,
+                         struct ovbd_registry **ret, struct ovbd_http_params *ret_http,
+                         struct ovbd_error *err)
 {
-	const struct ovbd_remote_options *o = &c->remote;
 	OVBD_AUTO(free_files) struct files files = {0};
 	struct ovbd_registry_params p = {
-		.creds = o->creds[0] ? o->creds : NULL,
+		.creds = side->creds[0] ? side->creds : NULL,
 		.hosts_dir = o->hosts_dir,
-		.cert_dir = o->cert_dir,
-		.skip_verify = o->skip_verify,
+		.cert_dir = side->cert_dir ? side->cert_dir : o->cert_dir,
+		.skip_verify = side->verify_said ? !side->verify : o->skip_verify,
 		.plain_http = o->plain_http,
 		.proxy = o->proxy,
 		.prefix = o->p2p,
@@ -174,8 +206,44 @@ int ovbd_remote_options_open(const struct ovbd_cli *c, struct ovbd_registry **re
 	*ret_http = (struct ovbd_http_params){.deadline_ms = o->deadline_s * 1000};
 	if (o->params)
 		return ovbd_registry_open(o->params, ret, err);
-	find_files(c, &files);
+	find_files(side->authfile ? side->authfile : o->authfile, &files);
 	p.authfiles = (const char *const *)files.list;
 	p.authfile_must_exist = files.must_exist;
 	return ovbd_registry_open(&p, ret, err);
+}
+
+int ovbd_remote_options_open(const struct ovbd_cli *c, struct ovbd_registry **ret,
+                             struct ovbd_http_params *ret_http, struct ovbd_error *err)
+{
+	struct ovbd_remote_side side = {.authfile = NULL};
+
+	memcpy(side.creds, c->remote.creds, sizeof(side.creds));
+	return open_registry(&c->remote, &side, ret, ret_http, err);
+}
+
+int ovbd_remote_options_open_side(const struct ovbd_cli *c, enum ovbd_side side, bool same,
+                                  struct ovbd_registry **ret, struct ovbd_http_params *ret_http,
+                                  struct ovbd_error *err)
+{
+	const struct ovbd_remote_options *o = &c->remote;
+	struct ovbd_remote_side all = o->sides[side];
+	const char *src =
+		o->sides[OVBD_SIDE_SRC].creds[0] ? o->sides[OVBD_SIDE_SRC].creds : o->creds;
+
+	/* who we are to the one is not told to the other, unless it is the same */
+	if (!all.creds[0] && (side == OVBD_SIDE_SRC || same))
+		memcpy(all.creds, src, sizeof(all.creds));
+	return open_registry(o, &all, ret, ret_http, err);
+}
+
+bool ovbd_remote_options_has_sides(const struct ovbd_cli *c)
+{
+	bool has = false;
+
+	for (size_t i = 0; i < OVBD_NSIDES; i++) {
+		const struct ovbd_remote_side *side = &c->remote.sides[i];
+
+		has |= side->creds[0] || side->authfile || side->cert_dir || side->verify_said;
+	}
+	return has;
 }

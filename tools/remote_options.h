@@ -22,6 +22,14 @@ enum {
 	OVBD_OPTION_P2P,
 	OVBD_OPTION_PLATFORM,
 	OVBD_OPTION_DEADLINE,
+	OVBD_OPTION_SRC_CREDS,
+	OVBD_OPTION_SRC_AUTHFILE,
+	OVBD_OPTION_SRC_CERT_DIR,
+	OVBD_OPTION_SRC_TLS_VERIFY,
+	OVBD_OPTION_DEST_CREDS,
+	OVBD_OPTION_DEST_AUTHFILE,
+	OVBD_OPTION_DEST_CERT_DIR,
+	OVBD_OPTION_DEST_TLS_VERIFY,
 };
 
 #define OVBD_REMOTE_OPTIONS                                                                        \
@@ -51,10 +59,33 @@ enum {
 			"(default 30)."                                                            \
 	}
 
+/* What is otherwise for one of two registries, as skopeo names it. */
+#define OVBD_SIDE_OPTIONS                                                                          \
+	{OVBD_OPTION_SRC_CREDS, "src-creds", "USER[:PASSWORD]",                                    \
+	 "Who we are to the registry of SRC, an image (default: --creds)."},                       \
+		{OVBD_OPTION_DEST_CREDS, "dest-creds", "USER[:PASSWORD]",                          \
+	         "Who we are to that of DST (default: as to SRC's, if it is the same)."},          \
+		{OVBD_OPTION_SRC_AUTHFILE, "src-authfile", "FILE", "--authfile for SRC."},         \
+		{OVBD_OPTION_DEST_AUTHFILE, "dest-authfile", "FILE", "--authfile for DST."},       \
+		{OVBD_OPTION_SRC_CERT_DIR, "src-cert-dir", "DIR", "--cert-dir for SRC."},          \
+		{OVBD_OPTION_DEST_CERT_DIR, "dest-cert-dir", "DIR", "--cert-dir for DST."},        \
+		{OVBD_OPTION_SRC_TLS_VERIFY, "src-tls-verify", "BOOL", "--tls-verify for SRC."},   \
+	{                                                                                          \
+		OVBD_OPTION_DEST_TLS_VERIFY, "dest-tls-verify", "BOOL", "--tls-verify for DST."    \
+	}
+
 struct ovbd_cli;
 struct ovbd_http_params;
 struct ovbd_registry;
 struct ovbd_registry_params;
+
+enum ovbd_side { OVBD_SIDE_SRC, OVBD_SIDE_DEST, OVBD_NSIDES };
+
+struct ovbd_remote_side {
+	char creds[OVBD_CREDS_SIZE];
+	const char *authfile, *cert_dir; /* NULL: not given, as creds "" */
+	bool verify, verify_said;
+};
 
 struct ovbd_remote_options {
 	char creds[OVBD_CREDS_SIZE]; /* wiped from the command line, which anybody may read */
@@ -64,6 +95,7 @@ struct ovbd_remote_options {
 	bool skip_verify, plain_http;
 	unsigned deadline_s;                       /* 0: default */
 	const struct ovbd_registry_params *params; /* what a file says, instead; or NULL */
+	struct ovbd_remote_side sides[OVBD_NSIDES];
 };
 
 /* Takes option id, if it is one of these; false: it is not. A mistake is told, and *ret_r -1. */
@@ -72,5 +104,14 @@ bool ovbd_remote_options_take(struct ovbd_cli *c, int id, char *value, int *ret_
 /* What the options say, and the files that they do not name. */
 int ovbd_remote_options_open(const struct ovbd_cli *c, struct ovbd_registry **ret,
                              struct ovbd_http_params *ret_http, struct ovbd_error *err);
+
+/* The same for one of two sides: what is said of it goes before. same: the destination is at the
+ * host of the source. */
+int ovbd_remote_options_open_side(const struct ovbd_cli *c, enum ovbd_side side, bool same,
+                                  struct ovbd_registry **ret, struct ovbd_http_params *ret_http,
+                                  struct ovbd_error *err);
+
+/* Whether any option of a side was given. */
+bool ovbd_remote_options_has_sides(const struct ovbd_cli *c);
 
 #endif

@@ -41,6 +41,8 @@ static const struct ovbd_example examples[] = {
          "An image of a container becomes one of block layers."},
 	{"ovbd convert docker-archive:saved.tar oci-archive:blocks.tar:12",
          "The same of what docker save has written, to an archive."},
+	{"ovbd convert docker://debian:12 docker://registry.example/debian:12",
+         "The same, in registries."},
 	{"zcat disk.gz | ovbd convert - disk.ovbd", "From standard input."},
 	{NULL},
 };
@@ -377,7 +379,8 @@ const struct ovbd_verb ovbd_verb_convert = {
 		"SRC are a stack of layers, bottom first. '-' is standard input (as SRC) or "
 		"standard output (as DST). DST appears when it is complete, or not at all. With "
 		"names of images for both, an image of a container, of tars, becomes one of layers "
-		"of blocks: oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR, and as SRC also "
+		"of blocks: docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], "
+		"dir:DIR, and as SRC also "
 		"docker-archive:FILE[:NAME].",
 	.options = ovbd_convert_options,
 	.examples = examples,
