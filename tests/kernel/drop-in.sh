@@ -23,8 +23,9 @@ cp delta files/snapshots/2/fs/.commit
 cp upper files/upper
 echo "/v2/denied:user:geheim42" >files/httpd.conf
 mkdir -p files/snapshots/4/fs files/snapshots/5/fs
-"$ovbd" create 16M files/snapshots/4/fs/writable_data files/snapshots/4/fs/writable_index
-"$ovbd" create --sparse 16M files/snapshots/5/fs/writable_data files/snapshots/5/fs/writable_index
+ln -s "$ovbd" overlaybd-create
+./overlaybd-create files/snapshots/4/fs/writable_data files/snapshots/4/fs/writable_index 0
+./overlaybd-create files/snapshots/5/fs/writable_data files/snapshots/5/fs/writable_index 0 -s
 
 # A layer of the original's tools, where there are any.
 fixtures=${OVBD_FIXTURES:-}/overlaybd
@@ -72,4 +73,4 @@ cat >files/etc/overlaybd/overlaybd.json <<'JSON'
 }
 JSON
 # shellcheck disable=SC2086 # several words
-guest drop-in.sh $with_snapshotter -m "$tcmu_modules" -b "$OVBD_BUILD/daemon/ovbdd" -t 300 -r 512
+guest drop-in.sh $with_snapshotter -m "$tcmu_modules" -b "$OVBD_BUILD/daemon/ovbdd" -b "$ovbd" -t 300 -r 640

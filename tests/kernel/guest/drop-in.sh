@@ -127,6 +127,17 @@ writes() { # NAME HOW...
 are_right() {
 	(cd "$mountpoint" && sha256sum -c /tmp/written) >/tmp/checked || fail "$1: $(grep -v OK /tmp/checked)"
 }
+is_a_layer() { # ID WHAT: of snapshot $id, over the others
+	configure "$1" "$base,$delta,{\"dir\":\"$fs\"}"
+	snapshotter_attach "$1" "$config" || fail "$2: $(cat "/tmp/snapshotter.$1")"
+	mountpoint=$snapshot/block/mountpoint
+	mount -t ext4 -o ro "/dev/$disk" "$mountpoint"
+	are_right "$2"
+	umount "$mountpoint"
+	snapshotter_detach "$1" || fail "detach"
+	ok "$2"
+}
+ln -s ovbd /bin/overlaybd-commit
 for id in 4 5; do
 	configure $id "$base,$delta"
 	files="\"index\":\"/snapshots/$id/fs/writable_index\",\"data\":\"/snapshots/$id/fs/writable_data\""
@@ -161,6 +172,18 @@ for id in 4 5; do
 	snapshotter_detach $id || fail "detach"
 	! dmesg | grep -i -E 'I/O error|EXT4-fs error' || fail "the kernel noticed"
 	ok "written to, restarted 3 times, attached again: $(wc -l </tmp/written) files are right"
+
+	# the container is committed, and its image pushed: what was written is a layer for the next one
+	fs=/snapshots/$id/fs
+	overlaybd-commit --seal $fs/writable_data $fs/writable_index || fail "--seal"
+	mv $fs/writable_data $fs/overlaybd.sealed
+	rm $fs/writable_index
+	is_a_layer 3$id sealed
+	overlaybd-commit --commit_sealed $fs/overlaybd.sealed $fs/overlaybd.commit.temp -z -t >/tmp/committed 2>&1 ||
+		fail "--commit_sealed: $(cat /tmp/committed)"
+	mv $fs/overlaybd.commit.temp $fs/overlaybd.commit
+	rm $fs/overlaybd.sealed
+	is_a_layer 4$id committed
 done
 
 # Under load: SIGTERM, and kill -9, and another one; with no more privileges than it needs.
