@@ -360,10 +360,6 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	if (r < 0)
 		return r;
 	img->ignored = refs.ignored;
-	if (o.params.no_upper) {
-		img->upper_data = OVBD_MOVE(refs.upper_data);
-		img->upper_index = OVBD_MOVE(refs.upper_index);
-	}
 	if (refs.deadline_s > 0) {
 		if (o.params.http)
 			http = *o.params.http;
@@ -375,7 +371,7 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	r = seal_frozen(&refs, err);
 	if (r == 0 && refs.n > 0)
 		r = open_all(&o, refs.n == 1 && !refs.configured, err);
-	if (r == 0)
+	if (r == 0 && !o.params.no_upper)
 		r = open_upper(img, &refs, err);
 	if (r == 0)
 		r = ovbd_image_prefetch_begin(img, &o.params.prefetch, &trace, err);
@@ -407,8 +403,6 @@ void ovbd_image_close(struct ovbd_image *img)
 	free(img->layers);
 	ovbd_recorder_close(img->recorder);
 	free(img->record_path);
-	free(img->upper_data);
-	free(img->upper_index);
 	free(img->upper_config);
 	free(img);
 }

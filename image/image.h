@@ -77,9 +77,6 @@ struct ovbd_image {
 	 * length: image/upper.h. It is open once. NULL: there is none. */
 	struct ovbd_device *upper;
 	struct ovbd_blob *lower; /* what lies beneath it; NULL: nothing, or there is no upper */
-	/* Its files, where params.no_upper left it alone; or NULL. blob is what lies beneath then,
-	 * NULL if nothing does. */
-	char *upper_data, *upper_index;
 	/* The same as upper, for snapshots (image/snapshot.h), and the configuration it is from. */
 	struct ovbd_device *live;
 	char *upper_config;
@@ -152,7 +149,7 @@ struct ovbd_image_params {
 	                                      * outlives the image; or NULL */
 	struct ovbd_shared *shared;           /* image/shared.h; NULL: nothing is shared */
 	bool metered;                         /* reads of local layers: remote/metrics.h */
-	bool no_upper;                        /* a writable layer is only named, not opened */
+	bool no_upper;                        /* without a writable layer; blob may be NULL then */
 	struct ovbd_cache *cache;             /* remote/cache.h, outlives the image; or NULL */
 	struct ovbd_recorder *recorder;       /* image/recorder.h, outlives the image; or NULL */
 	struct ovbd_image_prefetch prefetch;  /* of what is remote */
@@ -180,6 +177,11 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 
 /* Whether name is a configuration (1, 0, or -errno), and whether it has a writable layer. */
 int ovbd_image_is_config(const char *name, bool *ret_upper, struct ovbd_error *err);
+
+/* The files of its writable layer, to be freed; NULL: it has none. *ret_index: NULL or "" if it is
+ * one file. Nothing of the image is opened. */
+int ovbd_image_upper_files(const char *config, char **ret_data, char **ret_index,
+                           struct ovbd_error *err);
 
 /* Whether a read may have to wait for a network. */
 static inline bool ovbd_image_is_remote(const struct ovbd_image *img)

@@ -323,6 +323,27 @@ int ovbd_image_is_config(const char *name, bool *ret_upper, struct ovbd_error *e
 	return c != NULL;
 }
 
+int ovbd_image_upper_files(const char *config, char **ret_data, char **ret_index,
+                           struct ovbd_error *err)
+{
+	static const struct ovbd_image_params p = {.format = OVBD_FORMAT_IMAGE};
+	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
+	OVBD_AUTO(ovbd_refs_free) struct ovbd_refs refs = {0};
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int r = read_config(config, &p, &text, &len, err);
+
+	if (r > 0)
+		r = ovbd_config_parse(text, len, config, &c, err);
+	if (r == 0)
+		r = note_upper(&refs, config, c, err);
+	if (r < 0)
+		return r;
+	*ret_data = OVBD_MOVE(refs.upper_data);
+	*ret_index = OVBD_MOVE(refs.upper_index);
+	return 0;
+}
+
 static int expand(struct ovbd_refs *refs, const char *name, const struct ovbd_image_params *p,
                   struct ovbd_error *err)
 {

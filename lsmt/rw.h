@@ -95,6 +95,16 @@ void ovbd_rw_info(struct ovbd_device *d, struct ovbd_rw_info *ret);
  * again. Durable when it returns. */
 int ovbd_rw_resize(struct ovbd_device *d, uint64_t virtual_size, struct ovbd_error *err);
 
+/* What d shows it shows over `to` (NULL: nothing) as well, from now on: what shows through it,
+ * and is another there, is written to it, and is *ret_written bytes. d stays over what it is
+ * over, and reads as it did at any moment. Nobody else uses d meanwhile; it has a size of its
+ * own afterwards. Durable when it returns. progress may be NULL. */
+int ovbd_rw_rebase(struct ovbd_device *d, struct ovbd_blob *to, ovbd_progress_fn progress,
+                   void *arg, uint64_t *ret_written, struct ovbd_error *err);
+
+/* The UUID of the layer below, as it is told; NULL: the null UUID. Durable. */
+int ovbd_rw_set_parent(struct ovbd_device *d, const char *uuid, struct ovbd_error *err);
+
 /* The data file becomes a read-only layer by itself, as overlaybd's --seal has it: the index goes
  * to its end. Nobody writes to d any more; it may be read beside, and afterwards. If it fails the
  * layer is as it was. */

@@ -152,6 +152,11 @@ static int append_resize(struct rw_core *c, uint64_t size, struct ovbd_error *er
 	return r < 0 ? r : ovbd_rw_pair_set_size(c, a->records.device, size, err);
 }
 
+static int append_set_parent(struct rw_core *c, const char *uuid, struct ovbd_error *err)
+{
+	return ovbd_rw_pair_set_parent(c, append_of(c)->records.device, uuid, err);
+}
+
 static int append_seal(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *err)
 {
 	return ovbd_rw_seal_end(c, append_of(c)->data_end, ret_end, err);
@@ -169,6 +174,7 @@ static const struct rw_kind append_kind = {
 	.name = "append",
 	.sync = append_sync,
 	.resize = append_resize,
+	.set_parent = append_set_parent,
 	.seal = append_seal,
 	.free = append_free,
 };

@@ -24,6 +24,8 @@ struct rw_kind {
 	int (*sync)(struct rw_core *c, struct ovbd_error *err);
 	/* The lock is not held, and nobody else is there. */
 	int (*resize)(struct rw_core *c, uint64_t size, struct ovbd_error *err);
+	/* The same; uuid is OVBD_UUID_SIZE bytes, as in a header. Durable. */
+	int (*set_parent)(struct rw_core *c, const char *uuid, struct ovbd_error *err);
 	/* All is flushed, and nothing happens in the background. *ret_end: where the data end. */
 	int (*seal)(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *err);
 	/* Optional: what is to be done now and then (rw_reclaim.c's thread does it, or who
@@ -66,6 +68,7 @@ struct rw_core {
 	struct ovbd_blob blob;     /* what device.blob is */
 	const struct rw_kind *kind;
 	struct ovbd_blob *lower;  /* owned; NULL: nothing beneath */
+	bool lower_leaves;        /* another will be there: its holes are no zeros to rely on */
 	struct ovbd_device *data; /* owned; that segments' sources lie in */
 	uint64_t file_end;        /* of data, when it was opened or last sealed in vain */
 	struct ovbd_epoch *epoch;

@@ -295,6 +295,20 @@ static int log_seal(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *err
 	return r;
 }
 
+static int log_set_parent(struct rw_core *c, const char *uuid, struct ovbd_error *err)
+{
+	struct rw_log *l = ovbd_rw_log_of(c);
+	struct rw_super s;
+	int r;
+
+	pthread_mutex_lock(&l->supers);
+	s = l->super;
+	memcpy(s.parent_uuid, uuid, OVBD_UUID_SIZE);
+	r = ovbd_rw_log_write_super(l, &s, err);
+	pthread_mutex_unlock(&l->supers);
+	return r;
+}
+
 /* ---- life ---- */
 
 int ovbd_rw_log_write_super(struct rw_log *l, struct rw_super *s, struct ovbd_error *err)
@@ -339,6 +353,7 @@ static const struct rw_kind log_kind = {
 	.name = "ovbd-rw",
 	.sync = log_sync,
 	.resize = log_resize,
+	.set_parent = log_set_parent,
 	.seal = log_seal,
 	.wants_tending = ovbd_rw_log_wants_checkpoint,
 	.tend = ovbd_rw_log_checkpoint,

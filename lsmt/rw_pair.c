@@ -59,6 +59,24 @@ static int set_size(struct ovbd_device *file, uint64_t size, struct ovbd_error *
 	return r < 0 ? r : ovbd_device_pwrite(file, raw, sizeof(raw), 0, 0, err);
 }
 
+/* uuid: as in a header. Within that sector, too. */
+static int set_parent(struct ovbd_device *file, const char *uuid, struct ovbd_error *err)
+{
+	uint8_t raw[LSMT_SECTOR_SIZE];
+	int r = ovbd_blob_pread(file->blob, raw, sizeof(raw), 0, err);
+
+	memcpy(raw + LSMT_OFF_PARENT_UUID, uuid, OVBD_UUID_SIZE);
+	return r < 0 ? r : ovbd_device_pwrite(file, raw, sizeof(raw), 0, OVBD_WRITE_FUA, err);
+}
+
+int ovbd_rw_pair_set_parent(struct rw_core *c, struct ovbd_device *index, const char *uuid,
+                            struct ovbd_error *err)
+{
+	const int r = set_parent(index, uuid, err);
+
+	return r < 0 ? r : set_parent(c->data, uuid, err);
+}
+
 int ovbd_rw_pair_set_size(struct rw_core *c, struct ovbd_device *index, uint64_t size,
                           struct ovbd_error *err)
 {

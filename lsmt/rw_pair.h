@@ -36,6 +36,10 @@ int ovbd_rw_records_load(struct rw_records *rs, uint64_t data_end,
 
 void ovbd_rw_records_close(struct rw_records *rs);
 
+/* Both headers with another UUID of the layer below; flushed. */
+int ovbd_rw_pair_set_parent(struct rw_core *c, struct ovbd_device *index, const char *uuid,
+                            struct ovbd_error *err);
+
 /* Both headers with another size; flushed. */
 int ovbd_rw_pair_set_size(struct rw_core *c, struct ovbd_device *index, uint64_t size,
                           struct ovbd_error *err);

@@ -299,14 +299,16 @@ static int sparse_write_zeroes(struct ovbd_device *d, uint64_t off, uint64_t len
 	struct rw_core *c = ovbd_rw_core_of(d);
 	struct sparse *sp = sparse_of(c);
 	struct ovbd_run run;
+	bool bare;
 	int r = ovbd_rw_check(c, off, len, err);
 
 	for (; r == 0 && len > 0; len -= run.len) {
 		r = ovbd_rw_lower_run(c, off, len, &run, err);
 		if (r < 0)
 			return r;
-		if (run.kind == OVBD_RUN_HOLE || sp->map.device)
-			r = zero_alone(sp, off, run.len, run.kind == OVBD_RUN_HOLE, err);
+		bare = run.kind == OVBD_RUN_HOLE && !c->lower_leaves;
+		if (bare || sp->map.device)
+			r = zero_alone(sp, off, run.len, bare, err);
 		else
 			r = zero_written(sp, off, run.len, err);
 		off += run.len;
@@ -348,6 +350,11 @@ static int sparse_seal(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *
 	return ovbd_rw_seal_end(c, end, ret_end, err);
 }
 
+static int sparse_set_parent(struct rw_core *c, const char *uuid, struct ovbd_error *err)
+{
+	return ovbd_rw_pair_set_parent(c, sparse_of(c)->index_file, uuid, err);
+}
+
 /* ---- life ---- */
 
 static void sparse_free(struct rw_core *c)
@@ -365,6 +372,7 @@ static const struct rw_kind sparse_kind = {
 	.name = "sparse",
 	.sync = sparse_sync,
 	.resize = sparse_resize,
+	.set_parent = sparse_set_parent,
 	.seal = sparse_seal,
 	.free = sparse_free,
 };

@@ -41,6 +41,7 @@ const struct ovbd_verb *const ovbd_verbs[] = {
 	&ovbd_verb_commit,
 	&ovbd_verb_seal,
 	&ovbd_verb_resize,
+	&ovbd_verb_rebase,
 	/* and the rest */
 	&ovbd_verb_snapshot,
 	&ovbd_verb_cache,

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "tools/resize.h"
+#include "tools/upper_config.h"
 
 #define LINE_MAX_BYTES 200u
 
@@ -72,28 +72,6 @@ static void remove_places(struct places *p)
 
 /* ---- an image of what was named ---- */
 
-static json_t *layer_of(const char *name, struct ovbd_error *err)
-{
-	AUTO_FREE char *path = NULL;
-	bool upper;
-	json_t *layer;
-
-	if (strstr(name, "://"))
-		return json_pack("{s:s}", "url", name);
-	if (ovbd_image_is_config(name, &upper, err) != 0) {
-		ovbd_fail(err, -EINVAL,
-		          "--fs: -B %s is a configuration: write one that names all of the image, "
-		          "and name that instead of DATA",
-		          name);
-		return NULL;
-	}
-	path = realpath(name, NULL);
-	layer = path ? json_pack("{s:s}", "file", path) : NULL;
-	if (!layer)
-		ovbd_fail_errno(err, path ? -ENOMEM : -errno, "%s", name);
-	return layer;
-}
-
 static json_t *upper_of(const struct ovbd_upper_names *names, struct ovbd_error *err)
 {
 	AUTO_FREE char *data = realpath(names->names[0], NULL);
@@ -114,7 +92,7 @@ static int fill_config(json_t *config, const struct ovbd_upper_names *names, str
 	int r = json_object_set_new(config, "repoBlobUrl", json_string(""));
 
 	for (size_t i = 0; r == 0 && i < names->nbases; i++)
-		r = json_array_append_new(lowers, layer_of(names->bases[i], err));
+		r = json_array_append_new(lowers, ovbd_upper_layer_json(names->bases[i], err));
 	r |= json_object_set_new(config, "lowers", lowers);
 	return r < 0 ? r : json_object_set_new(config, "upper", upper_of(names, err));
 }

@@ -2,6 +2,7 @@
 #include "tools/upper.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/source.h"
@@ -20,33 +21,47 @@ static int is_config(const struct ovbd_upper_names *names, struct ovbd_error *er
 	return r;
 }
 
+static int find_files(const struct ovbd_upper_names *names, bool config,
+                      struct ovbd_upper_place *ret, struct ovbd_error *err)
+{
+	if (config)
+		return ovbd_image_upper_files(names->names[0], &ret->data, &ret->index, err);
+	ret->data = strdup(names->names[0]);
+	ret->index = names->n > 1 ? strdup(names->names[1]) : NULL;
+	if (!ret->data || (names->n > 1 && !ret->index))
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
 int ovbd_upper_find(const struct ovbd_cli *c, const struct ovbd_upper_names *names,
                     struct ovbd_upper_place *ret, int *ret_status)
 {
 	const struct ovbd_image_params how = {.no_upper = true};
 	struct ovbd_error err;
 	const int config = is_config(names, &err);
-	int r = 0;
+	int r = config;
 
-	*ret = (struct ovbd_upper_place){.known = config || names->whole || names->nbases > 0};
-	if (config < 0) {
-		*ret_status = ovbd_cli_fail(c, config, false, &err);
-		return config;
-	}
-	if (config)
-		r = ovbd_source_open(c, names->names, 1, &how, &ret->base, ret_status);
-	else if (names->nbases > 0)
-		r = ovbd_source_open(c, names->bases, names->nbases, NULL, &ret->base, ret_status);
-	if (r < 0)
+	*ret = (struct ovbd_upper_place){0};
+	if (r >= 0)
+		r = find_files(names, config, ret, &err);
+	if (r < 0) {
+		*ret_status = ovbd_cli_fail(c, r, false, &err);
 		return r;
-	ret->data = config ? ret->base->upper_data : names->names[0];
-	ret->index = config ? ret->base->upper_index : names->n > 1 ? names->names[1] : NULL;
+	}
+	ret->known = !names->blind && (config || names->whole || names->nbases > 0);
+	if (config && ret->known)
+		return ovbd_source_open(c, names->names, 1, &how, &ret->base, ret_status);
+	if (names->nbases > 0 && ret->known)
+		return ovbd_source_open(c, names->bases, names->nbases, NULL, &ret->base,
+		                        ret_status);
 	return 0;
 }
 
 void ovbd_upper_place_close(struct ovbd_upper_place *p)
 {
 	ovbd_image_close(p->base);
+	free(p->data);
+	free(p->index);
 }
 
 int ovbd_upper_place_open(const struct ovbd_upper_place *p, struct ovbd_device **ret,

@@ -14,13 +14,14 @@ struct ovbd_upper_names {
 	const char *const *bases; /* what lies beneath, bottom first, if it is no configuration */
 	size_t nbases;
 	bool whole; /* nothing does */
+	bool blind; /* what does is not asked for, not even of a configuration */
 };
 
 /* What that is. */
 struct ovbd_upper_place {
-	const char *data, *index; /* index NULL: it is one file */
-	struct ovbd_image *base;  /* what lies beneath; its blob is NULL if nothing does */
-	bool known;               /* it is known what does, if anything */
+	char *data, *index;      /* index NULL or "": it is one file */
+	struct ovbd_image *base; /* what lies beneath; its blob is NULL if nothing does */
+	bool known;              /* it is known what does, if anything */
 };
 
 /* A failure is told; *ret_status is then the exit status. *ret must be closed. */
@@ -32,6 +33,6 @@ void ovbd_upper_place_close(struct ovbd_upper_place *p);
 int ovbd_upper_place_open(const struct ovbd_upper_place *p, struct ovbd_device **ret,
                           struct ovbd_error *err);
 
-#define OVBD_UPPER_HINT "name it with -B; or say --whole if nothing lies there"
+#define OVBD_UPPER_HINT "name what lies there; or say --whole if nothing does"
 
 #endif

@@ -18,6 +18,7 @@ extern const struct ovbd_verb ovbd_verb_compare;
 extern const struct ovbd_verb ovbd_verb_verity;
 extern const struct ovbd_verb ovbd_verb_merge_ota;
 extern const struct ovbd_verb ovbd_verb_merge;
+extern const struct ovbd_verb ovbd_verb_rebase;
 extern const struct ovbd_verb ovbd_verb_resize;
 extern const struct ovbd_verb ovbd_verb_seal;
 extern const struct ovbd_verb ovbd_verb_serve;    /* verb_serve.c, or verb_serve_none.c */

@@ -60,4 +60,4 @@ debugfs -w -R "clri <2>" bad.raw 2>/dev/null
 expect 1 "the file system cannot be checked" "$ovbd" resize --fs -B bad.raw bad.rw 30M
 expect 1 "e2fsck and resize2fs are needed" env PATH=/nowhere "$ovbd" resize --fs u.json 30M
 echo '{"lowers": [{"file": "base.ovbd"}]}' >base.json
-expect 1 "base.json is a configuration: write one that names all" "$ovbd" resize --fs -B base.json "$@" 30M
+expect 1 "base.json is a configuration: name its layers" "$ovbd" resize --fs -B base.json "$@" 30M

@@ -85,7 +85,7 @@ for fs in xfs btrfs mbr gpt ext4; do
 	case $fs in mbr | gpt) what="a partition table" ;; esac
 	expect 1 "rw.data: $what on it ends at $end, beyond 500224" "$ovbd" resize rw.json 500224
 	expect 1 "what is on it" "$ovbd" resize rw.data 500224
-	expect 1 "name it with -B; or say --whole" "$ovbd" resize rw.data 500224
+	expect 1 "or say --whole if nothing does" "$ovbd" resize rw.data 500224
 	"$ovbd" resize -q -B $fs.raw rw.data 819200
 	"$ovbd" resize rw.json 1M 2>said
 	grep -qF "rw.json: $what on it still ends at 800 KiB (819200 bytes)" said || fail "$(cat said)"
