@@ -16,6 +16,7 @@ enum {
 	OVBD_WRITE_FUA = 1,   /* durable before the call returns, as if flushed */
 	OVBD_WRITE_ALLOC = 2, /* zeroes: space stays allocated, no hole is made */
 	OVBD_WRITE_FAST = 4,  /* zeroes: -EOPNOTSUPP, where it is no faster than to write them */
+	OVBD_WRITE_KEPT = 8,  /* there also if this process ends after the call; power may fail */
 };
 
 /* off + len <= size and len > 0 hold already. 0 or -errno. */

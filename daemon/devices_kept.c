@@ -74,7 +74,7 @@ static void put_image(struct served *s, struct line *l, struct line *bytes)
 	l->read_only = bytes->read_only;
 	pthread_mutex_unlock(&s->all->lock);
 	if (l->upper)
-		ovbd_upper_write_through(l->upper);
+		ovbd_upper_keep(l->upper);
 	ovbd_stand_in_fill(l->stand_in, devices_line_device(l));
 	atomic_store(&s->quick, devices_is_quick(l));
 }

@@ -126,7 +126,7 @@ static int open_kind(struct served *s, struct line *l, struct ovbd_transport_ope
 		r = ovbd_state_file_write(s->all->state_dir, s->spec, err);
 	ovbd_fault_point("make-noted");
 	if (s->kind->survives && l->upper)
-		ovbd_upper_write_through(l->upper);
+		ovbd_upper_keep(l->upper);
 	if (r == 0) {
 		p->take_early = OVBD_MOVE(l->early);
 		r = s->kind->open(p, &l->t, &l->path, err);

@@ -34,7 +34,8 @@ int ovbd_upper_open_bytes(struct ovbd_device *take_d, struct ovbd_device **ret,
                           struct ovbd_error *err);
 
 /* For a device whose users outlive this process, and do not learn that it died: from now on what
- * is written to d, which comes from ovbd_upper_open_bytes(), is durable when the call returns. */
-void ovbd_upper_write_through(struct ovbd_device *d);
+ * is written to d, which comes from ovbd_upper_open_bytes(), is there for who opens the layer
+ * next, even if the process is killed; though not if the power fails before a flush. */
+void ovbd_upper_keep(struct ovbd_device *d);
 
 #endif

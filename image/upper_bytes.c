@@ -19,7 +19,7 @@ struct bytes {
 	struct ovbd_device device;
 	struct ovbd_device *to;
 	pthread_rwlock_t order; /* held for writing by who changes a part of a sector */
-	atomic_bool through;
+	atomic_bool kept;
 };
 
 static struct bytes *bytes_of(struct ovbd_device *d)
@@ -34,7 +34,7 @@ static bool is_whole(uint64_t off, uint64_t len)
 
 static unsigned flags_of(struct bytes *b, unsigned flags)
 {
-	return atomic_load(&b->through) ? flags | OVBD_WRITE_FUA : flags;
+	return atomic_load(&b->kept) ? flags | OVBD_WRITE_KEPT : flags;
 }
 
 /* A range within one sector; buf NULL: zeros. */
@@ -123,9 +123,11 @@ static int bytes_discard(struct ovbd_device *d, uint64_t off, uint64_t len, stru
 	if (from >= to)
 		return 0;
 	pthread_rwlock_rdlock(&b->order);
-	r = ovbd_device_discard(b->to, from, to - from, err);
+	r = atomic_load(&b->kept)
+	            ? ovbd_device_write_zeroes(b->to, from, to - from, OVBD_WRITE_KEPT, err)
+	            : ovbd_device_discard(b->to, from, to - from, err);
 	pthread_rwlock_unlock(&b->order);
-	return r == 0 && atomic_load(&b->through) ? ovbd_device_flush(b->to, err) : r;
+	return r;
 }
 
 static int bytes_flush(struct ovbd_device *d, struct ovbd_error *err)
@@ -171,7 +173,7 @@ int ovbd_upper_open_bytes(struct ovbd_device *take_d, struct ovbd_device **ret,
 	return 0;
 }
 
-void ovbd_upper_write_through(struct ovbd_device *d)
+void ovbd_upper_keep(struct ovbd_device *d)
 {
-	atomic_store(&bytes_of(d)->through, true);
+	atomic_store(&bytes_of(d)->kept, true);
 }

@@ -62,7 +62,8 @@ static int add(struct append *a, const struct ovbd_segment *s, struct ovbd_error
 	return r < 0 ? r : ovbd_rw_put(&a->core, s, err);
 }
 
-/* A write that has become durable, or only one that makes room. */
+/* A write that has become durable, or only one that makes room. One that is to outlive the process
+ * must be durable: a record may only go to the file when the data are. */
 static int finish_write(struct rw_core *c, unsigned flags, struct ovbd_error *err)
 {
 	bool full;
@@ -70,7 +71,8 @@ static int finish_write(struct rw_core *c, unsigned flags, struct ovbd_error *er
 	pthread_mutex_lock(&c->lock);
 	full = append_of(c)->records.nwaiting >= WAITING_MAX;
 	pthread_mutex_unlock(&c->lock);
-	return full || flags & OVBD_WRITE_FUA ? ovbd_rw_flush(&c->device, err) : 0;
+	return full || flags & (OVBD_WRITE_FUA | OVBD_WRITE_KEPT) ? ovbd_rw_flush(&c->device, err)
+	                                                          : 0;
 }
 
 static int write_piece(struct append *a, const void *buf, size_t len, uint64_t off,

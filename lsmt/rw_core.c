@@ -141,8 +141,10 @@ static void gone(void *arg, const struct ovbd_segment *s)
 
 int ovbd_rw_put(struct rw_core *c, const struct ovbd_segment *s, struct ovbd_error *err)
 {
-	if (s->kind == OVBD_RUN_DATA)
+	if (s->kind == OVBD_RUN_DATA) {
 		c->data_bytes += s->len;
+		ovbd_rw_reclaim_written(c, s->len);
+	}
 	c->done++;
 	return ovbd_rw_index_put(c->index, s, gone, c, err);
 }
@@ -248,6 +250,7 @@ int ovbd_rw_core_start(struct rw_core *c, unsigned nlists, bool no_thread, struc
 {
 	c->done = c->durable = 0;
 	c->reclaim.nlists = nlists;
+	c->reclaim.unflushed = 0;
 	c->reclaim.no_thread = no_thread;
 	return nlists > 0 ? ovbd_rw_reclaim_start(c, err) : 0;
 }

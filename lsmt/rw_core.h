@@ -55,6 +55,7 @@ struct rw_reclaim {
 	struct rw_dead_list out;                  /* lock */
 	struct ovbd_rw_index *dead; /* of the data file: ZERO is dead; of who gives back */
 	uint64_t waiting;           /* bytes in lists and out; lock */
+	uint64_t unflushed;         /* bytes written since the last flush began; lock */
 	uint64_t given_back;        /* bytes, so far; lock */
 	bool no_thread;             /* it is done at the end of each flush */
 	pthread_t thread;
@@ -146,8 +147,12 @@ int ovbd_rw_lower_run(struct rw_core *c, uint64_t off, uint64_t len, struct ovbd
  * stay until the layer is opened again. */
 void ovbd_rw_reclaim_dead(struct rw_core *c, uint64_t src, uint64_t len);
 
+/* With the lock. So many bytes were written: if that is much, and nobody flushes, the thread does,
+ * as whoever opens the layer after a crash reads all that was not flushed. */
+void ovbd_rw_reclaim_written(struct rw_core *c, uint64_t len);
+
 /* With the lock. How many dead there are when a flush begins; and when it has succeeded. */
-size_t ovbd_rw_reclaim_mark(const struct rw_core *c);
+size_t ovbd_rw_reclaim_mark(struct rw_core *c);
 void ovbd_rw_reclaim_flushed(struct rw_core *c, size_t ndead);
 
 /* After a flush, without the lock: for who has no thread. */

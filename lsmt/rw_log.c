@@ -5,7 +5,8 @@
  * checksum of its data, each block one of itself. So a flush is one flush of one file, in whatever
  * order the disk writes: a block counts if it and all its data are there, and all before it.
  *
- * Nothing is written over, but for the two superblocks, which are a sector each, by turns. What
+ * Nothing is written over, but for the two superblocks, which are a sector each, by turns; and the
+ * last block, as long as it was not flushed: nobody was promised what is in it. What
  * dies becomes holes when no recovery can need it any more: the change that hid it must be in a
  * block that is durable, and the block that told of it must be known to be durable by a later one
  * (else its checksums would be looked at again). That is two flushes later.
@@ -75,78 +76,137 @@ static int take_waiting(struct rw_log *l, struct ovbd_error *err)
 	return 0;
 }
 
-/* One block of the first n records taken; then the place of the next is known. */
-static int write_block(struct rw_log *l, const struct rw_record *records, uint32_t n,
+/* With the lock: what block comes next, of n records. */
+static int begin_block(struct rw_log *l, uint32_t n, bool last, struct rw_block *ret,
                        struct ovbd_error *err)
 {
-	struct rw_core *c = &l->core;
-	uint8_t raw[RW_BLOCK_SIZE];
-	struct rw_block b = {
+	if (last && !ovbd_rw_list_add(&l->blocks, l->next_place, RW_BLOCK_SIZE))
+		return ovbd_fail(err, -ENOMEM, "out of memory for a writable layer");
+	if (!l->place_after)
+		l->place_after = ovbd_rw_log_place(l, RW_BLOCK_SIZE);
+	*ret = (struct rw_block){
 		.sequence = l->next_sequence,
 		.session = l->session,
+		.next = l->place_after,
+		.tail = l->tail,
 		.safe = l->safe,
 		.nrecords = n,
 		.kind = RW_BLOCK_LOG,
 	};
-	bool listed;
+	return 0;
+}
+
+/* One block of n records. last: it will not be written again, and then the next one's turn is. */
+static int write_block(struct rw_log *l, const struct rw_record *records, uint32_t n, bool last,
+                       struct ovbd_error *err)
+{
+	struct rw_core *c = &l->core;
+	uint8_t raw[RW_BLOCK_SIZE];
+	struct rw_block b;
 	int r;
 
 	for (uint32_t i = 0; i < n; i++)
 		ovbd_rw_record_encode(&records[i], raw, i);
 	pthread_mutex_lock(&c->lock);
-	b.next = ovbd_rw_log_place(l, RW_BLOCK_SIZE);
-	b.tail = l->tail;
-	listed = ovbd_rw_list_add(&l->blocks, l->next_place, RW_BLOCK_SIZE);
+	r = begin_block(l, n, last, &b, err);
 	pthread_mutex_unlock(&c->lock);
-	if (!listed)
-		return ovbd_fail(err, -ENOMEM, "out of memory for a writable layer");
+	if (r < 0)
+		return r;
 	ovbd_rw_block_encode(&b, raw);
 	r = ovbd_rw_write_file(c->data, raw, sizeof(raw), l->next_place, err);
+	if (!last)
+		return r;
 	pthread_mutex_lock(&c->lock);
 	if (r == 0) {
 		l->next_place = b.next;
 		l->next_sequence++;
+		l->place_after = 0;
 	} else {
 		l->blocks.n--;
-		give_up(l, b.next, RW_BLOCK_SIZE);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return r;
 }
 
-/* Without the lock. A block is written in any case: it tells that those before it are durable. */
-static int write_blocks(struct rw_log *l, struct ovbd_error *err)
+/* Without the lock: all that was taken. The last block, if it is not full, is written again when
+ * there is more; unless it is to be flushed: then it is written in any case, as it tells that those
+ * before it are durable, and is left alone. */
+static int write_blocks(struct rw_log *l, bool flush, struct ovbd_error *err)
 {
-	size_t done = 0;
+	size_t done = 0, n;
+	bool last;
 	int r;
 
 	do {
-		const size_t n = (size_t)ovbd_min(l->taken.n - done, RW_BLOCK_RECORDS);
-
-		r = write_block(l, l->taken.p + done, (uint32_t)n, err);
-		if (r == 0)
+		n = (size_t)ovbd_min(l->taken.n - done, RW_BLOCK_RECORDS);
+		last = flush || n == RW_BLOCK_RECORDS;
+		r = write_block(l, l->taken.p + done, (uint32_t)n, last, err);
+		if (r == 0 && last)
 			done += n;
-	} while (r == 0 && done < l->taken.n);
+	} while (r == 0 && last && done < l->taken.n);
 	l->taken.n -= done;
-	if (l->taken.n > 0)
+	if (done > 0 && l->taken.n > 0)
 		memmove(l->taken.p, l->taken.p + done, l->taken.n * sizeof(*l->taken.p));
+	return r;
+}
+
+/* With the lock, which it gives up meanwhile; nobody else is writing. */
+static int write_waiting(struct rw_log *l, bool flush, struct ovbd_error *err)
+{
+	struct rw_core *c = &l->core;
+	const uint64_t upto = c->done;
+	int r = take_waiting(l, err);
+
+	if (r < 0)
+		return r;
+	l->writing = true;
+	pthread_mutex_unlock(&c->lock);
+	r = write_blocks(l, flush, err);
+	pthread_mutex_lock(&c->lock);
+	l->writing = false;
+	if (r == 0)
+		l->kept = upto;
+	pthread_cond_broadcast(&c->synced);
 	return r;
 }
 
 static int log_sync(struct rw_core *c, struct ovbd_error *err)
 {
 	struct rw_log *l = ovbd_rw_log_of(c);
-	int r = take_waiting(l, err);
+	uint64_t last;
+	int r;
 
+	while (l->writing)
+		pthread_cond_wait(&c->synced, &c->lock);
+	r = write_waiting(l, true, err);
 	if (r < 0)
 		return r;
+	last = l->next_sequence - 1;
 	pthread_mutex_unlock(&c->lock);
-	r = write_blocks(l, err);
-	if (r == 0)
-		r = ovbd_rw_flush_file(c, c->data, err);
+	r = ovbd_rw_flush_file(c, c->data, err);
 	pthread_mutex_lock(&c->lock);
 	if (r == 0)
-		l->safe = l->next_sequence - 1;
+		l->safe = last;
+	return r;
+}
+
+/* All changes so far are in blocks, which the kernel has: whoever opens the file finds them, unless
+ * the power fails. Also while a flush waits for the disk. */
+static int log_keep(struct rw_log *l, struct ovbd_error *err)
+{
+	struct rw_core *c = &l->core;
+	uint64_t target;
+	int r = 0;
+
+	pthread_mutex_lock(&c->lock);
+	target = c->done;
+	while (r == 0 && l->kept < target) {
+		if (l->writing)
+			pthread_cond_wait(&c->synced, &c->lock);
+		else
+			r = write_waiting(l, false, err);
+	}
+	pthread_mutex_unlock(&c->lock);
 	return r;
 }
 
@@ -159,7 +219,9 @@ static int finish_write(struct rw_core *c, unsigned flags, struct ovbd_error *er
 	pthread_mutex_lock(&c->lock);
 	full = ovbd_rw_log_of(c)->waiting.n >= WAITING_MAX;
 	pthread_mutex_unlock(&c->lock);
-	return full || flags & OVBD_WRITE_FUA ? ovbd_rw_flush(&c->device, err) : 0;
+	if (full || flags & OVBD_WRITE_FUA)
+		return ovbd_rw_flush(&c->device, err);
+	return flags & OVBD_WRITE_KEPT ? log_keep(ovbd_rw_log_of(c), err) : 0;
 }
 
 /* With the lock. */

@@ -14,11 +14,14 @@ struct rw_waiting {
 struct rw_log {
 	struct rw_core core; /* its head */
 
-	/* The core's lock. Whoever syncs has next_*, safe and taken for itself. */
+	/* The core's lock. Whoever is writing has next_* and taken for itself. */
+	bool writing;                       /* somebody writes blocks */
+	uint64_t kept;                      /* changes that are in blocks, of the core's done */
 	uint64_t tail;                      /* where the next thing goes */
 	struct rw_waiting waiting;          /* records that are in no block yet */
-	struct rw_waiting taken;            /* those that the sync that runs, or failed, has */
-	uint64_t next_place, next_sequence; /* of the next block */
+	struct rw_waiting taken;            /* those that are in no block that is done with */
+	uint64_t next_place, next_sequence; /* of the next block, or the one not done with */
+	uint64_t place_after;               /* of the one after that; 0: none was taken yet */
 	uint64_t safe;                      /* the last block that is durable */
 	struct rw_dead_list blocks;         /* where the blocks are since the checkpoint */
 	struct rw_dead_list checkpoint;     /* and those of it */

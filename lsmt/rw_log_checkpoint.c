@@ -129,10 +129,10 @@ static int make(struct making *m, struct ovbd_error *err)
 	size_t nblocks;
 	int r;
 
-	/* a sync that runs has blocks in the list that next_* does not know of, or the other way
-	 * round: between two of them both are the same */
+	/* who is writing has blocks in the list that next_* does not know of, or the other way
+	 * round: afterwards both are the same */
 	pthread_mutex_lock(&c->lock);
-	while (c->syncing)
+	while (l->writing)
 		pthread_cond_wait(&c->synced, &c->lock);
 	s.log_place = l->next_place;
 	s.log_sequence = l->next_sequence;

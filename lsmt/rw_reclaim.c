@@ -8,7 +8,7 @@
  * The dead are kept in an index of their own, in which neighbours become one: a file system gives
  * back blocks of 4 KiB, which may die sector by sector.
  *
- * If much has died and nobody flushes, the thread does.
+ * If much has died, or was written, and nobody flushes, the thread does.
  */
 #include "lsmt/rw_core.h"
 
@@ -21,7 +21,7 @@
 #include "base/thread.h"
 
 #define HOLE_UNIT   4096u
-#define FLUSH_BYTES (UINT64_C(64) << 20) /* so much waits at most for others to flush */
+#define FLUSH_BYTES (UINT64_C(64) << 20) /* so much waits for others to flush */
 #define GRACE_MS    5                    /* between looks whether readers have left */
 
 static bool list_add(struct rw_dead_list *l, const struct rw_dead *d, size_t n)
@@ -70,8 +70,18 @@ void ovbd_rw_reclaim_dead(struct rw_core *c, uint64_t src, uint64_t len)
 		pthread_cond_signal(&rc->wake);
 }
 
-size_t ovbd_rw_reclaim_mark(const struct rw_core *c)
+void ovbd_rw_reclaim_written(struct rw_core *c, uint64_t len)
 {
+	struct rw_reclaim *rc = &c->reclaim;
+
+	rc->unflushed += len;
+	if (rc->unflushed >= FLUSH_BYTES)
+		pthread_cond_signal(&rc->wake);
+}
+
+size_t ovbd_rw_reclaim_mark(struct rw_core *c)
+{
+	c->reclaim.unflushed = 0;
 	return c->reclaim.lists[0].n;
 }
 
@@ -229,7 +239,8 @@ static bool flush_or_tend(struct rw_core *c)
 	const bool due = is_due(c);
 	int r;
 
-	if (!due && (c->reclaim.quiet || c->broken || c->reclaim.waiting < FLUSH_BYTES))
+	if (!due && (c->reclaim.quiet || c->broken ||
+	             (c->reclaim.waiting < FLUSH_BYTES && c->reclaim.unflushed < FLUSH_BYTES)))
 		return false;
 	c->done++; /* so that there is something to flush */
 	set_busy(c, true);

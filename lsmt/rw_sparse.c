@@ -50,17 +50,32 @@ static struct sparse *sparse_of(struct rw_core *c)
 
 /* ---- flush ---- */
 
-/* What of the range is still zero becomes a hole. Without the core's lock, alone. */
+/* How much of the range is no data, from its beginning on; at the first data 0. */
+static uint64_t no_data(struct rw_core *c, uint64_t off, uint64_t len, struct ovbd_segment *ret)
+{
+	uint64_t n = 0;
+
+	for (; n < len; n += ret->len) {
+		*ret = ovbd_rw_index_at(c->index, off + n, len - n);
+		if (ret->kind == OVBD_RUN_DATA)
+			break;
+	}
+	return n;
+}
+
+/* What of the range is still no data becomes a hole; neighbours at once, as a block of the file
+ * system is a hole only as a whole. Without the core's lock, alone. */
 static int make_holes(struct sparse *sp, const struct range *range, struct ovbd_error *err)
 {
 	struct rw_core *c = &sp->core;
-	struct ovbd_segment s;
+	struct ovbd_segment s = {.len = 0};
 	int r = 0;
 
-	for (uint64_t at = 0; r == 0 && at < range->len; at += s.len) {
-		s = ovbd_rw_index_at(c->index, range->off + at, range->len - at);
-		if (s.kind != OVBD_RUN_DATA)
-			r = ovbd_device_write_zeroes(c->data, DATA_OFF + s.off, s.len, 0, err);
+	for (uint64_t at = 0, n; r == 0 && at<range->len; at += n> 0 ? n : s.len) {
+		n = no_data(c, range->off + at, range->len - at, &s);
+		if (n > 0)
+			r = ovbd_device_write_zeroes(c->data, DATA_OFF + range->off + at, n, 0,
+			                             err);
 	}
 	return r;
 }
@@ -128,6 +143,22 @@ static bool is_data(struct rw_core *c, uint64_t off, uint64_t len)
 	return at >= len;
 }
 
+/* With the lock: to be made by the next flush. */
+static int add_hole(struct sparse *sp, uint64_t off, uint64_t len, struct ovbd_error *err)
+{
+	if (sp->nholes == sp->capacity) {
+		const size_t capacity = 2 * sp->capacity + 16;
+		struct range *p = realloc(sp->holes, capacity * sizeof(*p));
+
+		if (!p)
+			return ovbd_fail(err, -ENOMEM, "out of memory for holes to be made");
+		sp->holes = p;
+		sp->capacity = capacity;
+	}
+	sp->holes[sp->nholes++] = (struct range){off, len};
+	return 0;
+}
+
 static int write_at(struct rw_core *c, const void *buf, size_t len, uint64_t off,
                     struct ovbd_error *err)
 {
@@ -137,6 +168,8 @@ static int write_at(struct rw_core *c, const void *buf, size_t len, uint64_t off
 	pthread_mutex_lock(&c->lock);
 	if (r == 0)
 		r = ovbd_rw_put(c, &s, err);
+	else if (add_hole(sparse_of(c), off, len, NULL) == 0)
+		c->done++; /* what came there all the same is not shown, nor is it to be later */
 	pthread_mutex_unlock(&c->lock);
 	return r;
 }
@@ -227,21 +260,6 @@ static int zero_bare(struct sparse *sp, uint64_t off, uint64_t len, struct ovbd_
 	return r;
 }
 
-static int add_hole(struct sparse *sp, uint64_t off, uint64_t len, struct ovbd_error *err)
-{
-	if (sp->nholes == sp->capacity) {
-		const size_t capacity = 2 * sp->capacity + 16;
-		struct range *p = realloc(sp->holes, capacity * sizeof(*p));
-
-		if (!p)
-			return ovbd_fail(err, -ENOMEM, "out of memory for holes to be made");
-		sp->holes = p;
-		sp->capacity = capacity;
-	}
-	sp->holes[sp->nholes++] = (struct range){off, len};
-	return 0;
-}
-
 /* Into the map, in as many records as it takes; the hole later. */
 static int zero_mapped(struct sparse *sp, uint64_t off, uint64_t len, struct ovbd_error *err)
 {
@@ -298,6 +316,7 @@ static int sparse_write_zeroes(struct ovbd_device *d, uint64_t off, uint64_t len
 {
 	struct rw_core *c = ovbd_rw_core_of(d);
 	struct sparse *sp = sparse_of(c);
+	bool flush = flags & OVBD_WRITE_FUA;
 	struct ovbd_run run;
 	bool bare;
 	int r = ovbd_rw_check(c, off, len, err);
@@ -311,9 +330,11 @@ static int sparse_write_zeroes(struct ovbd_device *d, uint64_t off, uint64_t len
 			r = zero_alone(sp, off, run.len, bare, err);
 		else
 			r = zero_written(sp, off, run.len, err);
+		/* of the files all is kept but the map, and the holes that wait for it */
+		flush |= flags & OVBD_WRITE_KEPT && run.kind != OVBD_RUN_HOLE && sp->map.device;
 		off += run.len;
 	}
-	return r == 0 && flags & OVBD_WRITE_FUA ? ovbd_rw_flush(d, err) : r;
+	return r == 0 && flush ? ovbd_rw_flush(d, err) : r;
 }
 
 static int sparse_discard(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err)

@@ -25,7 +25,7 @@ int ovbd_serving_open_ublk(struct ovbd_serving *s, int id, unsigned nworkers,
 	int r;
 
 	if (s->img && s->img->upper) /* the disk may outlive this server */
-		ovbd_upper_write_through(s->img->upper);
+		ovbd_upper_keep(s->img->upper);
 	r = ovbd_ublk_open(&p, s->disk, &s->t, &err);
 	if (r < 0)
 		return ovbd_cli_fail(s->c, r, false, &err);

@@ -119,3 +119,13 @@ struct ovbd_device *test_mem_device(struct test_mem *m)
 	m->device = (struct ovbd_device){.blob = &m->blob, .ops = &ops, .free = mem_free};
 	return &m->device;
 }
+
+uint64_t test_mem_flushes(struct test_mem *m)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&m->lock);
+	n = m->nflushes;
+	pthread_mutex_unlock(&m->lock);
+	return n;
+}

@@ -26,4 +26,7 @@ struct test_mem {
 /* m is zero but for bytes and size, and outlives the device. */
 struct ovbd_device *test_mem_device(struct test_mem *m);
 
+/* nflushes, while other threads are at it. */
+uint64_t test_mem_flushes(struct test_mem *m);
+
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/lib/power.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +12,12 @@
 #define SECTOR      512u
 #define PENDING_MAX 1024u
 #define SUBSETS_MAX 4u
+#define BLOCK       4096u
+#define END_AT      (SECTOR - 8) /* in what is behind a disk's bytes: a byte a block, and its end */
 
 struct record {
 	unsigned disk;
-	bool flush;
+	bool flush, hole; /* hole: zeros that make holes of whole blocks */
 	uint64_t off;
 	size_t len;
 	uint8_t *data;
@@ -23,7 +26,10 @@ struct record {
 struct test_power {
 	struct record *records;
 	size_t n, capacity;
-	bool discards;
+	bool discards, holes, failed;
+	size_t writes_left, many; /* until the disks are full, and for how long */
+	size_t flushes_left;      /* until one fails; 0: none does */
+	size_t sizes[TEST_POWER_DISKS];
 	void (*at)(void *arg);
 	void *arg;
 };
@@ -33,6 +39,7 @@ struct disk {
 	struct test_power *power;
 	unsigned number;
 	uint8_t *bytes;
+	struct ovbd_blob blob; /* what device.blob is, where there are holes */
 };
 
 struct test_power *test_power_create(void)
@@ -75,29 +82,120 @@ static struct record *add(struct test_power *p, unsigned disk)
 	return &p->records[p->n++];
 }
 
-static int disk_pwrite(struct ovbd_device *dev, const void *buf, size_t len, uint64_t off,
-                       unsigned flags, struct ovbd_error *err)
+/* Which blocks of a disk are none. NULL: such a disk does not tell. */
+static uint8_t *is_data(const struct test_power *p, unsigned disk, uint8_t *bytes)
+{
+	return p->holes ? bytes + p->sizes[disk] - SECTOR : NULL;
+}
+
+/* Bytes of r arrive, all of one block or less. */
+static void arrive(const struct test_power *p, uint8_t *bytes, const struct record *r,
+                   uint64_t from, uint64_t to)
+{
+	uint8_t *data = is_data(p, r->disk, bytes);
+
+	memcpy(bytes + from, r->data + (from - r->off), to - from);
+	if (data && (!r->hole || to - from == BLOCK))
+		data[from / BLOCK] = !r->hole;
+	if (data && !r->hole && to > ovbd_get_le64(data + END_AT))
+		ovbd_put_le64(data + END_AT, to);
+}
+
+uint64_t test_power_end(const struct test_power *p, unsigned number, const uint8_t *bytes)
+{
+	return ovbd_get_le64(bytes + p->sizes[number] - SECTOR + END_AT);
+}
+
+static void arrive_all(const struct test_power *p, uint8_t *bytes, const struct record *r,
+                       uint64_t from, uint64_t to)
+{
+	for (uint64_t at = from; at < to;) {
+		const uint64_t end = ovbd_min(to, (at / BLOCK + 1) * BLOCK);
+
+		arrive(p, bytes, r, at, end);
+		at = end;
+	}
+}
+
+void test_power_full(struct test_power *p, size_t nth, size_t many)
+{
+	p->writes_left = nth;
+	p->many = many;
+	p->failed = false;
+}
+
+void test_power_bad_flush(struct test_power *p, size_t nth)
+{
+	p->flushes_left = nth;
+	p->failed = false;
+}
+
+bool test_power_failed(struct test_power *p)
+{
+	p->many = p->flushes_left = 0;
+	return p->failed;
+}
+
+static bool is_full(struct test_power *p)
+{
+	if (p->many == 0 || (p->writes_left > 0 && --p->writes_left > 0))
+		return false;
+	p->many--;
+	p->failed = true;
+	return true;
+}
+
+static int put(struct ovbd_device *dev, const void *buf, size_t length, uint64_t off, bool hole)
 {
 	struct disk *d = OVBD_CONTAINER_OF(dev, struct disk, device);
 	struct test_power *p = d->power;
-	const size_t half = len / 2 / SECTOR * SECTOR;
-	struct record *r;
+	const bool full = !hole && is_full(p);
+	/* as files do: whole blocks of it */
+	const uint64_t middle = ovbd_max(off, (off + length / 2) / BLOCK * BLOCK);
+	const size_t len = full ? (size_t)(middle - off) : length;
+	const uint64_t half = hole ? off : off + len / 2 / SECTOR * SECTOR;
+	struct record r;
 
-	(void)flags;
-	(void)err;
-	r = add(p, d->number);
-	r->off = off;
-	r->len = len;
-	r->data = malloc(len);
-	assert_non_null(r->data);
-	memcpy(r->data, buf, len);
-	memcpy(d->bytes + off, buf, half);
+	if (len == 0)
+		return -ENOSPC;
+	add(p, d->number);
+	p->records[p->n - 1].data = malloc(len);
+	r = p->records[p->n - 1];
+	assert_non_null(r.data);
+	r.off = off;
+	r.len = len;
+	r.hole = hole && p->holes;
+	memcpy(r.data, buf, len);
+	p->records[p->n - 1] = r;
+	arrive_all(p, d->bytes, &r, off, half);
 	if (p->at)
 		p->at(p->arg);
-	memcpy(d->bytes + off + half, (const uint8_t *)buf + half, len - half);
+	arrive_all(p, d->bytes, &r, half, off + len);
 	if (p->at)
 		p->at(p->arg);
+	return full ? -ENOSPC : 0;
+}
+
+static int disk_flush(struct ovbd_device *dev, struct ovbd_error *err)
+{
+	struct disk *d = OVBD_CONTAINER_OF(dev, struct disk, device);
+
+	if (d->power->flushes_left > 0 && --d->power->flushes_left == 0) {
+		d->power->failed = true;
+		return ovbd_fail(err, -EIO, "a disk that does not flush");
+	}
+	add(d->power, d->number)->flush = true;
 	return 0;
+}
+
+static int disk_pwrite(struct ovbd_device *dev, const void *buf, size_t len, uint64_t off,
+                       unsigned flags, struct ovbd_error *err)
+{
+	const int r = put(dev, buf, len, off, false);
+
+	if (r < 0)
+		return ovbd_fail(err, r, "a disk that is full");
+	return flags & OVBD_WRITE_FUA ? disk_flush(dev, err) : 0;
 }
 
 static int disk_write_zeroes(struct ovbd_device *dev, uint64_t off, uint64_t len, unsigned flags,
@@ -107,9 +205,9 @@ static int disk_write_zeroes(struct ovbd_device *dev, uint64_t off, uint64_t len
 	int r;
 
 	assert_non_null(zeros);
-	r = disk_pwrite(dev, zeros, (size_t)len, off, flags, err);
+	r = put(dev, zeros, (size_t)len, off, true);
 	free(zeros);
-	return r;
+	return r == 0 && flags & OVBD_WRITE_FUA ? disk_flush(dev, err) : r;
 }
 
 static int disk_discard(struct ovbd_device *dev, uint64_t off, uint64_t len, struct ovbd_error *err)
@@ -122,18 +220,47 @@ void test_power_discards(struct test_power *p)
 	p->discards = true;
 }
 
-static int disk_flush(struct ovbd_device *dev, struct ovbd_error *err)
-{
-	struct disk *d = OVBD_CONTAINER_OF(dev, struct disk, device);
-
-	(void)err;
-	add(d->power, d->number)->flush = true;
-	return 0;
-}
-
 static void disk_free(struct ovbd_device *dev)
 {
 	free(OVBD_CONTAINER_OF(dev, struct disk, device));
+}
+
+void test_power_holes(struct test_power *p)
+{
+	p->holes = true;
+}
+
+static int disk_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
+                      struct ovbd_error *err)
+{
+	(void)err;
+	memcpy(buf, OVBD_CONTAINER_OF(b, struct disk, blob)->bytes + off, len);
+	return 0;
+}
+
+static bool is_hole(const struct disk *d, uint64_t off)
+{
+	return !is_data(d->power, d->number, d->bytes)[off / BLOCK];
+}
+
+static int disk_run_at(struct ovbd_blob *b, uint64_t off, uint64_t len, struct ovbd_run *ret,
+                       struct ovbd_error *err)
+{
+	const struct disk *d = OVBD_CONTAINER_OF(b, struct disk, blob);
+	const bool hole = is_hole(d, off);
+	uint64_t end = off;
+
+	(void)err;
+	while (end < off + len && is_hole(d, end) == hole)
+		end = (end / BLOCK + 1) * BLOCK;
+	ret->len = ovbd_min(end - off, len);
+	ret->kind = hole ? OVBD_RUN_HOLE : OVBD_RUN_DATA;
+	return 0;
+}
+
+static void disk_blob_close(struct ovbd_blob *b)
+{
+	(void)b; /* is part of the device */
 }
 
 struct ovbd_device *test_power_disk(struct test_power *p, unsigned number, uint8_t *bytes,
@@ -150,6 +277,12 @@ struct ovbd_device *test_power_disk(struct test_power *p, unsigned number, uint8
 		.discard = disk_discard,
 		.flush = disk_flush,
 	};
+	static const struct ovbd_blob_ops holes = {
+		.name = "disk",
+		.pread = disk_pread,
+		.run_at = disk_run_at,
+		.close = disk_blob_close,
+	};
 	struct disk *d = calloc(1, sizeof(*d));
 
 	assert_non_null(d);
@@ -157,7 +290,11 @@ struct ovbd_device *test_power_disk(struct test_power *p, unsigned number, uint8
 		.ops = p->discards ? &discarding : &ops,
 		.free = disk_free,
 	};
-	assert_int_equal(ovbd_blob_open_mem(bytes, size, &d->device.blob, NULL), 0);
+	p->sizes[number] = size;
+	d->blob = (struct ovbd_blob){.ops = &holes, .size = size - SECTOR};
+	d->device.blob = &d->blob;
+	if (!p->holes)
+		assert_int_equal(ovbd_blob_open_mem(bytes, size, &d->device.blob, NULL), 0);
 	d->power = p;
 	d->number = number;
 	d->bytes = bytes;
@@ -173,35 +310,38 @@ struct cut {
 	const struct test_power_params *how;
 	uint64_t random, n;
 	size_t at;
-	uint8_t *durable[2], *disks[2];
+	uint8_t *durable[TEST_POWER_DISKS], *disks[TEST_POWER_DISKS];
 	const struct record *pending[PENDING_MAX];
 	size_t npending;
 };
 
-/* The sectors of r that arrive. */
-static void arrive(struct cut *c, const struct record *r, enum fate fate)
+/* What of r arrives: sectors, or whole blocks that become holes. */
+static void arrive_as(struct cut *c, const struct record *r, enum fate fate)
 {
-	const uint64_t end = r->off + r->len, first = r->off / SECTOR;
-	const uint64_t nsectors = (end + SECTOR - 1) / SECTOR - first;
+	const uint64_t end = r->off + r->len;
+	const uint64_t nsectors = (end + SECTOR - 1) / SECTOR - r->off / SECTOR;
 	const uint64_t begun = test_random(&c->random) % (nsectors + 1);
+	uint64_t to;
 
 	if (fate == LOST)
 		return;
-	for (uint64_t i = 0; i < nsectors; i++) {
-		const uint64_t from = i == 0 ? r->off : (first + i) * SECTOR;
-		const uint64_t to = ovbd_min(end, (first + i + 1) * SECTOR);
+	for (uint64_t at = r->off; at < end; at = to) {
+		const uint64_t step =
+			r->hole && at % BLOCK == 0 && end - at >= BLOCK ? BLOCK : SECTOR;
 
-		if ((fate == BEGUN && i >= begun) ||
+		to = ovbd_min(end, (at / step + 1) * step);
+		if ((fate == BEGUN && at / SECTOR - r->off / SECTOR >= begun) ||
 		    (fate == SCATTERED && test_random(&c->random) % 2))
 			continue;
-		memcpy(c->disks[r->disk] + from, r->data + (from - r->off), to - from);
+		arrive(c->p, c->disks[r->disk], r, at, to);
 	}
 }
 
 static void begin(struct cut *c)
 {
-	for (unsigned i = 0; i < 2; i++)
-		memcpy(c->disks[i], c->durable[i], c->how->sizes[i]);
+	for (unsigned i = 0; i < TEST_POWER_DISKS; i++)
+		if (c->how->sizes[i] > 0)
+			memcpy(c->disks[i], c->durable[i], c->how->sizes[i]);
 }
 
 static void check(struct cut *c)
@@ -215,7 +355,7 @@ static void all_but(struct cut *c, enum fate fate, size_t one, enum fate other)
 {
 	begin(c);
 	for (size_t i = 0; i < c->npending; i++)
-		arrive(c, c->pending[i], i == one ? other : fate);
+		arrive_as(c, c->pending[i], i == one ? other : fate);
 	check(c);
 }
 
@@ -223,7 +363,11 @@ static void cut_here(struct cut *c)
 {
 	const unsigned max = c->how->nsingle;
 
+	if (c->how->killed)
+		*c->how->killed = true;
 	all_but(c, ARRIVED, SIZE_MAX, ARRIVED);
+	if (c->how->killed)
+		*c->how->killed = false;
 	if (c->npending == 0)
 		return;
 	all_but(c, LOST, SIZE_MAX, LOST);
@@ -239,14 +383,14 @@ static void cut_here(struct cut *c)
 		for (unsigned set = 1; set + 1 < 1u << c->npending; set++) {
 			begin(c);
 			for (size_t i = 0; i < c->npending; i++)
-				arrive(c, c->pending[i], set >> i & 1 ? ARRIVED : LOST);
+				arrive_as(c, c->pending[i], set >> i & 1 ? ARRIVED : LOST);
 			check(c);
 		}
 	}
 	for (unsigned n = 0; c->npending > 1 && n < c->how->nrandom; n++) {
 		begin(c);
 		for (size_t i = 0; i < c->npending; i++)
-			arrive(c, c->pending[i], (enum fate)(test_random(&c->random) % 4));
+			arrive_as(c, c->pending[i], (enum fate)(test_random(&c->random) % 4));
 		check(c);
 	}
 }
@@ -264,7 +408,7 @@ static void go_on(struct cut *c, const struct record *r)
 		const struct record *w = c->pending[i];
 
 		if (w->disk == r->disk)
-			memcpy(c->durable[w->disk] + w->off, w->data, w->len);
+			arrive_all(c->p, c->durable[w->disk], w, w->off, w->off + w->len);
 		else
 			c->pending[n++] = w;
 	}
@@ -275,7 +419,9 @@ uint64_t test_power_cuts(const struct test_power *p, const struct test_power_par
 {
 	struct cut c = {.p = p, .how = how, .random = how->seed};
 
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < TEST_POWER_DISKS; i++) {
+		if (how->sizes[i] == 0)
+			continue;
 		c.durable[i] = malloc(how->sizes[i]);
 		c.disks[i] = malloc(how->sizes[i]);
 		assert_non_null(c.durable[i]);
@@ -288,7 +434,7 @@ uint64_t test_power_cuts(const struct test_power *p, const struct test_power_par
 		if (c.at < p->n)
 			go_on(&c, &p->records[c.at]);
 	}
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < TEST_POWER_DISKS; i++) {
 		free(c.durable[i]);
 		free(c.disks[i]);
 	}

@@ -27,6 +27,11 @@ ovbd_unit(
   DEPS ovbd_lsmt ovbd_test
   LABELS prop)
 ovbd_unit(
+  prop_lsmt_rw_full
+  SOURCES lsmt_rw_full.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c ${rw_model}
+  DEPS ovbd_lsmt ovbd_test
+  LABELS prop)
+ovbd_unit(
   prop_lsmt_rw_seal
   SOURCES lsmt_rw_seal.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c
           ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c ${rw_model}

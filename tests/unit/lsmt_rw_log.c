@@ -283,6 +283,63 @@ static void test_dead(void **state)
 	ovbd_device_close(d);
 }
 
+/* ---- what is kept ---- */
+
+static void test_kept(void **state)
+{
+	uint8_t buf[4096];
+	struct ovbd_device *d;
+	struct ovbd_error err;
+	uint64_t nflushes;
+
+	(void)state;
+	fresh();
+	d = reopen();
+	nflushes = m.nflushes;
+	for (unsigned i = 0; i < 5; i++) { /* fewer than make a checkpoint */
+		memset(buf, (int)(1 + i), sizeof(buf));
+		assert_ok(ovbd_device_pwrite(d, buf, sizeof(buf), i * 4096, OVBD_WRITE_KEPT, &err),
+		          err);
+	}
+	assert_ok(ovbd_device_write_zeroes(d, 4096, 4096, OVBD_WRITE_KEPT, &err), err);
+	assert_int_equal(m.nflushes, nflushes);
+	ovbd_device_close(d);
+	d = reopen();
+	for (unsigned i = 0; i < 5; i++)
+		expect_byte(d, i * 4096, (uint8_t)(i == 1 ? 0 : 1 + i));
+	ovbd_device_close(d);
+}
+
+/* If nobody flushes, it is done after 64 MiB: who opens it after a crash has no more to read. */
+static void test_much_written(void **state)
+{
+	const struct ovbd_rw_params p = {.virtual_size = 72u << 20};
+	const size_t size = 80u << 20, piece = 4u << 20;
+	struct ovbd_rw_file file = {NULL, size};
+	uint8_t *all = calloc(1, size), *buf = calloc(1, piece);
+	struct ovbd_device *d;
+	struct ovbd_error err;
+	uint64_t nflushes;
+
+	(void)state;
+	assert_non_null(all);
+	assert_non_null(buf);
+	m = (struct test_mem){.bytes = all, .size = size};
+	file.device = test_mem_device(&m);
+	assert_ok(ovbd_rw_create(file.device, &p, &err), err);
+	assert_ok(ovbd_rw_open(&file, NULL, NULL, &d, &err), err);
+	nflushes = test_mem_flushes(&m);
+	for (uint64_t off = 0; off < 60u << 20; off += piece)
+		assert_ok(ovbd_device_pwrite(d, buf, piece, off, OVBD_WRITE_KEPT, &err), err);
+	assert_int_equal(test_mem_flushes(&m), nflushes);
+	assert_ok(ovbd_device_pwrite(d, buf, piece, 60u << 20, 0, &err), err);
+	while (test_mem_flushes(&m) == nflushes)
+		usleep(1000);
+	ovbd_device_close(d);
+	free(all);
+	free(buf);
+}
+
 /* ---- threads ---- */
 
 #define NTHREADS 4
@@ -312,7 +369,8 @@ static void *work(void *arg)
 		} else {
 			have[at] = (uint8_t)(1 + i);
 			memset(buf, have[at], sizeof(buf));
-			w->good = ovbd_device_pwrite(w->d, buf, sizeof(buf), off, 0, NULL) == 0;
+			w->good = ovbd_device_pwrite(w->d, buf, sizeof(buf), off,
+			                             i % 2 ? OVBD_WRITE_KEPT : 0, NULL) == 0;
 		}
 		if (test_random(&random) % 8 == 0)
 			w->good &= ovbd_device_flush(w->d, NULL) == 0;
@@ -354,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_end),    cmocka_unit_test(test_failed_flush),
 		cmocka_unit_test(test_faults), cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_dead),   cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_kept),   cmocka_unit_test(test_much_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
