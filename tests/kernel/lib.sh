@@ -10,6 +10,7 @@
 #   guest SCRIPT OPTION...       runs tests/kernel/guest/SCRIPT there, with $ovbd, and with what is
 #                                in ./files in the guest's /; the options are run-vm's
 #   daemon_kill TRANSPORT OPTION...   ovbdd killed under fio: guest/daemon-kill.sh, for $KILL_SECONDS
+#   upper_kill TRANSPORT OPTION...    the same of writable layers: guest/upper-kill.sh
 . "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
 . "$OVBD_SOURCE/tests/kernel/kernel.sh"
 
@@ -70,4 +71,16 @@ daemon_kill() {
 	shift
 	# shellcheck disable=SC2086 # several words
 	guest daemon-kill.sh $with_fio -t $((seconds * 4 + 200)) -b "$OVBD_BUILD/daemon/ovbdd" "$@"
+}
+
+upper_kill() {
+	command -v mkfs.ext4 >/dev/null || skip "mkfs.ext4 is not installed"
+	seconds=${KILL_SECONDS:-10}
+	echo "$1 $seconds" >files/kill
+	shift
+	truncate -s 1G disk
+	mkfs.ext4 -q disk
+	# shellcheck disable=SC2086 # several words
+	guest upper-kill.sh $with_fio $with_snapshotter -t $((seconds * 8 + 500)) -b "$OVBD_BUILD/daemon/ovbdd" \
+		-b "$OVBD_BUILD/tests/kernel/disk_storm" -d disk "$@"
 }

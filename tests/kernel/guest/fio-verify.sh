@@ -38,8 +38,10 @@ fio_rounds() {
 	echo "ok: fio: $fio_round rounds on $fio_disk"
 }
 
-fio_verify() {
-	fio_rounds "$1" "$2" --rw=randwrite --verify_backlog=100 --fsync=50
+fio_verify() { # DISK SECONDS OPTION...
+	fio_verified=$1 fio_seconds=$2
+	shift 2
+	fio_rounds "$fio_verified" "$fio_seconds" --rw=randwrite --verify_backlog=100 --fsync=50 "$@"
 }
 
 fio_write() {
