@@ -180,7 +180,13 @@ static int open_target(struct oci_work *w, struct ovbd_error *err)
 		.dry_run = w->c->dry_run,
 	};
 
-	return oci_target_open(w->c->dst, &how, &w->dst, err);
+	const int r = oci_target_open(w->c->dst, &how, &w->dst, err);
+
+	if (r == 0 && w->dst && w->c->referrer && !w->dst->ops->refer)
+		return ovbd_fail(err, -ENOTSUP,
+		                 "%s: has no place for what refers to another image (--referrer)",
+		                 w->c->dst);
+	return r;
 }
 
 static void tell_attestations(const struct oci_work *w)

@@ -58,7 +58,8 @@ struct ovbd_oci_convert {
 	bool dry_run;                          /* nothing is written */
 	bool skip_existing; /* nothing is done if dst means already what would come out; layers are
 	                     * not read for that */
-	const char *dedup;  /* a database of layers that were made: "sqlite:PATH"; or NULL */
+	bool referrer; /* what is made has what it was made of as its subject, and is found by it */
+	const char *dedup; /* a database of layers that were made: "sqlite:PATH"; or NULL */
 	const char *const *annotations; /* "key=value", for each manifest and index made */
 	size_t nannotations;
 	uint64_t fs_size; /* of file systems: fs/fs.h */

@@ -100,6 +100,36 @@ static int annotate(const struct oci_work *w, json_t *doc, struct ovbd_error *er
 	return r;
 }
 
+/* What artifactType says: overlaybd's convertor has it so. */
+#define REFERRER "application/vnd.containerd.overlaybd.native.v1+json"
+
+/* Makes doc refer to what it was made of. */
+static int set_subject(const struct oci_node *n, json_t *doc, struct ovbd_error *err)
+{
+	json_t *subject = json_object();
+	int r = subject ? oci_ref_set(subject, &n->src, err)
+	                : ovbd_fail(err, -ENOMEM, "out of memory");
+
+	if (r == 0)
+		r = oci_set(doc, "mediaType", json_string(n->made.type), err);
+	if (r == 0)
+		r = oci_set(doc, "artifactType", json_string(REFERRER), err);
+	if (r == 0)
+		r = oci_set(doc, "subject", json_incref(subject), err);
+	json_decref(subject);
+	return r;
+}
+
+/* Has n, whose document is doc, found by what it was made of. */
+static int refer(struct oci_work *w, const struct oci_node *n, const json_t *doc,
+                 struct ovbd_error *err)
+{
+	AUTO_JSON *entry = NULL;
+	const int r = oci_referrers_entry(doc, &n->made, &entry, err);
+
+	return r < 0 ? r : oci_target(w, w->dst->ops->refer(w->dst, &n->src, entry, err));
+}
+
 int oci_document_finish(struct oci_work *w, struct oci_node *n, json_t *doc, struct ovbd_error *err)
 {
 	int r = annotate(w, doc, err);
@@ -108,7 +138,11 @@ int oci_document_finish(struct oci_work *w, struct oci_node *n, json_t *doc, str
 	oci_type_to_oci(n->made.type, sizeof(n->made.type));
 	if (r == 0 && json_object_get(doc, "mediaType"))
 		r = oci_set(doc, "mediaType", json_string(n->made.type), err);
-	return r < 0 ? r : oci_document_put_or_probe(w, OCI_PUT_MANIFEST, doc, &n->made, err);
+	if (r == 0 && w->c->referrer)
+		r = set_subject(n, doc, err);
+	if (r == 0)
+		r = oci_document_put_or_probe(w, OCI_PUT_MANIFEST, doc, &n->made, err);
+	return r == 0 && w->c->referrer && !w->probing ? refer(w, n, doc, err) : r;
 }
 
 static int put_documents(struct oci_work *w, struct oci_node *n, struct ovbd_error *err)

@@ -109,8 +109,16 @@ static int on_image(void *arg, const struct oci_ref *ref, struct ovbd_error *err
 int oci_known_load(struct oci_work *w, struct ovbd_error *err)
 {
 	struct load ld = {.w = w};
+	int r = w->dst ? oci_target_images(w->dst, on_image, &ld, err) : 0;
 
-	return w->dst ? oci_target_images(w->dst, on_image, &ld, err) : 0;
+	for (size_t i = 0; r == 0 && w->dst && w->dst->ops->referrers && i < w->nimages; i++) {
+		struct oci_node *n = w->images[i];
+
+		oci_known_match(w, n);
+		if (n->nthere < n->nlayers)
+			r = w->dst->ops->referrers(w->dst, &n->src, on_image, &ld, err);
+	}
+	return r;
 }
 
 /* How many layers from the bottom up are the same. */

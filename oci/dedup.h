@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Private to oci/: a database of the layers that were made, wherever they are: of what (chain ID),
- * how (OCI_NOTE_HOW), which blob that became, and where it was put ("place": a target's, in words of
- * its own). SQLite's, in a file that several processes may use at once. docs/oci.md has its table.
+ * how (OCI_NOTE_HOW), which blob that became, and where it was put ("place": a target's, in words
+ * of its own). SQLite's, in a file that several processes may use at once. docs/oci.md has its
+ * table.
  *
  * It is of help, and no more than that: what is found is proven by whoever uses it. Once it cannot
  * be read or written it is left alone, and trouble says why.

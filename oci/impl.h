@@ -7,6 +7,7 @@
  *     document.c  manifests, indexes, configs: JSON that is verified and small
  *     stream.c    a blob that is read once, from its beginning, and verified
  *     blob.c      a blob that is written
+ *     referrers.c what refers to a manifest
  *
  * All return 0 or -errno and have said why in err.
  */
@@ -201,8 +202,31 @@ int oci_index_find(const struct oci_layout *l, const struct ovbd_oci_name *n, st
                    json_t **ret_entry, struct ovbd_error *err);
 /* A new one. NULL: no memory. */
 json_t *oci_index_new(void);
+/* Puts an entry into an index, in the place of one with the same tag, which may be NULL. */
+int oci_index_place(json_t *index, json_t *entry, const char *tag, struct ovbd_error *err);
+/* Has fn change l's, which nobody else changes meanwhile. */
+typedef int (*oci_index_fn)(void *arg, json_t *index, struct ovbd_error *err);
+int oci_index_change(const struct oci_layout *l, oci_index_fn fn, void *arg,
+                     struct ovbd_error *err);
 /* Puts an entry into l's, in the place of one with the same tag; tag NULL: without a name. */
 int oci_index_put(const struct oci_layout *l, json_t *entry, const char *tag,
                   struct ovbd_error *err);
+
+/* ---- referrers.c ---- */
+
+#define OCI_REFERRERS_TAG_SIZE 80
+
+/* The tag of the index of what refers to a manifest: "sha256-0123...", where there is no other way
+ * to ask for that (distribution-spec, "Referrers Tag Schema"). */
+void oci_referrers_tag(const char *digest, char ret[OCI_REFERRERS_TAG_SIZE]);
+bool oci_is_referrers_tag(const char *tag);
+/* What an index of referrers has of doc, whose subject is another; ref is doc's. */
+int oci_referrers_entry(const json_t *doc, const struct oci_ref *ref, json_t **ret,
+                        struct ovbd_error *err);
+/* Adds entry to an index of referrers, unless it is there; *index NULL: there is none yet. */
+int oci_referrers_add(json_t **index, json_t *entry, struct ovbd_error *err);
+/* The same to that of a layout. */
+int oci_layout_refer(const struct oci_layout *l, const struct oci_ref *subject, json_t *entry,
+                     struct ovbd_error *err);
 
 #endif

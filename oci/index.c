@@ -50,7 +50,9 @@ static bool is_meant(const json_t *entry, const struct ovbd_oci_name *n)
 {
 	if (n->digest)
 		return strcmp(oci_text(entry, "digest"), n->digest) == 0;
-	return !n->tag || strcmp(tag_of(entry), n->tag) == 0;
+	if (!n->tag)
+		return !oci_is_referrers_tag(tag_of(entry));
+	return strcmp(tag_of(entry), n->tag) == 0;
 }
 
 /* "a, b, c" */
@@ -62,7 +64,7 @@ static void list_tags(const json_t *list, char *ret, size_t size)
 	for (size_t i = 0; i < json_array_size(list) && at < size; i++) {
 		const char *tag = tag_of(json_array_get(list, i));
 
-		if (tag[0])
+		if (tag[0] && !oci_is_referrers_tag(tag))
 			at += (size_t)snprintf(ret + at, size - at, "%s%s", at ? ", " : "", tag);
 	}
 	if (at == 0)
@@ -189,22 +191,48 @@ static int write_index(const struct oci_layout *l, const json_t *index, struct o
 	return r < 0 ? r : ovbd_sink_finish(s, err);
 }
 
-int oci_index_put(const struct oci_layout *l, json_t *entry, const char *tag,
-                  struct ovbd_error *err)
+int oci_index_change(const struct oci_layout *l, oci_index_fn fn, void *arg, struct ovbd_error *err)
 {
 	AUTO_JSON *index = NULL;
 	AUTO_FD fd = -1;
-	json_t *notes;
 	int r = lock(l, &fd, err);
 
-	if (r == 0 && tag) {
+	if (r == 0)
+		r = read_or_begin(l, &index, err);
+	if (r == 0)
+		r = fn(arg, index, err);
+	return r < 0 ? r : write_index(l, index, err);
+}
+
+int oci_index_place(json_t *index, json_t *entry, const char *tag, struct ovbd_error *err)
+{
+	json_t *notes;
+	int r = 0;
+
+	if (tag) {
 		notes = oci_object(entry, "annotations");
 		r = notes ? oci_set(notes, OCI_REF_NAME, json_string(tag), err)
 		          : ovbd_fail(err, -ENOMEM, "out of memory");
 	}
-	if (r == 0)
-		r = read_or_begin(l, &index, err);
-	if (r == 0)
-		r = place(json_object_get(index, "manifests"), entry, tag, err);
-	return r < 0 ? r : write_index(l, index, err);
+	return r < 0 ? r : place(json_object_get(index, "manifests"), entry, tag, err);
+}
+
+struct putting {
+	json_t *entry;
+	const char *tag;
+};
+
+static int put(void *arg, json_t *index, struct ovbd_error *err)
+{
+	const struct putting *p = arg;
+
+	return oci_index_place(index, p->entry, p->tag, err);
+}
+
+int oci_index_put(const struct oci_layout *l, json_t *entry, const char *tag,
+                  struct ovbd_error *err)
+{
+	struct putting p = {entry, tag};
+
+	return oci_index_change(l, put, &p, err);
 }

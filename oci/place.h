@@ -139,6 +139,14 @@ struct oci_target_ops {
 	/* Layers, each of which is there or was made in this run, as a device: bottom first. */
 	int (*stack)(struct oci_target *t, const struct oci_ref *layers, size_t n,
 	             struct ovbd_image **ret, struct ovbd_error *err);
+	/* A manifest or index that was put, of which entry has what an index of referrers says, is
+	 * to be found by who knows subject. NULL: it cannot be. */
+	int (*refer)(struct oci_target *t, const struct oci_ref *subject, json_t *entry,
+	             struct ovbd_error *err);
+	/* Tells of images that refer to subject and are there, beside those that images() tells.
+	 * What cannot be read is as if it were not. NULL: that has told of all. */
+	int (*referrers)(struct oci_target *t, const struct oci_ref *subject, oci_found_fn found,
+	                 void *arg, struct ovbd_error *err);
 	/* An image's layers are made: when it returns they are there. NULL: they always are after
 	 * finish(). */
 	int (*settle)(struct oci_target *t, struct ovbd_error *err);

@@ -165,6 +165,12 @@ static int target_put(struct oci_target *t, enum oci_put kind, const char *text,
 	return oci_blob_put(target_of(t)->l, text, ref->size, &same, err);
 }
 
+static int target_refer(struct oci_target *t, const struct oci_ref *subject, json_t *entry,
+                        struct ovbd_error *err)
+{
+	return oci_layout_refer(target_of(t)->l, subject, entry, err);
+}
+
 static int target_stack(struct oci_target *t, const struct oci_ref *layers, size_t n,
                         struct ovbd_image **ret, struct ovbd_error *err)
 {
@@ -212,6 +218,7 @@ static const struct oci_target_ops target_ops = {
 	.create = target_create,
 	.made = oci_blob_ref,
 	.put = target_put,
+	.refer = target_refer,
 	.stack = target_stack,
 	.name = target_name,
 	.close = target_close,

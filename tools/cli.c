@@ -21,7 +21,7 @@
 
 #define BAD_VALUE      (-2)        /* of an option taken here; it has been told */
 #define CACHE_SIZE_MIN (16u << 20) /* bytes */
-#define OPTIONS_MAX    48          /* of one verb, the common ones included; asserted by a test */
+#define OPTIONS_MAX    64          /* of one verb, the common ones included; asserted by a test */
 
 struct ovbd_getopt {
 	struct option longs[OPTIONS_MAX + 1];

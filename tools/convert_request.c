@@ -29,6 +29,7 @@ enum {
 	OPT_DRY_RUN,
 	OPT_SKIP_EXISTING,
 	OPT_DEDUP_DB,
+	OPT_REFERRER,
 	OPT_ANNOTATION,
 	OPT_DIGESTFILE,
 };
@@ -85,6 +86,9 @@ const struct ovbd_option ovbd_convert_options[] = {
 	{OPT_DEDUP_DB, "dedup-db", "sqlite:PATH",
          "Remember in a database what layers were made of, here or for others; do not make again "
          "what can be had."},
+	{OPT_REFERRER, "referrer", NULL,
+         "Make what comes out refer to what it was made of, so that it is found by that one's "
+         "digest."},
 	{OPT_ANNOTATION, "annotation", "KEY=VALUE",
          "For each manifest and index of the image that is made. Repeated: several."},
 	{OPT_DIGESTFILE, "digestfile", "FILE",
@@ -218,6 +222,9 @@ static int parse_images(struct ovbd_cli *c, int id, struct ovbd_convert_images *
 		return 0;
 	case OPT_SKIP_EXISTING:
 		m->skip_existing = true;
+		return 0;
+	case OPT_REFERRER:
+		m->referrer = true;
 		return 0;
 	case OPT_DEDUP_DB:
 		m->dedup = c->value;
@@ -436,10 +443,11 @@ static int check_no_images(struct ovbd_cli *c, const struct ovbd_convert_request
 		return ovbd_cli_usage(c, "--src-... and --dest-... are for images: DST is the name "
 		                         "of one, as docker://HOST/NAME");
 	if (m->nannotations || m->digestfile || m->fs_size || m->attestations || m->dry_run ||
-	    m->skip_existing || m->dedup)
+	    m->skip_existing || m->dedup || m->referrer)
 		return ovbd_cli_usage(
 			c, "--fs-size, --attestations, --dry-run, --skip-existing, --dedup-db, "
-			   "--annotation and --digestfile are for an image: DST is the name of "
+			   "--referrer, --annotation and --digestfile are for an image: DST is the "
+			   "name of "
 			   "one, as oci:DIR[:TAG]");
 	if (q->events)
 		return ovbd_cli_usage(c, "--progress=json is for an image: DST is the name of one, "

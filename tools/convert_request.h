@@ -15,7 +15,7 @@ struct ovbd_convert_images {
 	const char *digestfile; /* NULL: not given */
 	const char *dedup;      /* --dedup-db; NULL: not given */
 	uint64_t fs_size;       /* 0: not given */
-	bool attestations, dry_run, skip_existing;
+	bool attestations, dry_run, skip_existing, referrer;
 };
 
 struct ovbd_convert_request {

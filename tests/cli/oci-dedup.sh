@@ -45,7 +45,7 @@ cmp got plain || fail "an archive: another digest"
 rm -rf a b
 had 3 oci:in:three oci:e:t
 had 0 -c zstd oci:in:three oci:e:zstd
-"$ovbd" convert $db --dry-run oci:in:three oci:new:t >said
+"$ovbd" convert --dedup-db "sqlite:$tmp/db" --dry-run oci:in:three oci:new:t >said
 grep -q "0 of 3 layers are there" said || fail "--dry-run: $(cat said)"
 [ ! -e new ] || fail "--dry-run makes something"
 ok "from one target to the other"
