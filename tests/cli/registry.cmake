@@ -1,3 +1,6 @@
 foreach(story basic-tls convert mirror names token)
   ovbd_script(cli_registry_${story} registry-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
+if(TARGET ovbd_fs AND TARGET ovbdd)
+  ovbd_script(cli_registry_walk registry-walk.sh LABELS cli TIMEOUT 120)
+endif()
