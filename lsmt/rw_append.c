@@ -75,6 +75,14 @@ static int finish_write(struct rw_core *c, unsigned flags, struct ovbd_error *er
 	                                                          : 0;
 }
 
+/* With the lock: nothing that counts came there; the next may fit. */
+static void give_up(struct append *a, uint64_t place, uint64_t len)
+{
+	a->core.file_end = ovbd_max(a->core.file_end, place + len);
+	if (a->data_end == place + len)
+		a->data_end = place;
+}
+
 static int write_piece(struct append *a, const void *buf, size_t len, uint64_t off,
                        struct ovbd_error *err)
 {
@@ -90,8 +98,8 @@ static int write_piece(struct append *a, const void *buf, size_t len, uint64_t o
 	pthread_mutex_lock(&c->lock);
 	if (r == 0)
 		r = add(a, &s, err);
-	else if (a->data_end == s.src + len)
-		a->data_end = s.src; /* the next may fit */
+	else
+		give_up(a, s.src, len);
 	pthread_mutex_unlock(&c->lock);
 	return r;
 }

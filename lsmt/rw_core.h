@@ -71,7 +71,7 @@ struct rw_core {
 	struct ovbd_blob *lower;  /* owned; NULL: nothing beneath */
 	bool lower_leaves;        /* another will be there: its holes are no zeros to rely on */
 	struct ovbd_device *data; /* owned; that segments' sources lie in */
-	uint64_t file_end;        /* of data, when it was opened or last sealed in vain */
+	uint64_t file_end;        /* of data, which may be longer than what is in use; lock */
 	struct ovbd_epoch *epoch;
 	struct ovbd_rw_index *index; /* changed with the lock */
 	struct lsmt_header header;   /* UUIDs and message */

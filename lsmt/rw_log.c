@@ -39,6 +39,7 @@ uint64_t ovbd_rw_log_place(struct rw_log *l, uint64_t len)
 /* With the lock: nothing came there. It is taken again, if it is still the last; or else dead. */
 static void give_up(struct rw_log *l, uint64_t place, uint64_t len)
 {
+	l->core.file_end = ovbd_max(l->core.file_end, place + len);
 	if (l->tail == place + len)
 		l->tail = place;
 	else

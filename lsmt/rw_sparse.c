@@ -166,6 +166,7 @@ static int write_at(struct rw_core *c, const void *buf, size_t len, uint64_t off
 	int r = ovbd_rw_write_file(c->data, buf, len, DATA_OFF + off, err);
 
 	pthread_mutex_lock(&c->lock);
+	c->file_end = ovbd_max(c->file_end, s.src + s.len); /* also if it failed in the middle */
 	if (r == 0)
 		r = ovbd_rw_put(c, &s, err);
 	else if (add_hole(sparse_of(c), off, len, NULL) == 0)
@@ -352,23 +353,9 @@ static int sparse_resize(struct rw_core *c, uint64_t size, struct ovbd_error *er
 	return r < 0 ? r : ovbd_rw_pair_set_size(c, sparse_of(c)->index_file, size, err);
 }
 
-static int note_end(void *arg, const struct ovbd_segment *s, struct ovbd_error *err)
-{
-	uint64_t *end = arg;
-
-	(void)err;
-	if (s->kind == OVBD_RUN_DATA)
-		*end = s->src + s->len;
-	return 0;
-}
-
-/* Its segments lie at their own offsets, and what the map knows is in the index now. */
 static int sparse_seal(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *err)
 {
-	uint64_t end = DATA_OFF;
-
-	ovbd_rw_index_each(c->index, note_end, &end, NULL);
-	return ovbd_rw_seal_end(c, end, ret_end, err);
+	return ovbd_rw_seal_end(c, DATA_OFF, ret_end, err);
 }
 
 static int sparse_set_parent(struct rw_core *c, const char *uuid, struct ovbd_error *err)

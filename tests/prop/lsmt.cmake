@@ -37,3 +37,6 @@ ovbd_unit(
           ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c ${rw_model}
   DEPS ovbd_lsmt ovbd_test
   LABELS prop)
+if(TARGET ovbd)
+  ovbd_unit(prop_lsmt_rw_life SOURCES lsmt_rw_life.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/rw_life.c DEPS ovbd_lsmt LABELS prop)
+endif()
