@@ -56,6 +56,13 @@ static int set_session(struct upload *u, struct ovbd_http_reply *reply)
 	return 0;
 }
 
+/* The registry does not know it any more. */
+static void forget_session(struct upload *u)
+{
+	free(OVBD_MOVE(u->session));
+	u->there = 0;
+}
+
 static void lose_session(struct upload *u)
 {
 	oci_push_cancel(u->p, OVBD_MOVE(u->session));
@@ -86,6 +93,11 @@ static int begin(struct upload *u)
 	if (u->nsessions++ >= OCI_PUSH_SESSIONS_MAX)
 		return ovbd_fail(&u->why, -EIO, "%u uploads were lost; the last: %s",
 		                 OCI_PUSH_SESSIONS_MAX, was.msg);
+	if (u->nsessions > 1) {
+		r = oci_push_wait(u->nsessions - 1, 0, &u->why);
+		if (r < 0)
+			return r;
+	}
 	r = oci_push_begin(u->p, &u->session, &u->chunk_min, &u->why);
 	if (r < 0)
 		return r;
@@ -210,7 +222,7 @@ static int patch(struct upload *u)
 		r = r < 0 ? r : look(u);
 	} else if (reply.status == 404) {
 		ovbd_http_reply_fail(&reply, u->session, &u->why);
-		lose_session(u);
+		forget_session(u);
 	} else {
 		r = other_chunks(u, &reply);
 	}

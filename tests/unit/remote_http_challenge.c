@@ -206,12 +206,41 @@ static void test_login(void **state)
 	http_secret_free(NULL);
 }
 
+static void test_scope(void **state)
+{
+	static const char wanted[] = "repository:a/b:pull,push";
+	static const struct {
+		const char *asked, *all;
+	} cases[] = {
+		{"", "repository:a/b:pull,push"},
+		{"repository:a/b:pull", "repository:a/b:pull,push"},
+		{"repository:a/b:pull,push,delete", "repository:a/b:pull,push"},
+		{"repository:a/bc:pull", "repository:a/bc:pull repository:a/b:pull,push"},
+		{" registry:catalog:*  repository:a/b:pull  repository:c:pull ",
+	         "registry:catalog:* repository:c:pull repository:a/b:pull,push"},
+	};
+	char scope[1024], full[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		strcpy(scope, cases[i].asked);
+		http_scope_add(scope, wanted);
+		assert_string_equal(scope, cases[i].all);
+	}
+	memset(full, 'x', sizeof(full));
+	full[sizeof(full) - 1] = '\0';
+	memcpy(scope, full, sizeof(full));
+	http_scope_add(scope, wanted);
+	assert_string_equal(scope, full); /* no room */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_challenges),     cmocka_unit_test(test_long_values),
 		cmocka_unit_test(test_lines),          cmocka_unit_test(test_token_answers),
 		cmocka_unit_test(test_token_too_long), cmocka_unit_test(test_login),
+		cmocka_unit_test(test_scope),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
