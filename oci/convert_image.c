@@ -100,9 +100,6 @@ static int annotate(const struct oci_work *w, json_t *doc, struct ovbd_error *er
 	return r;
 }
 
-/* What artifactType says: overlaybd's convertor has it so. */
-#define REFERRER "application/vnd.containerd.overlaybd.native.v1+json"
-
 /* Makes doc refer to what it was made of. */
 static int set_subject(const struct oci_node *n, json_t *doc, struct ovbd_error *err)
 {
@@ -113,7 +110,7 @@ static int set_subject(const struct oci_node *n, json_t *doc, struct ovbd_error 
 	if (r == 0)
 		r = oci_set(doc, "mediaType", json_string(n->made.type), err);
 	if (r == 0)
-		r = oci_set(doc, "artifactType", json_string(REFERRER), err);
+		r = oci_set(doc, "artifactType", json_string(OCI_REFERRER_TYPE), err);
 	if (r == 0)
 		r = oci_set(doc, "subject", json_incref(subject), err);
 	json_decref(subject);

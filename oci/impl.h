@@ -215,6 +215,9 @@ int oci_index_put(const struct oci_layout *l, json_t *entry, const char *tag,
 /* ---- referrers.c ---- */
 
 #define OCI_REFERRERS_TAG_SIZE 80
+/* What artifactType says of images of ours that refer to their sources: overlaybd's convertor has
+ * it so. */
+#define OCI_REFERRER_TYPE "application/vnd.containerd.overlaybd.native.v1+json"
 
 /* The tag of the index of what refers to a manifest: "sha256-0123...", where there is no other way
  * to ask for that (distribution-spec, "Referrers Tag Schema"). */

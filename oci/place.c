@@ -252,6 +252,8 @@ int oci_target_borrow(struct oci_target *t, const char *place, const struct oci_
 	if (r == 0)
 		r = oci_stream_start(reader, ref, &in, err);
 	if (r == 0)
+		r = oci_target_begin(t, err);
+	if (r == 0)
 		r = copy_bytes(t, &in, progress, arg, err);
 	return r < 0 ? r : 1;
 }

@@ -11,6 +11,8 @@
 #include "oci/push.h"
 #include "oci/registry.h"
 
+#define PREFIX "docker://"
+
 struct registry_target {
 	struct oci_target target;
 	struct oci_registry g;
@@ -20,6 +22,7 @@ struct registry_target {
 	struct oci_push_queue *queue;
 	struct oci_ref old;            /* what the tag means; digest "": nothing */
 	struct ovbd_http_document doc; /* that */
+	char *place;                   /* "docker://HOST/REPOSITORY" */
 	struct oci_ref put;            /* the last manifest or index that was put */
 	char *put_text;
 };
@@ -113,6 +116,27 @@ static int target_take(struct oci_target *t, struct oci_source *src, const struc
 	return r < 0 ? r : oci_push_mount(rt->pusher, ref, from->name.repository, err);
 }
 
+static const char *target_place(struct oci_target *t)
+{
+	return target_of(t)->place;
+}
+
+/* From another repository of the same registry. */
+static int target_borrow(struct oci_target *t, const char *place, const struct oci_ref *ref,
+                         struct ovbd_error *err)
+{
+	struct registry_target *rt = target_of(t);
+	struct ovbd_registry_name from;
+	int r;
+
+	if (strncmp(place, PREFIX, strlen(PREFIX)) != 0 || strcmp(place, rt->place) == 0 ||
+	    ovbd_registry_name_parse(place, &from, NULL) < 0 ||
+	    strcmp(from.host, rt->g.repo.name.host) != 0)
+		return 0;
+	r = need_pusher(rt, err);
+	return r < 0 ? r : oci_push_mount(rt->pusher, ref, from.repository, err);
+}
+
 static int target_begin(struct oci_target *t, struct ovbd_error *err)
 {
 	struct registry_target *rt = target_of(t);
@@ -161,6 +185,21 @@ static int target_put(struct oci_target *t, enum oci_put kind, const char *text,
 	rt->put = *ref;
 	rt->put_text = strdup(text);
 	return rt->put_text ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
+static int target_refer(struct oci_target *t, const struct oci_ref *subject, json_t *entry,
+                        struct ovbd_error *err)
+{
+	struct registry_target *rt = target_of(t);
+	const int r = need_pusher(rt, err);
+
+	return r < 0 ? r : oci_registry_refer(&rt->g, rt->pusher, subject, entry, err);
+}
+
+static int target_referrers(struct oci_target *t, const struct oci_ref *subject, oci_found_fn found,
+                            void *arg, struct ovbd_error *err)
+{
+	return oci_registry_referrers(&target_of(t)->g, subject, found, arg, err);
 }
 
 /* The file of one that was made in this run, or its URL; to be freed. */
@@ -227,6 +266,7 @@ static void target_close(struct oci_target *take_t)
 	free(rt->doc.body);
 	free(rt->put_text);
 	free(rt->temp_dir);
+	free(rt->place);
 	free(rt);
 }
 
@@ -236,10 +276,14 @@ static const struct oci_target_ops target_ops = {
 	.document = target_document,
 	.has = target_has,
 	.take = target_take,
+	.place = target_place,
+	.borrow = target_borrow,
 	.begin = target_begin,
 	.create = target_create,
 	.made = oci_temp_ref,
 	.put = target_put,
+	.refer = target_refer,
+	.referrers = target_referrers,
 	.stack = target_stack,
 	.settle = target_settle,
 	.name = target_name,
@@ -262,6 +306,11 @@ int oci_registry_open_target(const char *name, const struct oci_how *how, struct
 	rt->g.repo.direct = true;
 	if (r == 0 && rt->g.repo.name.digest[0])
 		r = ovbd_fail(err, -EINVAL, "%s: the target has the digest that comes out", name);
+	if (r == 0 && asprintf(&rt->place, PREFIX "%s/%s", rt->g.repo.name.host,
+	                       rt->g.repo.name.repository) < 0) {
+		rt->place = NULL;
+		r = ovbd_fail(err, -ENOMEM, "out of memory");
+	}
 	if (r == 0)
 		r = look(rt, err);
 	if (r < 0)

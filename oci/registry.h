@@ -9,6 +9,7 @@
  *     push_queue.c             pushes while others are made
  *     push.c                   one blob: the registry's protocol of uploads
  *     push_range.c             what a registry says that it has of one            (pure)
+ *     registry_referrers.c     what refers to a manifest
  */
 #ifndef OVBD_OCI_REGISTRY_H
 #define OVBD_OCI_REGISTRY_H
@@ -45,6 +46,16 @@ int oci_registry_open_target(const char *name, const struct oci_how *how, struct
 
 /* The repository that s is read from; NULL: it is no registry's. */
 const struct ovbd_repository *oci_registry_of(const struct oci_source *s);
+
+/* ---- registry_referrers.c ---- */
+
+struct oci_pusher;
+
+/* As an oci_target's. */
+int oci_registry_referrers(struct oci_registry *g, const struct oci_ref *subject,
+                           oci_found_fn found, void *arg, struct ovbd_error *err);
+int oci_registry_refer(struct oci_registry *g, struct oci_pusher *p, const struct oci_ref *subject,
+                       json_t *entry, struct ovbd_error *err);
 
 /* ---- temp.c ---- */
 

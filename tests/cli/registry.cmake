@@ -1,4 +1,4 @@
-foreach(story basic-tls convert mirror names token)
+foreach(story basic-tls convert mirror names referrer token)
   ovbd_script(cli_registry_${story} registry-${story}.sh LABELS cli TIMEOUT 120)
 endforeach()
 if(TARGET ovbd_fs AND TARGET ovbdd)
