@@ -13,6 +13,7 @@
 #include "tools/dst.h"
 #include "tools/interrupt.h"
 #include "tools/overlaybd.h"
+#include "tools/overlaybd_upload.h"
 #include "tools/scan.h"
 
 enum { OPT_UUID = OVBD_OPTION_OWN, OPT_SEAL, OPT_SEALED, OPT_THREADS };
@@ -29,6 +30,7 @@ static const struct ovbd_option options[] = {
          "Compress with N threads (default: as many as there are CPUs)."},
 	{OPT_SEAL, "seal", NULL, "Make DATA itself the layer, not compressed."},
 	{OPT_SEALED, "commit_sealed", NULL, "DATA was sealed, and the second operand is OUT."},
+	OVBD_OVERLAYBD_UPLOAD_OPTIONS,
 	OVBD_OVERLAYBD_TURBO_OPTIONS,
 	{0},
 };
@@ -38,6 +40,7 @@ struct request {
 	char uuid_text[OVBD_UUID_SIZE], parent_text[OVBD_UUID_SIZE];
 	bool compress, tar, force, seal, sealed;
 	struct ovbd_zfile_params zfile;
+	struct ovbd_overlaybd_upload upload;
 	const char *data, *index, *out;
 };
 
@@ -70,7 +73,8 @@ static int take_flag(struct ovbd_cli *c, int id, struct request *q)
 		q->sealed = true;
 		return 0;
 	default:
-		return ovbd_overlaybd_option(c, id, &q->zfile) < 0;
+		return ovbd_overlaybd_option(c, id, &q->zfile) < 0 ||
+		       ovbd_overlaybd_upload_option(c, id, &q->upload) < 0;
 	}
 }
 
@@ -96,13 +100,14 @@ static int check(struct ovbd_cli *c, const struct request *q)
 {
 	if (q->seal && q->sealed)
 		return ovbd_cli_usage(c, "--seal and --commit_sealed are two things");
-	if (q->seal && (q->compress || q->tar || q->uuid || q->parent_uuid || q->tag))
-		return ovbd_cli_usage(c, "--seal leaves DATA as it is: -z, -t, -m, --uuid and -p "
-		                         "are for a commit");
+	if (q->seal &&
+	    (q->compress || q->tar || q->uuid || q->parent_uuid || q->tag || q->upload.url))
+		return ovbd_cli_usage(c, "--seal leaves DATA as it is: -z, -t, -m, --uuid, -p and "
+		                         "--upload are for a commit");
 	if (!q->compress && (q->zfile.codec || q->zfile.block_size))
 		fprintf(stderr,
 		        "WARNING option '--bs' and '--algorithm' will be ignored without '-z'\n");
-	return 0;
+	return ovbd_overlaybd_upload_check(c, &q->upload);
 }
 
 static int parse(struct ovbd_cli *c, struct request *q)
@@ -219,7 +224,9 @@ static int run(struct ovbd_cli *c)
 	if (r < 0)
 		return ovbd_cli_fail(c, r, false, &err);
 	warn(c, &q, &done);
-	fprintf(stderr, "\n"); /* where the digest of an upload would be */
+	r = ovbd_overlaybd_upload_run(c, &q.upload, q.out, "failed to commit or upload");
+	if (r != OVBD_EXIT_OK)
+		return r;
 	printf("overlaybd-commit has committed files SUCCESSFULLY\n");
 	return OVBD_EXIT_OK;
 }

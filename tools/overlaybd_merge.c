@@ -9,6 +9,7 @@
 #include "tools/interrupt.h"
 #include "tools/overlaybd.h"
 #include "tools/overlaybd_service.h"
+#include "tools/overlaybd_upload.h"
 #include "tools/progress.h"
 #include "tools/scan.h"
 
@@ -21,12 +22,14 @@ static const struct ovbd_option options[] = {
 	{'t', "tar", NULL, "Wrap it in a tar, as registries store it."},
 	{OPT_SERVICE, "service_config_path", "FILE",
          "The daemon's configuration (default: /etc/overlaybd/overlaybd.json, if it is there)."},
+	OVBD_OVERLAYBD_UPLOAD_OPTIONS,
 	{0},
 };
 
 struct request {
 	bool bare, tar;
 	const char *service;
+	struct ovbd_overlaybd_upload upload;
 };
 
 static int set_compress(struct ovbd_cli *c, struct request *q)
@@ -49,8 +52,12 @@ static int parse(struct ovbd_cli *c, struct request *q)
 			q->tar = true;
 		if (id == OPT_SERVICE)
 			q->service = c->value;
+		if (ovbd_overlaybd_upload_option(c, id, &q->upload) < 0)
+			return -1;
 	}
-	return id < 0 ? -1 : ovbd_overlaybd_operands(c, 2, names);
+	if (id < 0 || ovbd_overlaybd_operands(c, 2, names) < 0)
+		return -1;
+	return ovbd_overlaybd_upload_check(c, &q->upload);
 }
 
 static int merge(struct ovbd_cli *c, const struct request *q, const struct ovbd_image *img,
@@ -102,8 +109,7 @@ static int run(struct ovbd_cli *c)
 		r = merge(c, &q, img, &err);
 	if (r < 0)
 		return ovbd_cli_fail(c, r, false, &err);
-	fprintf(stderr, "\n"); /* where the digest of an upload would be */
-	return OVBD_EXIT_OK;
+	return ovbd_overlaybd_upload_run(c, &q.upload, c->operands[1], "failed to upload");
 }
 
 static const struct ovbd_example examples[] = {

@@ -196,6 +196,8 @@ static int open_registry(const struct ovbd_remote_options *o, const struct ovbd_
 		.creds = side->creds[0] ? side->creds : NULL,
 		.hosts_dir = o->hosts_dir,
 		.cert_dir = side->cert_dir ? side->cert_dir : o->cert_dir,
+		.cert_file = o->cert_file,
+		.key_file = o->key_file,
 		.skip_verify = side->verify_said ? !side->verify : o->skip_verify,
 		.plain_http = o->plain_http,
 		.proxy = o->proxy,

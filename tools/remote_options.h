@@ -93,7 +93,8 @@ struct ovbd_remote_options {
 	const char *platforms[OVBD_PLATFORMS_MAX]; /* all of them; platform is the last */
 	size_t nplatforms;
 	bool skip_verify, plain_http;
-	unsigned deadline_s;                       /* 0: default */
+	unsigned deadline_s;              /* 0: default */
+	const char *cert_file, *key_file; /* who we are by TLS, of tools that have options for it */
 	const struct ovbd_registry_params *params; /* what a file says, instead; or NULL */
 	struct ovbd_remote_side sides[OVBD_NSIDES];
 };
