@@ -449,7 +449,11 @@ static void tell_bad(void *arg, const struct ovbd_error *why)
 
 int ovbd_devices_recover(struct ovbd_devices *ds, struct ovbd_error *err)
 {
-	return ovbd_state_file_each(ds->state_dir, recover, tell_bad, ds, err);
+	const int r = ovbd_state_file_each(ds->state_dir, recover, tell_bad, ds, err);
+
+	if (r == 0)
+		devices_take_left(ds);
+	return r;
 }
 
 void ovbd_devices_settle(struct ovbd_devices *ds, unsigned timeout_ms)

@@ -190,6 +190,9 @@ bool devices_is_resized(struct served *s);
 uint64_t devices_new_size(struct served *s);
 void devices_report_resized(struct served *s, int status, const char *why);
 
+/* devices_left.c. Disks of devices that are not listed go, if nobody uses them. */
+void devices_take_left(struct ovbd_devices *ds);
+
 /* The thread: from its opening to its end. Lock held; s is listed and opening. */
 int devices_start(struct served *s);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/auto.h"
 #include "daemon/confine.h"
@@ -10,11 +11,42 @@
 #include "daemon/nbd_kernel.h"
 #include "daemon/transports.h"
 
+#define PREFIX "ovbd:"
+
 static char *backend_of(const struct ovbd_transport_open *p)
 {
 	char *text;
 
-	return asprintf(&text, "ovbd:%s:%s", p->manager, p->id) < 0 ? NULL : text;
+	return asprintf(&text, PREFIX "%s:%s", p->manager, p->id) < 0 ? NULL : text;
+}
+
+struct search {
+	const char *manager;
+	void (*found)(void *arg, const char *id, const char *path);
+	void *arg;
+};
+
+static void look_at(void *arg, unsigned n, const char *backend)
+{
+	const struct search *s = arg;
+	const size_t len = strlen(s->manager);
+	char path[OVBD_NBD_KERNEL_PATH_SIZE];
+
+	if (strncmp(backend, PREFIX, strlen(PREFIX)) != 0)
+		return;
+	backend += strlen(PREFIX);
+	if (strncmp(backend, s->manager, len) != 0 || backend[len] != ':')
+		return;
+	snprintf(path, sizeof(path), "/dev/nbd%u", n);
+	s->found(s->arg, backend + len + 1, path);
+}
+
+static void left_nbd(const char *manager,
+                     void (*found)(void *arg, const char *id, const char *path), void *arg)
+{
+	struct search s = {manager, found, arg};
+
+	nbd_disk_each(look_at, &s);
 }
 
 static int size_nbd(const struct ovbd_transport_open *p, uint64_t *ret, struct ovbd_error *err)
@@ -69,4 +101,5 @@ const struct ovbd_transport_kind ovbd_transport_kind_nbd = {
 	.available = nbd_netlink_available,
 	.open = open_nbd,
 	.abandon = abandon_nbd,
+	.left = left_nbd,
 };

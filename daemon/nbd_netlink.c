@@ -95,6 +95,23 @@ int nbd_disk_find(const char *backend)
 	return -ENOENT;
 }
 
+void nbd_disk_each(void (*found)(void *arg, unsigned n, const char *backend), void *arg)
+{
+	OVBD_AUTO(close_dirp) DIR *d = opendir("/sys/block");
+	char text[NBD_BACKEND_SIZE + 1];
+	const struct dirent *e;
+	unsigned n;
+	char rest;
+
+	while (d && (e = readdir(d))) {
+		if (sscanf(e->d_name, "nbd%u%c", &n, &rest) != 1)
+			continue;
+		read_line(n, "backend", text, sizeof(text));
+		if (text[0])
+			found(arg, n, text);
+	}
+}
+
 int nbd_disk_look(unsigned n, uint64_t *ret_size, bool *ret_read_only, struct ovbd_error *err)
 {
 	char size[32], ro[8];

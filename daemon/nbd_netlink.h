@@ -23,6 +23,9 @@ int nbd_netlink_available(struct ovbd_error *err);
 /* The number of the disk with this backend, or -ENOENT. */
 int nbd_disk_find(const char *backend);
 
+/* Every disk, with its backend. */
+void nbd_disk_each(void (*found)(void *arg, unsigned n, const char *backend), void *arg);
+
 /* Whether disk N is there, with this backend. */
 bool nbd_disk_has(unsigned n, const char *backend);
 

@@ -71,6 +71,10 @@ struct ovbd_transport_kind {
 	 * is to open again; its users get errors. p is without a device. 0 also if there is
 	 * nothing. */
 	int (*abandon)(const struct ovbd_transport_open *p, struct ovbd_error *err);
+	/* Optional, with abandon(): what the kernel has of this manager, each with its id and where
+	 * it is. */
+	void (*left)(const char *manager,
+	             void (*found)(void *arg, const char *id, const char *path), void *arg);
 };
 
 /* The one at place i, best first; NULL after the last. */

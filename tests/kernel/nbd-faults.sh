@@ -8,5 +8,5 @@ head -c 2M /dev/urandom >files/image
 "$ovbd" convert -q files/image files/image.ovbd
 # all that there are in the source
 cat "$OVBD_SOURCE"/daemon/nbd*.c | tr -d '\n\t' | grep -oE '"nbd-[a-z]+"' | tr -d '"' | sort -u >files/points
-guest nbd-faults.sh -m "nbd $tcmu_modules" -r 512 -t 500 -b "$OVBD_BUILD/daemon/ovbdd" \
+guest nbd-faults.sh -m "nbd $tcmu_modules" -r 512 -t 600 -b "$OVBD_BUILD/daemon/ovbdd" \
 	-b "$OVBD_BUILD/tests/kernel/ovbdd_faults"

@@ -120,23 +120,49 @@ while_recovering() {
 	kill_daemon KILL
 }
 
+transport=tcmu
+for p in make-written make-opened; do
+	while_attaching END $p
+done
+transport=nbd
 for how in POINT END; do
-	for transport in nbd tcmu; do
-		for p in make-written make-noted make-opened; do
-			while_attaching $how $p
-		done
-		while_detaching $how device-ending
+	for p in make-written make-noted nbd-connected make-opened; do
+		while_attaching $how $p
 	done
-	transport=nbd
-	while_attaching $how nbd-connected
-	while_recovering $how nbd-reconnected
-	for p in nbd-held nbd-leaving nbd-released nbd-closed; do
-		while_detaching $how $p
-		while_used $how $p --lazy
-		while_used $how $p --force
-	done
+	while_detaching $how device-ending
+done
+while_recovering POINT nbd-reconnected
+for p in nbd-held nbd-leaving nbd-released nbd-closed; do
+	while_detaching POINT $p
+	while_used POINT $p --force
+	while_used END $p --lazy
 done
 while_detaching POINT unmake-forgotten
+
+# The state files are lost: what nobody uses goes, what somebody uses can be attached again.
+transport=nbd point="lost files"
+start_daemon
+ovbd attach -t nbd --id unused /image.ovbd >/tmp/unused
+attached_well
+exec 4<"$(cat /tmp/own)"
+sleep 600 &
+user=$!
+exec 4<&-
+kill_daemon KILL
+rm /run/ovbd/devices/*.json
+start_daemon
+[ "$(whose_disks)" = own ] || fail "$point: there are: $(whose_disks)"
+grep -q "device unused: has no state file; $(cat /tmp/unused), which was left" $log || fail "$point: not told"
+grep -q "device own: has no state file, but $(cat /tmp/own) is left of it, in use by process" $log ||
+	fail "$point: not told of what is used"
+used=$(cat /tmp/own)
+attached_well
+[ "$(cat /tmp/own)" = "$used" ] || fail "$point: another disk"
+kill $user
+wait $user || :
+detached_well
+kill_daemon KILL
+
 while read -r point; do
 	grep -qx "$point" /tmp/tested || fail "$point is not tested"
 done </points
