@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# An image goes the whole way: converted by nobody, pushed to a registry, attached by ovbdd from there over HTTP,
-# mounted; the tree is the one that umoci unpacks. By hand of any image: registry-walk.sh DIR TAG
+# An image goes the whole way: pushed to a registry, converted by nobody into another repository, attached by ovbdd
+# from there over HTTP, mounted; the tree is the one that umoci unpacks. By hand of any image: registry-walk.sh DIR TAG
 # (bench/convert-images does that with Debians).
 . "${OVBD_SOURCE:?}/tests/lib/registry.sh"
 . "$OVBD_SOURCE/tests/lib/daemon.sh"
@@ -18,25 +18,27 @@ if [ $# = 0 ]; then
 fi
 cp -r "$1" image
 chmod -R a+rX image .
-mkdir -m 777 made
-
-# --- by nobody, who has nothing, twice
-cp "$ovbd" made/ovbd
-as_nobody() {
-	setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs env -i "$@"
-}
-for n in 1 2; do
-	as_nobody TMPDIR="$tmp/made" made/ovbd convert -q -j$n --digestfile made/digest "oci:image:$2" "oci:made/$n:t" || fail "convert"
-done
-diff -r made/1 made/2 || fail "another image, the second time"
-ok "converted, twice the same"
 
 start_registry ""
+from=docker://$registry/source/image:t to=docker://$registry/made
+skopeo --insecure-policy copy -q --preserve-digests --dest-tls-verify=false "oci:image:$2" "$from" || fail "push"
+
+# --- by nobody, who has nothing but a place for temporary files; from registry to registry, and from directory to
+# directory
+mkdir -m 777 made
+cp "$ovbd" made/ovbd
+as_nobody() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs env -i TMPDIR="$tmp/made" "$@"
+}
+as_nobody made/ovbd convert -q -j2 --digestfile made/digest "$from" "$to/1:t" || fail "convert $from"
+as_nobody made/ovbd convert -q -j1 --digestfile made/digest2 "oci:image:$2" oci:made/2:t || fail "convert image"
+cmp made/digest made/digest2 || fail "another image, the second time"
 digest=$(cat made/digest)
-skopeo copy -q --preserve-digests --dest-tls-verify=false oci:made/1:t "docker://$registry/a/b:t" || fail "push"
 rm -r made
+ok "converted, twice the same: $digest"
+
 start_daemon
-path=$("$ovbd" attach --id walk "docker://$registry/a/b@$digest") || fail "attach"
+path=$("$ovbd" attach --id walk "$to/1@$digest") || fail "attach"
 mkdir have
 mount -o loop,ro "$path" have
 umoci unpack --image "image:$2" bundle >umoci.log 2>&1 || fail "umoci: $(tail -n 3 umoci.log)"
