@@ -69,7 +69,7 @@ bool ovbd_credentials_same_host(const char *a, size_t a_len, const char *b, size
 
 static bool parse_url(const char *url, struct repository *ret)
 {
-	static const char *const kinds[] = {"/blobs/", "/manifests/"};
+	static const char *const kinds[] = {"/blobs/", "/manifests/", "/referrers/"};
 	const char *path;
 
 	*ret = (struct repository){0};

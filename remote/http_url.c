@@ -127,7 +127,7 @@ bool http_url_is_secure(const char *url)
 
 size_t http_url_space(const char *url)
 {
-	static const char *const marks[] = {"/blobs/", "/manifests/"};
+	static const char *const marks[] = {"/blobs/", "/manifests/", "/referrers/"};
 	const struct url_parts u = url_split(url);
 	size_t end = u.path;
 

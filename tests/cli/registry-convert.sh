@@ -65,6 +65,31 @@ digest=$(skopeo inspect --raw --tls-verify=false "$auth" "$at/a/src:t" | sha256s
 grep -q "$wanted" fromdigest/index.json || fail "by digest: $(cat fromdigest/index.json)"
 ok "registries and layouts"
 
+# --- by nobody, who has nothing but a tmpfs
+if [ "$(id -u)" = 0 ]; then
+	chmod 755 .
+	cp "$ovbd" for-all # where it was built may be closed to others
+	# shellcheck disable=SC2016 # for the inner shell
+	unshare -m sh -c '
+		set -e
+		mount --bind / /mnt
+		mkdir -p "/mnt$3"
+		mount --bind "$3" "/mnt$3"
+		mount -o remount,bind,ro "/mnt$3"
+		mount -t tmpfs -o mode=1777 tmpfs "/mnt$3/spool"
+		mount -t proc proc /mnt/proc
+		for d in etc var run home root; do
+			mount -t tmpfs -o ro tmpfs /mnt/$d
+		done
+		mount -o remount,bind,ro /mnt
+		chroot /mnt setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
+			env -i TMPDIR="$3/spool" "$1" convert -q --creds anna:secret "$2/a/src:t" "$2/nobody/dst:t"
+		[ -z "$(find "/mnt$3/spool" -mindepth 1)" ]
+		' sh "$tmp/for-all" "$at" "$tmp" || fail "as nobody"
+	[ "$(skopeo inspect --raw --tls-verify=false "$auth" "$at/nobody/dst:t" | sha256sum)" = "${wanted#sha256:}  -" ] || fail "nobody/dst"
+	ok "by nobody"
+fi
+
 # --- dry run
 : >registry.log
 "$ovbd" convert "$auth" --dry-run "$at/a/src:t" "$at/c/dst:t" >said
