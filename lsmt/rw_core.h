@@ -17,6 +17,7 @@ struct rw_core;
 /* What differs between the formats. */
 struct rw_kind {
 	const char *name;
+	bool bare_zeros; /* a ZERO of the index may be no more than a hole of the file */
 	/* Makes durable what has been done so far. Called by one thread at a time, with the lock,
 	 * which it gives up meanwhile. Files are flushed by ovbd_rw_flush_file(); if that fails
 	 * nothing is written any more. With other errors (-ENOSPC) nothing is lost, and it may be

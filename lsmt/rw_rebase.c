@@ -77,12 +77,17 @@ static int write_differences(struct rebase *rb, uint64_t off, size_t len, struct
 	                             : r;
 }
 
-/* A range in which the layer has nothing; how much of it has been done. */
-static int do_hole(struct rebase *rb, uint64_t off, uint64_t len, uint64_t *ret_len,
-                   struct ovbd_error *err)
+/* A range in which the layer has nothing, or zeros that only show while nothing is beneath; how
+ * much of it has been done. */
+static int do_range(struct rebase *rb, const struct ovbd_segment *s, uint64_t *ret_len,
+                    struct ovbd_error *err)
 {
-	struct ovbd_run from, to;
-	int r = run_of(rb->core->lower, off, len, &from, err);
+	struct ovbd_run from = {.len = s->len, .kind = OVBD_RUN_ZERO}, to;
+	const uint64_t off = s->off;
+	int r = 0;
+
+	if (s->kind == OVBD_RUN_HOLE)
+		r = run_of(rb->core->lower, off, s->len, &from, err);
 
 	if (r == 0)
 		r = run_of(rb->to, off, from.len, &to, err);
@@ -108,8 +113,9 @@ static int do_all(struct rebase *rb, ovbd_progress_fn progress, void *arg, struc
 		const struct ovbd_segment s = ovbd_rw_index_at(rb->core->index, off, size - off);
 
 		n = s.len;
-		if (s.kind == OVBD_RUN_HOLE)
-			r = do_hole(rb, off, s.len, &n, err);
+		if (s.kind == OVBD_RUN_HOLE ||
+		    (s.kind == OVBD_RUN_ZERO && rb->core->kind->bare_zeros))
+			r = do_range(rb, &s, &n, err);
 		if (r == 0 && progress && progress(arg, off + n, size) != 0)
 			r = ovbd_fail(err, -ECANCELED, "interrupted");
 	}

@@ -378,6 +378,7 @@ static void sparse_free(struct rw_core *c)
 
 static const struct rw_kind sparse_kind = {
 	.name = "sparse",
+	.bare_zeros = true,
 	.sync = sparse_sync,
 	.resize = sparse_resize,
 	.set_parent = sparse_set_parent,

@@ -335,6 +335,34 @@ static void test_shrunk(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* Zeros of a sparse layer that were no more than a hole of its file, as nothing was beneath. */
+static void test_bare_zeros(void **state)
+{
+	static struct life t;
+	char dir[] = "/tmp/ovbd-life-XXXXXX";
+	static uint8_t buf[64 * LIFE_SECTOR];
+	struct ovbd_blob *to;
+	struct ovbd_error err;
+	uint64_t written;
+
+	(void)state;
+	memset(buf, 7, sizeof(buf));
+	assert_non_null(mkdtemp(dir));
+	for (unsigned format = 0; format < LIFE_NFORMATS; format++) {
+		t = (struct life){.format = (enum life_format)format, .dir = dir, .nsectors = 64};
+		life_make_top(&t);
+		assert_int_equal(ovbd_device_write_zeroes(t.device, 0, 16384, 0, NULL), 0);
+		assert_int_equal(ovbd_blob_open_mem(buf, sizeof(buf), &to, NULL), 0);
+		assert_ok(ovbd_rw_rebase(t.device, to, NULL, NULL, &written, &err), err);
+		ovbd_blob_close(to);
+		assert_true(written == 16384 || written == sizeof(buf));
+		assert_int_equal(written == 16384, format == LIFE_APPEND || format == LIFE_LOG);
+		life_close_top(&t);
+		life_remove_top(&t);
+	}
+	assert_int_equal(rmdir(dir), 0);
+}
+
 static uint64_t from_env(const char *name, uint64_t otherwise)
 {
 	const char *text = getenv(name);
@@ -372,6 +400,7 @@ static void test_lives(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_shrunk),
+	                                   cmocka_unit_test(test_bare_zeros),
 	                                   cmocka_unit_test(test_lives)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
