@@ -24,6 +24,7 @@ const struct ovbd_verb *const ovbd_verbs[] = {
 	&ovbd_verb_map,
 	&ovbd_verb_check,
 	&ovbd_verb_compare,
+	&ovbd_verb_diff,
 	&ovbd_verb_verity,
 	&ovbd_verb_merge,
 	&ovbd_verb_merge_ota,

@@ -11,6 +11,7 @@ extern const struct ovbd_verb ovbd_verb_apply; /* verb_apply.c, or verb_apply_no
 extern const struct ovbd_verb ovbd_verb_commit;
 extern const struct ovbd_verb ovbd_verb_cow;
 extern const struct ovbd_verb ovbd_verb_create;
+extern const struct ovbd_verb ovbd_verb_diff;
 extern const struct ovbd_verb ovbd_verb_info;
 extern const struct ovbd_verb ovbd_verb_map;
 extern const struct ovbd_verb ovbd_verb_check;

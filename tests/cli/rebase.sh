@@ -39,6 +39,7 @@ image() {
 	"$ovbd" create $sparse 1800K $files
 	printf '{"repoBlobUrl": "", "lowers": [{"file": "old.ovbd"}, {"file": "delta.ovbd"}], "upper": {%s}}' "$names" >image.json
 	# over data of both, over a hole of the old one, beyond its end; parts of blocks
+	# shellcheck disable=SC2016 # the URI is that of --run
 	"$ovbd" serve -q --nbd u.sock --rw image.json --run 'qemu-io -f raw -c "write -P 7 100k 50k" \
 		-c "write -P 8 1000 1500" -c "write -z 180k 20k" -c "discard 860k 40k" -c "discard 1M 64k" \
 		-c "write -P 9 1700k 5k" -c "write -P 3 513k 512" -c flush "$OVBD_URI" >said 2>&1 || exit 1' || fail "$(cat said)"

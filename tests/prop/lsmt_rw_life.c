@@ -17,7 +17,7 @@
 #include "tests/unit/test.h"
 
 #define CASES   1
-#define STEPS   1500
+#define STEPS   1000
 #define RUN_MAX 48u /* sectors, of most writes */
 
 enum what {
