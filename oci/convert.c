@@ -178,15 +178,15 @@ static int open_target(struct oci_work *w, struct ovbd_error *err)
 		.access = w->c->dst_access,
 		.temp_dir = w->c->temp_dir ? w->c->temp_dir : "/tmp",
 		.dry_run = w->c->dry_run,
+		.waiting = w->c->tell.waiting,
+		.arg = w->c->tell.arg,
 	};
 
-	const int r = oci_target_open(w->c->dst, &how, &w->dst, err);
-
-	if (r == 0 && w->dst && w->c->referrer && !w->dst->ops->refer)
+	if (w->c->referrer && !oci_can_refer(w->c->dst))
 		return ovbd_fail(err, -ENOTSUP,
 		                 "%s: has no place for what refers to another image (--referrer)",
 		                 w->c->dst);
-	return r;
+	return oci_target_open(w->c->dst, &how, &w->dst, err);
 }
 
 static void tell_attestations(const struct oci_work *w)

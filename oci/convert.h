@@ -43,6 +43,9 @@ struct ovbd_oci_tell {
 	void (*begin)(void *arg, const struct ovbd_oci_told_layer *l);
 	void (*layer)(void *arg, const struct ovbd_oci_told_layer *l);
 	void (*image)(void *arg, const struct ovbd_oci_told_image *i); /* after its layers */
+	/* All of an image's layers are made, n of so many bytes are not in the target yet;
+	 * often. */
+	void (*waiting)(void *arg, size_t n, uint64_t size);
 	/* Something of the source is not in the target, or not as one might think. */
 	void (*warning)(void *arg, const char *text);
 	void *arg;

@@ -35,6 +35,13 @@ bool oci_is_remote(const char *name)
 	return t && t->remote;
 }
 
+bool oci_can_refer(const char *name)
+{
+	const struct oci_transport *t = transport_of(name);
+
+	return t && t->refers;
+}
+
 static int no_transport(const char *name, struct ovbd_error *err)
 {
 	return ovbd_fail(err, -EINVAL, "%s: is no name of an image", name);

@@ -28,11 +28,16 @@
 struct oci_source;
 struct oci_target;
 
+/* Told by settle(), now and then, in its thread: n layers of so many bytes are not there yet. */
+typedef void (*oci_waiting_fn)(void *arg, size_t n, uint64_t size);
+
 /* How a name is opened. */
 struct oci_how {
 	struct ovbd_oci_access access;
-	const char *temp_dir; /* for files without a name, of what is being made */
-	bool dry_run;         /* of a target: nothing is written */
+	const char *temp_dir;   /* for files without a name, of what is being made */
+	bool dry_run;           /* of a target: nothing is written */
+	oci_waiting_fn waiting; /* of a target; or NULL */
+	void *arg;
 };
 
 struct oci_transport {
@@ -45,6 +50,7 @@ struct oci_transport {
 	int (*open_target)(const char *name, const struct oci_how *how, struct oci_target **ret,
 	                   struct ovbd_error *err);
 	bool remote; /* its failures are those of a server */
+	bool refers; /* a target has refer() */
 };
 
 extern const struct oci_transport oci_transport_layout;
@@ -164,6 +170,8 @@ struct oci_target {
 };
 
 bool oci_is_remote(const char *name);
+/* Whether a target of this name has refer(). */
+bool oci_can_refer(const char *name);
 int oci_target_open(const char *name, const struct oci_how *how, struct oci_target **ret,
                     struct ovbd_error *err);
 void oci_target_close(struct oci_target *take_t);

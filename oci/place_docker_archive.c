@@ -40,6 +40,7 @@ struct docker_source {
 	struct oci_ref config_ref, manifest_ref;
 	struct stored_layer *layers;
 	size_t nlayers;
+	const atomic_bool *stop; /* or NULL */
 };
 
 static struct docker_source *source_of(struct oci_source *s)
@@ -198,6 +199,8 @@ static int hash(const struct docker_source *s, struct stored_layer *l, struct ov
 	while (r == 0 && n > 0) {
 		n = in->ops->read(in, buf, CHUNK, err);
 		r = n < 0 ? (int)n : oci_md_update(md, buf, (size_t)n, err);
+		if (s->stop && atomic_load(s->stop))
+			r = ovbd_fail(err, -ECANCELED, "interrupted");
 	}
 	if (in)
 		in->ops->close(in);
@@ -398,10 +401,10 @@ static int open_source(const char *name, const struct oci_how *how, struct oci_s
 	struct docker_source *s = calloc(1, sizeof(*s));
 	int r;
 
-	(void)how;
 	if (!s)
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	s->source.ops = &source_ops;
+	s->stop = how->access.stop;
 	r = parse_name(name, s, err);
 	if (r == 0)
 		r = oci_archive_open(s->file, &s->a, err);

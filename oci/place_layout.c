@@ -253,4 +253,9 @@ static int open_target(const char *name, const struct oci_how *how, struct oci_t
 	return 0;
 }
 
-const struct oci_transport oci_transport_layout = {"oci:", open_source, open_target};
+const struct oci_transport oci_transport_layout = {
+	.prefix = "oci:",
+	.open_source = open_source,
+	.open_target = open_target,
+	.refers = true,
+};

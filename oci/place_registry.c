@@ -201,5 +201,10 @@ static int open_source(const char *name, const struct oci_how *how, struct oci_s
 	return r;
 }
 
-const struct oci_transport oci_transport_registry = {"docker://", open_source,
-                                                     oci_registry_open_target, true};
+const struct oci_transport oci_transport_registry = {
+	.prefix = "docker://",
+	.open_source = open_source,
+	.open_target = oci_registry_open_target,
+	.remote = true,
+	.refers = true,
+};

@@ -18,6 +18,8 @@ struct registry_target {
 	struct oci_registry g;
 	char *temp_dir;
 	bool dry_run;
+	oci_waiting_fn waiting;
+	void *arg;
 	struct oci_pusher *pusher; /* of who calls us; NULL until it is needed */
 	struct oci_push_queue *queue;
 	struct oci_ref old;            /* what the tag means; digest "": nothing */
@@ -240,7 +242,7 @@ static int target_settle(struct oci_target *t, struct ovbd_error *err)
 {
 	struct registry_target *rt = target_of(t);
 
-	return rt->queue ? oci_push_queue_settle(rt->queue, err) : 0;
+	return rt->queue ? oci_push_queue_settle(rt->queue, rt->waiting, rt->arg, err) : 0;
 }
 
 static int target_name(struct oci_target *t, const struct oci_ref *ref, json_t *platform,
@@ -300,6 +302,8 @@ int oci_registry_open_target(const char *name, const struct oci_how *how, struct
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	rt->target.ops = &target_ops;
 	rt->dry_run = how->dry_run;
+	rt->waiting = how->waiting;
+	rt->arg = how->arg;
 	rt->temp_dir = strdup(how->temp_dir);
 	r = rt->temp_dir ? oci_registry_init(&rt->g, name, how, err)
 	                 : ovbd_fail(err, -ENOMEM, "out of memory");

@@ -194,19 +194,40 @@ int oci_push_queue_find(struct oci_push_queue *q, const char *digest)
 	return fd;
 }
 
-int oci_push_queue_settle(struct oci_push_queue *q, struct ovbd_error *err)
+/* With the lock: until something has changed, or a moment has passed. */
+static void wait_a_moment(struct oci_push_queue *q)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += 100000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&q->changed, &q->lock, &until);
+}
+
+static void tell(const struct oci_push_queue *q, oci_waiting_fn waiting, void *arg)
+{
+	uint64_t size = 0;
+	size_t n = 0;
+
+	for (const struct item *i = q->items; i; i = i->next) {
+		n += !i->pushed;
+		size += i->pushed ? 0 : i->ref.size;
+	}
+	if (waiting && n > 0)
+		waiting(arg, n, size);
+}
+
+int oci_push_queue_settle(struct oci_push_queue *q, oci_waiting_fn waiting, void *arg,
+                          struct ovbd_error *err)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&q->lock);
 	while (r == 0 && q->code == 0 && next_item(q)) {
-		struct timespec until;
-
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 100000000;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&q->changed, &q->lock, &until);
+		tell(q, waiting, arg);
+		wait_a_moment(q);
 		if (q->stop && atomic_load(q->stop))
 			r = ovbd_fail(err, -ECANCELED, "interrupted");
 	}

@@ -85,8 +85,9 @@ int oci_push_queue_add(struct oci_push_queue *q, int take_fd, const struct oci_r
                        struct ovbd_error *err);
 /* The file of one that was added since settle(), which stays q's; or -1. */
 int oci_push_queue_find(struct oci_push_queue *q, const char *digest);
-/* Returns when all are pushed, or one cannot be; the files are gone then. */
-int oci_push_queue_settle(struct oci_push_queue *q, struct ovbd_error *err);
+/* Returns when all are pushed, or one cannot be; the files are gone then. waiting may be NULL. */
+int oci_push_queue_settle(struct oci_push_queue *q, oci_waiting_fn waiting, void *arg,
+                          struct ovbd_error *err);
 
 /* ---- reader_ahead.c ---- */
 

@@ -102,6 +102,20 @@ void ovbd_convert_event_progress(struct ovbd_convert_told *t, uint64_t total)
 	ovbd_json_print_event(o);
 }
 
+void ovbd_convert_event_pushing(struct ovbd_convert_told *t, size_t n, uint64_t size)
+{
+	const double now = ovbd_progress_seconds(&t->progress);
+	json_t *o;
+
+	if (t->event_s > 0 && now - t->event_s < EVERY_S)
+		return;
+	t->event_s = now;
+	o = ovbd_json_event("pushing");
+	ovbd_json_set_size(o, "layers", n);
+	ovbd_json_set_size(o, "left", size);
+	ovbd_json_print_event(o);
+}
+
 void ovbd_convert_event_layer(const struct ovbd_convert_told *t,
                               const struct ovbd_oci_told_layer *l)
 {

@@ -207,6 +207,30 @@ static void on_image(void *arg, const struct ovbd_oci_told_image *i)
 	              i->nthere == 1 ? "was" : "were");
 }
 
+/* "2 of 7 layers, 1 was there", and "pushing: 2 layers, 1.30 GiB to go" */
+static void on_waiting(void *arg, size_t n, uint64_t size)
+{
+	struct ovbd_convert_told *t = arg;
+	const double now = ovbd_progress_seconds(&t->progress);
+	char lines[2][OVBD_BOARD_WIDTH], count[OVBD_COUNT_TEXT], left[OVBD_SIZE_TEXT];
+
+	if (t->events)
+		ovbd_convert_event_pushing(t, n, size);
+	snprintf(lines[1], sizeof(lines[1]), "pushing: %s, %s to go",
+	         ovbd_count_text(count, n, "layer"), ovbd_size_text(left, size));
+	if (is_screen(t) && now >= DRAW_FIRST_S && now - t->drawn_s >= DRAW_EVERY_S) {
+		snprintf(lines[0], sizeof(lines[0]), "%zu of %zu layers, %zu %s there",
+		         t->nmade + t->plan.nthere, t->plan.nlayers, t->plan.nthere,
+		         t->plan.nthere == 1 ? "was" : "were");
+		ovbd_board_draw(&t->board, (const char(*)[OVBD_BOARD_WIDTH])lines, 2);
+		t->drawn_s = now;
+	}
+	if (is_lines(t) && now - t->drawn_s >= LINE_EVERY_S) {
+		ovbd_cli_note(t->c, "%s", lines[1]);
+		t->drawn_s = now;
+	}
+}
+
 static void on_warning(void *arg, const char *text)
 {
 	struct ovbd_convert_told *t = arg;
@@ -222,6 +246,7 @@ struct ovbd_oci_tell ovbd_convert_told_calls(struct ovbd_convert_told *t)
 		.begin = on_begin,
 		.layer = on_layer,
 		.image = on_image,
+		.waiting = on_waiting,
 		.warning = on_warning,
 		.arg = t,
 	};

@@ -62,6 +62,7 @@ void ovbd_convert_told_result(struct ovbd_convert_told *t, const struct ovbd_oci
 void ovbd_convert_event_plan(const struct ovbd_convert_told *t);
 void ovbd_convert_event_begin(const struct ovbd_oci_told_layer *l);
 void ovbd_convert_event_progress(struct ovbd_convert_told *t, uint64_t total);
+void ovbd_convert_event_pushing(struct ovbd_convert_told *t, size_t n, uint64_t size);
 void ovbd_convert_event_layer(const struct ovbd_convert_told *t,
                               const struct ovbd_oci_told_layer *l);
 void ovbd_convert_event_image(const struct ovbd_oci_told_image *i);

@@ -107,3 +107,27 @@ assert e["event"] == "error" and "there is no such image" in e["message"], e' ||
 expect 2 "--progress=x: what it may be is json" "$ovbd" convert --progress=x oci:in:two oci:out:two
 expect 2 "--progress=json is for an image" "$ovbd" convert --progress=json 1.tar out.ovbd
 ok "events"
+
+# --- a registry that takes its time: what is waited for is told
+mkfifo hold
+exec 7<>hold
+python3 "$lib/referrers-registry.py" asked <hold >port 7>&- &
+pids="$pids $!"
+wait_for test -s port
+to=docker://127.0.0.1:$(cat port)/slow
+"$ovbd" convert --plain-http --progress=json oci:in:two "$to/a:t" 2>said || fail "$(cat said)"
+python3 - <<'END' || fail "pushing: $(cat said)"
+import json
+events = [json.loads(line) for line in open("said")]
+pushing = [e for e in events if e["event"] == "pushing"]
+assert pushing and all(e["layers"] in (1, 2) and e["left"] > 10000 for e in pushing), pushing
+assert [e["event"] for e in events][-2:] == ["image", "result"]
+END
+python3 "$lib/on_terminal.py" 200 24 "$ovbd" convert --plain-http oci:in:two "$to/b:t" >seen || fail "a terminal"
+python3 - <<'END' || fail "pushing, on a terminal: $(cat seen)"
+import json, re
+s = json.load(open("seen"))
+assert s["status"] == 0 and len(s["screen"]) == 2 and s["most"] <= 3, s
+assert any(re.match(r"pushing: [12] layers?, .* to go$", line) for line in s["seen"]), s["seen"]
+END
+ok "a registry that takes its time"

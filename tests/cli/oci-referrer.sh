@@ -109,5 +109,6 @@ grep -q "nothing is done" said || fail "--skip-existing: $(cat said)"
 expect 1 "dir:d: has no place for what refers to another image (--referrer)" "$ovbd" convert --referrer oci:in:one dir:d
 expect 1 "has no place for what refers to another image" "$ovbd" convert --referrer oci:in:one oci-archive:a.tar:t
 [ ! -e a.tar ] || fail "an archive was made"
+[ ! -e d ] || fail "a directory was made"
 expect 2 "--referrer" "$ovbd" convert --referrer 1.tar out.ovbd
 ok "with others"

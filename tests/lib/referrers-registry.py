@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A registry in memory that keeps account of subjects (OCI distribution-spec 1.1, "Referrers API"), which Debian's
 does not: referrers-registry.py LOG, ending with standard input. Prints its port. What was asked is in LOG, a line
-each. A manifest under /v2/forgetful/ is accepted, but not accounted for."""
+each. A manifest under /v2/forgetful/ is accepted, but not accounted for; a large blob under /v2/slow/ takes two seconds."""
 import hashlib
 import http.server
 import json
 import re
 import sys
 import threading
+import time
 import urllib.parse
 
 blobs, manifests, referrers, lock = {}, {}, {}, threading.Lock()
@@ -33,7 +34,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def body(self):
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.startswith("/v2/slow/") and len(data) > 10000:
+            time.sleep(2)
+        return data
 
     def do_HEAD(self):
         self.do_GET()
