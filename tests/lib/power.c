@@ -10,10 +10,8 @@
 #include "tests/unit/test.h"
 
 #define SECTOR      512u
-#define PENDING_MAX 1024u
 #define SUBSETS_MAX 4u
 #define BLOCK       4096u
-#define END_AT      (SECTOR - 8) /* in what is behind a disk's bytes: a byte a block, and its end */
 
 struct record {
 	unsigned disk;
@@ -82,10 +80,21 @@ static struct record *add(struct test_power *p, unsigned disk)
 	return &p->records[p->n++];
 }
 
+/* Behind a disk's bytes: one for each block, and where it ends. */
+static size_t behind(size_t size)
+{
+	return (size / BLOCK + 8 + SECTOR - 1) / SECTOR * SECTOR;
+}
+
+static uint8_t *end_of(const struct test_power *p, unsigned disk, uint8_t *bytes)
+{
+	return bytes + p->sizes[disk] - 8;
+}
+
 /* Which blocks of a disk are none. NULL: such a disk does not tell. */
 static uint8_t *is_data(const struct test_power *p, unsigned disk, uint8_t *bytes)
 {
-	return p->holes ? bytes + p->sizes[disk] - SECTOR : NULL;
+	return p->holes ? bytes + p->sizes[disk] - behind(p->sizes[disk]) : NULL;
 }
 
 /* Bytes of r arrive, all of one block or less. */
@@ -97,13 +106,13 @@ static void arrive(const struct test_power *p, uint8_t *bytes, const struct reco
 	memcpy(bytes + from, r->data + (from - r->off), to - from);
 	if (data && (!r->hole || to - from == BLOCK))
 		data[from / BLOCK] = !r->hole;
-	if (data && !r->hole && to > ovbd_get_le64(data + END_AT))
-		ovbd_put_le64(data + END_AT, to);
+	if (data && !r->hole && to > ovbd_get_le64(end_of(p, r->disk, bytes)))
+		ovbd_put_le64(end_of(p, r->disk, bytes), to);
 }
 
 uint64_t test_power_end(const struct test_power *p, unsigned number, const uint8_t *bytes)
 {
-	return ovbd_get_le64(bytes + p->sizes[number] - SECTOR + END_AT);
+	return ovbd_get_le64(bytes + p->sizes[number] - 8);
 }
 
 static void arrive_all(const struct test_power *p, uint8_t *bytes, const struct record *r,
@@ -291,7 +300,7 @@ struct ovbd_device *test_power_disk(struct test_power *p, unsigned number, uint8
 		.free = disk_free,
 	};
 	p->sizes[number] = size;
-	d->blob = (struct ovbd_blob){.ops = &holes, .size = size - SECTOR};
+	d->blob = (struct ovbd_blob){.ops = &holes, .size = size - behind(size)};
 	d->device.blob = &d->blob;
 	if (!p->holes)
 		assert_int_equal(ovbd_blob_open_mem(bytes, size, &d->device.blob, NULL), 0);
@@ -311,29 +320,52 @@ struct cut {
 	uint64_t random, n;
 	size_t at;
 	uint8_t *durable[TEST_POWER_DISKS], *disks[TEST_POWER_DISKS];
-	const struct record *pending[PENDING_MAX];
+	const struct record **pending; /* of p->n */
 	size_t npending;
 };
 
-/* What of r arrives: sectors, or whole blocks that become holes. */
+/* Of a file: what was a hole appears as a whole block, and as it was in memory then: with what the
+ * earlier of the pending have written to it. */
+static void appear(struct cut *c, const struct record *r, uint64_t at)
+{
+	const uint64_t from = at / BLOCK * BLOCK, to = from + BLOCK;
+
+	for (size_t i = 0; i < c->npending; i++) {
+		const struct record *w = c->pending[i];
+		const uint64_t begins = ovbd_max(w->off, from),
+			       ends = ovbd_min(w->off + w->len, to);
+
+		if (w->disk == r->disk && begins < ends)
+			arrive(c->p, c->disks[w->disk], w, begins, ends);
+		if (w == r)
+			return;
+	}
+}
+
+/* What of r arrives: sectors, or whole blocks that are or become holes. */
 static void arrive_as(struct cut *c, const struct record *r, enum fate fate)
 {
 	const uint64_t end = r->off + r->len;
 	const uint64_t nsectors = (end + SECTOR - 1) / SECTOR - r->off / SECTOR;
 	const uint64_t begun = test_random(&c->random) % (nsectors + 1);
+	const uint8_t *data = is_data(c->p, r->disk, c->disks[r->disk]);
 	uint64_t to;
 
 	if (fate == LOST)
 		return;
 	for (uint64_t at = r->off; at < end; at = to) {
-		const uint64_t step =
-			r->hole && at % BLOCK == 0 && end - at >= BLOCK ? BLOCK : SECTOR;
+		const bool appears = data && !r->hole && !data[at / BLOCK];
+		const bool goes = r->hole && at % BLOCK == 0 && end - at >= BLOCK;
+		const uint64_t step = appears || goes ? BLOCK : SECTOR;
 
 		to = ovbd_min(end, (at / step + 1) * step);
 		if ((fate == BEGUN && at / SECTOR - r->off / SECTOR >= begun) ||
 		    (fate == SCATTERED && test_random(&c->random) % 2))
 			continue;
-		arrive(c->p, c->disks[r->disk], r, at, to);
+		if (appears)
+			appear(c, r, at);
+		else
+			arrive(c->p, c->disks[r->disk], r, at, to);
 	}
 }
 
@@ -400,7 +432,6 @@ static void go_on(struct cut *c, const struct record *r)
 	size_t n = 0;
 
 	if (!r->flush) {
-		assert_true(c->npending < PENDING_MAX);
 		c->pending[c->npending++] = r;
 		return;
 	}
@@ -419,6 +450,8 @@ uint64_t test_power_cuts(const struct test_power *p, const struct test_power_par
 {
 	struct cut c = {.p = p, .how = how, .random = how->seed};
 
+	c.pending = calloc(p->n + 1, sizeof(const struct record *));
+	assert_non_null(c.pending);
 	for (unsigned i = 0; i < TEST_POWER_DISKS; i++) {
 		if (how->sizes[i] == 0)
 			continue;
@@ -438,5 +471,6 @@ uint64_t test_power_cuts(const struct test_power *p, const struct test_power_par
 		free(c.durable[i]);
 		free(c.disks[i]);
 	}
+	free(c.pending);
 	return c.n;
 }

@@ -29,8 +29,9 @@ struct ovbd_device *test_power_disk(struct test_power *p, unsigned number, uint8
 void test_power_discards(struct test_power *p);
 
 /* All disks, none of which is made yet, are files with holes: a block of 4 KiB to which nobody
- * wrote, or that was zeroed as a whole, is one, and they tell of it. It is noted in the last 512 of
- * a disk's bytes, by which it is smaller. */
+ * wrote, or that was zeroed as a whole, is one, and they tell of it; what is written to one is
+ * there as a whole block or not, as with ext4 and xfs. That is noted in the last of a disk's bytes,
+ * by which it is smaller. */
 void test_power_holes(struct test_power *p);
 
 /* Of such a file: behind the last byte that was ever written. */

@@ -3,8 +3,7 @@
  * The power fails while a writable layer is written to, at every write and flush of its files, and
  * again while it is opened after that. What was flushed is there; what was not is, sector by
  * sector, what was there before or what was written since. Once it was opened, what it reads as
- * stays. Of the sparse format there may be zeros in a block of the file system that was written to
- * since.
+ * stays.
  *
  * If only the process is killed, what was written to be kept is there without a flush.
  *
@@ -25,7 +24,6 @@
 #define NBENEATH 80u /* sectors, beneath */
 #define NMIN     64u /* of a device that was made smaller */
 #define OPS_MAX  40u
-#define UNIT     8u /* sectors of a block of the file system */
 
 enum format { LOG, APPEND, SPARSE, NFORMATS };
 
@@ -146,7 +144,7 @@ static uint64_t read_numbers(struct test *t, uint64_t max, uint64_t ret[NSECTORS
 struct cut {
 	const struct history *h;
 	size_t at;
-	bool killed, sparse;
+	bool killed;
 };
 
 static bool is_later(const struct cut *c)
@@ -157,8 +155,7 @@ static bool is_later(const struct cut *c)
 /* The cut that came before, as this one fell before the layer was open again. */
 static struct cut earlier(const struct cut *c)
 {
-	return (struct cut){c->h->parent, c->h->parent_at, c->h->parent_killed && c->killed,
-	                    c->sparse};
+	return (struct cut){c->h->parent, c->h->parent_at, c->h->parent_killed && c->killed};
 }
 
 /* How many operations are there for sure. */
@@ -171,11 +168,6 @@ static size_t nsafe(const struct cut *c)
 		    c->h->ops[k].end <= c->at)
 			n = k + 1;
 	return n;
-}
-
-static bool touches(const struct op *op, uint64_t i)
-{
-	return op->n > 0 && i >= op->off / UNIT * UNIT && i / UNIT * UNIT < op->off + op->n;
 }
 
 /* Whether sector i may have the number. */
@@ -198,8 +190,6 @@ static bool may_be(const struct cut *c, uint64_t i, uint64_t number)
 		if (hit && k < safe)
 			flushed = value;
 		else if (hit && value == number)
-			return true;
-		if (k >= safe && c->sparse && number == 0 && touches(op, i))
 			return true;
 	}
 	return number == flushed;
@@ -230,7 +220,7 @@ static bool may_be_size(const struct cut *c, uint64_t size)
 static void check_all(const struct test *t, size_t at, uint64_t size,
                       const uint64_t numbers[NSECTORS])
 {
-	const struct cut c = {&t->h, at, t->killed, t->format == SPARSE};
+	const struct cut c = {&t->h, at, t->killed};
 
 	if (!may_be_size(&c, size))
 		fail_msg("seed %llu, depth %u, cut at %zu: %llu sectors",
