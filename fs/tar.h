@@ -5,6 +5,7 @@
  *
  *     tar_header.c  a block of 512 bytes           (pure)
  *     tar_pax.c     pax records                    (pure)
+ *     tar_acl.c     access control lists in words  (pure)
  *     tar_sparse.c  where the bytes of a sparse file belong
  *     tar.c         the stream of them
  *
@@ -105,6 +106,13 @@ int tar_pax_parse(char *records, size_t len, struct tar_pax *p, struct ovbd_erro
 /* As *from, with arrays of its own. 0 or -ENOMEM. */
 int tar_pax_copy(struct tar_pax *to, const struct tar_pax *from);
 void tar_pax_free(struct tar_pax *p);
+
+/* --- tar_acl.c --- */
+
+/* Makes of text (and a NUL behind it), an access control list in words, what the kernel has of it,
+ * in its place: *ret_len bytes, 0 if it says nothing. -ENOTSUP: it names somebody by a name. */
+#define TAR_ACL_PLAIN 28u /* bytes of one that is no more than a mode */
+int tar_acl_parse(char *text, size_t len, size_t *ret_len, struct ovbd_error *err);
 
 /* --- tar.c --- */
 

@@ -2,7 +2,7 @@
 /*
  * Pax records: "LENGTH KEY=VALUE\n", LENGTH being that of the whole record in decimal digits. They
  * are cut up in place: '=' and '\n' become NULs, so that values are texts; what may hold NULs
- * itself (an extended attribute) has its length too.
+ * itself (an extended attribute) has its length too. An access control list in words becomes one.
  *
  * Keys that say nothing of what a file is (comment, ctime, uname, ...) are passed over.
  */
@@ -151,7 +151,24 @@ static void set_has(struct tar_pax *p, const struct number *n)
 		memcpy((char *)p + n->has, &(bool){true}, sizeof(bool));
 }
 
-static int take_record(struct tar_pax *p, const char *key, const char *value, size_t len,
+static int take_acl(struct tar_pax *p, const char *key, char *value, size_t len,
+                    struct ovbd_error *err)
+{
+	const bool access = strcmp(key, "SCHILY.acl.access") == 0;
+	size_t acl_len;
+	int r;
+
+	if (!access && strcmp(key, "SCHILY.acl.default") != 0)
+		return 0;
+	r = tar_acl_parse(value, len, &acl_len, err);
+	/* of owner, group and others the mode says it already */
+	if (r < 0 || acl_len <= (access ? TAR_ACL_PLAIN : 0))
+		return r;
+	return add_xattr(p, access ? "system.posix_acl_access" : "system.posix_acl_default", value,
+	                 acl_len, err);
+}
+
+static int take_record(struct tar_pax *p, const char *key, char *value, size_t len,
                        struct ovbd_error *err)
 {
 	const struct number *n;
@@ -187,12 +204,7 @@ static int take_record(struct tar_pax *p, const char *key, const char *value, si
 		set_has(p, n);
 		return 0;
 	}
-	if (strncmp(key, "SCHILY.acl.", 11) == 0)
-		return ovbd_fail(err, -ENOTSUP,
-		                 "its access control list is in words (%s), not an attribute "
-		                 "(make the tar with --xattrs rather than --acls)",
-		                 key);
-	return 0;
+	return take_acl(p, key, value, len, err);
 }
 
 int tar_pax_parse(char *records, size_t len, struct tar_pax *p, struct ovbd_error *err)

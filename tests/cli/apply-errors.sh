@@ -88,6 +88,7 @@ tar("root.tar", (F, "./", "", 1))
 tar("owner.tar", (F, "a", "", 1), uid="4294967296")
 tar("xattr.tar", (F, "a", "", 1), **{"SCHILY.xattr.user.x": "v" * 5000})
 tar("acl.tar", (F, "a", "", 1), **{"SCHILY.acl.access": "user::rw-"})
+tar("acl-name.tar", (F, "a", "", 1), **{"SCHILY.acl.access": "user::rw-\nuser:joe:rw-\ngroup::r--\nmask::rw-\nother::r--"})
 tar("metacopy.tar", (F, "a", "", 1), **{"SCHILY.xattr.trusted.overlay.metacopy": ""})
 tar("time.tar", (F, "a", "", 1), mtime="yesterday")
 END
@@ -99,7 +100,8 @@ refused 1 "a name of 256 bytes" name.tar
 refused 1 "a whiteout of no name" whiteout.tar
 refused 1 "4294967296" owner.tar
 refused 1 "extended attributes need more" xattr.tar
-refused 1 "with --xattrs rather than --acls" acl.tar
+refused 1 "access control list is not whole" acl.tar
+refused 1 'names user "joe", not a number' acl-name.tar
 refused 1 "only a part of a file" metacopy.tar
 refused 1 "no time" time.tar
 ok "entries"

@@ -135,8 +135,8 @@ static void test_pax(void **state)
 static void test_bad_pax(void **state)
 {
 	static const char *const values[] = {
-		"size=",   "size=-1", "size=99999999999999999999", "mtime=1e9",          "mtime=",
-		"mtime=.", "uid=0x1", "GNU.sparse.numbytes=1",     "SCHILY.acl.access=x"};
+		"size=",   "size=-1", "size=99999999999999999999", "mtime=1e9", "mtime=",
+		"mtime=.", "uid=0x1", "GNU.sparse.numbytes=1"};
 	static const char *const whole[] = {"5 a=b",    "99 a=b\n",
 	                                    "a=b\n",    "6 a=b\n\n",
 	                                    " 6 a=b\n", "6 abc\n",
@@ -159,6 +159,72 @@ static void test_bad_pax(void **state)
 			fail_msg("%s", whole[i]);
 		tar_pax_free(&p);
 	}
+}
+
+static void test_acls(void **state)
+{
+	static const uint8_t want[] = {2,    0,   0,   0,  1,    0,    6,    0,   0xff, 0xff, 0xff,
+	                               0xff, 2,   0,   4,  0,    10,   0,    0,   0,    2,    0,
+	                               7,    0,   0,   2,  0,    0,    4,    0,   4,    0,    255,
+	                               255,  255, 255, 16, 0,    7,    0,    255, 255,  255,  255,
+	                               32,   0,   0,   0,  0xff, 0xff, 0xff, 0xff};
+	static const char *const right[] = {
+		"user::rw-,user:10:r--,user:512:rwx,group::r--,mask::rwx,other::---",
+		"user::rw-\nuser:me:rwx:512\t#effective:rwx\nuser:10:r--\ngroup::r--\nmask::rwx\n"
+		"other::---\n"};
+	static const struct {
+		const char *text;
+		int code;
+	} wrong[] = {
+		{"x", -EBADMSG},
+		{"user::rw-", -EBADMSG},
+		{"user::rw-,group::r--,other::r--,other::r--", -EBADMSG},
+		{"user::rw-,user:5:r--,group::r--,other::r--", -EBADMSG}, /* no mask */
+		{"user::rw-,user:5:r--,user:5:rw-,group::r--,mask::rw-,other::r--", -EBADMSG},
+		{"user::rw-,user:joe:r--,group::r--,mask::rw-,other::r--", -ENOTSUP},
+		{"user::rw-,user:4294967295:r--,group::r--,mask::rw-,other::r--", -ENOTSUP},
+		{"user::rw-,mask:5:r--,group::r--,other::r--", -EBADMSG},
+		{"user::rw,group::r--,other::r--", -EBADMSG},
+		{"user::wr-,group::r--,other::r--", -EBADMSG},
+		{"user::rw-,group::r--,other::r--x", -EBADMSG},
+		{"::::::::::,:,:::", -EBADMSG},
+	};
+	struct ovbd_error err = {""};
+	char text[256];
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+		strcpy(text, right[i]);
+		assert_ok(tar_acl_parse(text, strlen(text), &len, &err), err);
+		assert_int_equal(len, sizeof(want));
+		assert_memory_equal(text, want, len);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		strcpy(text, wrong[i].text);
+		if (tar_acl_parse(text, strlen(text), &len, &err) != wrong[i].code)
+			fail_msg("%s", wrong[i].text);
+	}
+	text[0] = '\0';
+	assert_ok(tar_acl_parse(text, 0, &len, &err), err);
+	assert_int_equal(len, 0);
+}
+
+/* What the mode says already is no attribute; the other kind always is. */
+static void test_acl_records(void **state)
+{
+	static const char *const all[] = {"SCHILY.acl.access=user::rw-,group::r--,other::r--",
+	                                  "SCHILY.acl.default=user::rw-,group::r--,other::r--",
+	                                  NULL};
+	struct ovbd_error err = {""};
+	struct tar_pax p;
+
+	(void)state;
+	assert_ok(parse_pax(all, &p, &err), err);
+	assert_int_equal(p.nxattrs, 1);
+	assert_string_equal(p.xattrs[0].name, "system.posix_acl_default");
+	assert_int_equal(p.xattrs[0].len, 28);
+	tar_pax_free(&p);
 }
 
 static void test_sparse_maps(void **state)
@@ -190,6 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers),     cmocka_unit_test(test_names),
 		cmocka_unit_test(test_pax),         cmocka_unit_test(test_bad_pax),
+		cmocka_unit_test(test_acls),        cmocka_unit_test(test_acl_records),
 		cmocka_unit_test(test_sparse_maps),
 	};
 
