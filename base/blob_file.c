@@ -4,6 +4,7 @@
  * answers with an error, because a truncated layer must never read as zeros.
  */
 #include "base/blob.h"
+#include "base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,25 +33,16 @@ static int file_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
                       struct ovbd_error *err)
 {
 	struct file_blob *f = file_of(b);
-	uint8_t *p = buf;
+	const ssize_t n = ovbd_fd_pread(f->fd, buf, len, off);
 
-	while (len > 0) {
-		const ssize_t n = pread(f->fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ovbd_fail_errno(err, -errno, "%s: read %zu bytes at %" PRIu64,
-			                       f->name, len, off);
-		if (n == 0)
-			return ovbd_fail(err, -EIO,
-			                 "%s: ends at %" PRIu64 ", but had %" PRIu64
-			                 " bytes when it was opened",
-			                 f->name, off, b->size);
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
+	if (n < 0)
+		return ovbd_fail_errno(err, (int)n, "%s: read %zu bytes at %" PRIu64, f->name, len,
+		                       off);
+	if ((size_t)n < len)
+		return ovbd_fail(err, -EIO,
+		                 "%s: ends at %" PRIu64 ", but had %" PRIu64
+		                 " bytes when it was opened",
+		                 f->name, off + (uint64_t)n, b->size);
 	return 0;
 }
 

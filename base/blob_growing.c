@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A file of which nobody knows how long it will be: what is not there yet reads as zeros. */
 #include "base/blob.h"
+#include "base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,24 +26,12 @@ static int growing_pread(struct ovbd_blob *b, void *buf, size_t len, uint64_t of
                          struct ovbd_error *err)
 {
 	struct growing *g = growing_of(b);
-	uint8_t *p = buf;
+	const ssize_t n = ovbd_fd_pread(g->fd, buf, len, off);
 
-	while (len > 0) {
-		const ssize_t n = pread(g->fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ovbd_fail_errno(err, -errno, "%s: read %zu bytes at %" PRIu64,
-			                       g->name, len, off);
-		if (n == 0) {
-			memset(p, 0, len);
-			return 0;
-		}
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
+	if (n < 0)
+		return ovbd_fail_errno(err, (int)n, "%s: read %zu bytes at %" PRIu64, g->name, len,
+		                       off);
+	memset((uint8_t *)buf + n, 0, len - (size_t)n);
 	return 0;
 }
 

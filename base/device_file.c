@@ -4,6 +4,7 @@
  * over a descriptor of its own; the page cache keeps the two the same.
  */
 #include "base/device.h"
+#include "base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,20 +41,11 @@ static int file_pwrite(struct ovbd_device *d, const void *buf, size_t len, uint6
                        unsigned flags, struct ovbd_error *err)
 {
 	struct file_device *f = file_of(d);
-	const uint8_t *p = buf;
+	const int r = ovbd_fd_pwrite(f->fd, buf, len, off);
 
-	while (len > 0) {
-		const ssize_t n = pwrite(f->fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ovbd_fail_errno(err, -errno, "%s: write %zu bytes at %" PRIu64,
-			                       f->name, len, off);
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
+	if (r < 0)
+		return ovbd_fail_errno(err, r, "%s: write %zu bytes at %" PRIu64, f->name, len,
+		                       off);
 	return sync_if(f, flags, err);
 }
 

@@ -7,6 +7,7 @@
  *
  * A block device has its name already: it is written in place.
  */
+#include "base/fd.h"
 #include "base/sink.h"
 
 #include <errno.h>
@@ -37,20 +38,9 @@ static struct file_sink *file_of(struct ovbd_sink *s)
 static int write_at(struct file_sink *f, const void *buf, size_t len, uint64_t off,
                     struct ovbd_error *err)
 {
-	const uint8_t *p = buf;
+	const int r = ovbd_fd_pwrite(f->fd, buf, len, off);
 
-	while (len > 0) {
-		const ssize_t n = pwrite(f->fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ovbd_fail_errno(err, -errno, "%s: write", f->path);
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? ovbd_fail_errno(err, r, "%s: write", f->path) : 0;
 }
 
 static int file_append(struct ovbd_sink *s, const void *buf, size_t len, struct ovbd_error *err)

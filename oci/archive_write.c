@@ -16,13 +16,13 @@
 #include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "image/tar.h"
 #include "lsmt/lsmt.h"
 #include "oci/archive.h"
 #include "zfile/zfile.h"
 
 #define BLOCK     512u
-#define CHUNK     (1u << 20)
 #define BLOBS     "blobs/sha256/"
 #define OCTAL_MAX ((UINT64_C(1) << 33) - 1)
 
@@ -45,20 +45,9 @@ struct oci_archive_out {
 static int write_at(struct oci_archive_out *o, const void *buf, size_t len, uint64_t off,
                     struct ovbd_error *err)
 {
-	const uint8_t *p = buf;
+	const int r = ovbd_fd_pwrite(o->fd, buf, len, off);
 
-	while (len > 0) {
-		const ssize_t n = pwrite(o->fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ovbd_fail_errno(err, -errno, "%s: write", o->path);
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? ovbd_fail_errno(err, r, "%s: write", o->path) : 0;
 }
 
 /* width octal digits, and a NUL; GNU's base 256 where they are not enough. */
@@ -247,32 +236,6 @@ static int member_patch(struct ovbd_sink *s, const void *buf, size_t len, uint64
 	return write_at(o, buf, len, o->at + BLOCK + off, err);
 }
 
-static int hash(struct member_sink *m, struct ovbd_error *err)
-{
-	AUTO_FREE uint8_t *buf = malloc(CHUNK);
-	AUTO_MD *md = NULL;
-	uint64_t off = 0;
-	int r = oci_md_open("sha256:", &md, err);
-
-	if (!buf)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	while (r == 0 && off < m->sink.written) {
-		const size_t want = (size_t)ovbd_min(CHUNK, m->sink.written - off);
-		const ssize_t n = pread(m->o->fd, buf, want, (off_t)(m->o->at + BLOCK + off));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return ovbd_fail_errno(err, n < 0 ? -errno : -EIO, "%s: reading",
-			                       m->o->path);
-		r = oci_md_update(md, buf, (size_t)n, err);
-		off += (uint64_t)n;
-	}
-	if (r == 0)
-		oci_md_text(md, m->digest);
-	return r;
-}
-
 static const struct put_blob *blob_at(const struct oci_archive_out *o, const char *digest)
 {
 	for (size_t i = 0; i < o->nblobs; i++)
@@ -288,7 +251,7 @@ static int member_finish(struct ovbd_sink *s, struct ovbd_error *err)
 	const uint64_t off = o->at + BLOCK;
 	char name[sizeof(BLOBS) + OVBD_OCI_DIGEST_SIZE];
 	struct put_blob *blobs;
-	int r = hash(m, err);
+	int r = oci_digest_of_fd(o->fd, off, s->written, o->path, m->digest, err);
 
 	if (r < 0 || blob_at(o, m->digest)) /* the next takes its place */
 		return r;

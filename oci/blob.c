@@ -11,9 +11,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "base/fd.h"
 #include "oci/impl.h"
-
-#define CHUNK (1u << 20)
 
 struct blob_sink {
 	struct ovbd_sink sink;
@@ -31,20 +30,9 @@ static struct blob_sink *blob_of(struct ovbd_sink *s)
 static int write_at(struct blob_sink *b, const void *buf, size_t len, uint64_t off,
                     struct ovbd_error *err)
 {
-	const uint8_t *p = buf;
+	const int r = ovbd_fd_pwrite(b->fd, buf, len, off);
 
-	while (len > 0) {
-		const ssize_t n = pwrite(b->fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ovbd_fail_errno(err, -errno, "%s: write", b->dir);
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? ovbd_fail_errno(err, r, "%s: write", b->dir) : 0;
 }
 
 static int blob_append(struct ovbd_sink *s, const void *buf, size_t len, struct ovbd_error *err)
@@ -56,30 +44,6 @@ static int blob_patch(struct ovbd_sink *s, const void *buf, size_t len, uint64_t
                       struct ovbd_error *err)
 {
 	return write_at(blob_of(s), buf, len, off, err);
-}
-
-static int hash(struct blob_sink *b, struct ovbd_error *err)
-{
-	AUTO_FREE uint8_t *buf = malloc(CHUNK);
-	AUTO_MD *md = NULL;
-	uint64_t off = 0;
-	int r = oci_md_open("sha256:", &md, err);
-
-	if (!buf)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	while (r == 0 && off < b->sink.written) {
-		const ssize_t n = pread(b->fd, buf, CHUNK, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return ovbd_fail_errno(err, n < 0 ? -errno : -EIO, "%s: reading", b->dir);
-		r = oci_md_update(md, buf, (size_t)n, err);
-		off += (uint64_t)n;
-	}
-	if (r == 0)
-		oci_md_text(md, b->digest);
-	return r;
 }
 
 static int temp_name(struct blob_sink *b, struct ovbd_error *err)
@@ -136,7 +100,7 @@ static int sync_dir(const struct blob_sink *b, struct ovbd_error *err)
 static int blob_finish(struct ovbd_sink *s, struct ovbd_error *err)
 {
 	struct blob_sink *b = blob_of(s);
-	int r = hash(b, err);
+	int r = oci_digest_of_fd(b->fd, 0, b->sink.written, b->dir, b->digest, err);
 
 	if (r == 0 && fsync(b->fd) < 0)
 		r = ovbd_fail_errno(err, -errno, "%s: sync", b->dir);

@@ -93,6 +93,9 @@ void oci_md_text(EVP_MD_CTX *md, char ret[OVBD_OCI_DIGEST_SIZE]);
 /* "sha256:..." of buf. */
 int oci_digest_of(const void *buf, size_t len, char ret[OVBD_OCI_DIGEST_SIZE],
                   struct ovbd_error *err);
+/* The same of len bytes of a file that was just written; what names it in messages. */
+int oci_digest_of_fd(int fd, uint64_t off, uint64_t len, const char *what,
+                     char ret[OVBD_OCI_DIGEST_SIZE], struct ovbd_error *err);
 
 /* Bytes in their order, from somewhere. */
 struct oci_reader;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "oci/impl.h"
 
 #define CHUNK (1u << 20)
@@ -55,6 +56,30 @@ int oci_digest_of(const void *buf, size_t len, char ret[OVBD_OCI_DIGEST_SIZE],
 
 	if (r == 0)
 		r = oci_md_update(md, buf, len, err);
+	if (r == 0)
+		oci_md_text(md, ret);
+	return r;
+}
+
+int oci_digest_of_fd(int fd, uint64_t off, uint64_t len, const char *what,
+                     char ret[OVBD_OCI_DIGEST_SIZE], struct ovbd_error *err)
+{
+	AUTO_FREE uint8_t *buf = malloc(CHUNK);
+	AUTO_MD *md = NULL;
+	int r = oci_md_open("sha256:", &md, err);
+
+	if (!buf)
+		return ovbd_fail(err, -ENOMEM, "out of memory");
+	while (r == 0 && len > 0) {
+		const size_t want = (size_t)ovbd_min(CHUNK, len);
+		const ssize_t n = ovbd_fd_pread(fd, buf, want, off);
+
+		if (n < (ssize_t)want)
+			return ovbd_fail_errno(err, n < 0 ? (int)n : -EIO, "%s: reading", what);
+		r = oci_md_update(md, buf, want, err);
+		off += want;
+		len -= want;
+	}
 	if (r == 0)
 		oci_md_text(md, ret);
 	return r;

@@ -9,9 +9,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "oci/registry.h"
-
-#define CHUNK (1u << 20)
 
 struct temp_sink {
 	struct ovbd_sink sink;
@@ -49,23 +48,12 @@ int oci_temp_open(const char *dir, struct ovbd_error *err)
 static int write_at(struct temp_sink *t, const void *buf, size_t len, uint64_t off,
                     struct ovbd_error *err)
 {
-	const uint8_t *p = buf;
+	int r;
 
 	if (!oci_push_queue_works(t->q))
 		return oci_push_queue_check(t->q, err);
-	while (len > 0) {
-		const ssize_t n = pwrite(t->fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ovbd_fail_errno(err, -errno, "a temporary file in %s: write",
-			                       t->dir);
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	r = ovbd_fd_pwrite(t->fd, buf, len, off);
+	return r < 0 ? ovbd_fail_errno(err, r, "a temporary file in %s: write", t->dir) : 0;
 }
 
 static int temp_append(struct ovbd_sink *s, const void *buf, size_t len, struct ovbd_error *err)
@@ -79,40 +67,15 @@ static int temp_patch(struct ovbd_sink *s, const void *buf, size_t len, uint64_t
 	return write_at(temp_of(s), buf, len, off, err);
 }
 
-static int hash(struct temp_sink *t, struct ovbd_error *err)
-{
-	AUTO_FREE uint8_t *buf = malloc(CHUNK);
-	AUTO_MD *md = NULL;
-	uint64_t off = 0;
-	int r = oci_md_open("sha256:", &md, err);
-
-	if (!buf)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	while (r == 0 && off < t->sink.written) {
-		const ssize_t n = pread(t->fd, buf, CHUNK, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return ovbd_fail_errno(err, n < 0 ? -errno : -EIO,
-			                       "a temporary file in %s: reading", t->dir);
-		r = oci_md_update(md, buf, (size_t)n, err);
-		off += (uint64_t)n;
-	}
-	if (r == 0)
-		oci_md_text(md, t->ref.digest);
-	t->ref.size = off;
-	return r;
-}
-
 static int temp_finish(struct ovbd_sink *s, struct ovbd_error *err)
 {
 	struct temp_sink *t = temp_of(s);
-	const int r = hash(t, err);
+	const int r = oci_digest_of_fd(t->fd, 0, s->written, t->dir, t->ref.digest, err);
 	const int fd = t->fd;
 
 	if (r < 0)
 		return r;
+	t->ref.size = s->written;
 	t->fd = -1;
 	return oci_push_queue_add(t->q, fd, &t->ref, err);
 }

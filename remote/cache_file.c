@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/fd.h"
 #include "remote/cache_impl.h"
 
 #define USED_STEP_S 60u /* how exactly it is known when a chunk was last used */
@@ -391,38 +392,14 @@ void cache_chunk_verified(struct cache_file *f, uint64_t chunk, uint16_t gen, ui
 
 int cache_data_read(const struct cache_file *f, void *buf, size_t len, uint64_t off)
 {
-	uint8_t *p = buf;
+	const ssize_t n = ovbd_fd_pread(f->data_fd, buf, len, off);
 
-	while (len > 0) {
-		const ssize_t n = pread(f->data_fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EBADMSG;
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == len ? 0 : -EBADMSG;
 }
 
 int cache_data_write(const struct cache_file *f, const void *buf, size_t len, uint64_t off)
 {
-	const uint8_t *p = buf;
-
-	if (!cache_file_is_whole(f))
-		return -ESTALE;
-	while (len > 0) {
-		const ssize_t n = pwrite(f->data_fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return cache_file_is_whole(f) ? ovbd_fd_pwrite(f->data_fd, buf, len, off) : -ESTALE;
 }

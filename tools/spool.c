@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/fd.h"
 #include "tools/spool.h"
 
 #include <errno.h>
@@ -54,22 +55,6 @@ static ssize_t read_full(uint8_t *buf, size_t len, struct ovbd_error *err)
 	return (ssize_t)n;
 }
 
-static int write_full(int fd, const uint8_t *buf, size_t len, uint64_t off)
-{
-	while (len > 0) {
-		const ssize_t n = pwrite(fd, buf, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		buf += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Writes what is not zero, in as few pieces as there are gaps. */
 static int write_sparse(int fd, const uint8_t *buf, size_t len, uint64_t off)
 {
@@ -80,12 +65,12 @@ static int write_sparse(int fd, const uint8_t *buf, size_t len, uint64_t off)
 		const size_t n = (size_t)ovbd_min(BLOCK, len - at);
 
 		if (ovbd_is_zero(buf + at, n)) {
-			r = write_full(fd, buf + start, at - start, off + start);
+			r = ovbd_fd_pwrite(fd, buf + start, at - start, off + start);
 			start = at + n;
 		}
 		at += n;
 	}
-	return r < 0 ? r : write_full(fd, buf + start, at - start, off + start);
+	return r < 0 ? r : ovbd_fd_pwrite(fd, buf + start, at - start, off + start);
 }
 
 int ovbd_spool_stdin(const char *dir, struct ovbd_blob **ret, struct ovbd_error *err)
