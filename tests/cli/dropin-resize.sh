@@ -39,6 +39,11 @@ for json in 0.json 1.json; do
 	ok "$json"
 done
 
+# merged it is as large as it has become (the original: as it was)
+"$bin/overlaybd-merge" 1.json merged >/dev/null 2>&1
+"$ovbd" info merged | grep -q "^virtual size: *2 GiB " || fail "$("$ovbd" info merged)"
+"$ovbd" compare -q --strict 1.json merged || fail "merged it is something else"
+
 for size in 0 -1 x 1.5 99999999999999999999; do
 	refused 2 "invalid size: $size" "$resize" --config 0.json --size="$size"
 done
