@@ -65,10 +65,12 @@ static void print_options(const struct ovbd_option *o)
 
 void ovbd_help_verb(const struct ovbd_verb *v)
 {
-	if (v->program)
-		printf("Usage: %s [OPTION]... %s\n\n%s.\n", v->program, v->usage, v->summary);
-	else
-		printf("Usage: ovbd %s [OPTION]... %s\n\n%s.\n", v->name, v->usage, v->summary);
+	char usage[256];
+
+	snprintf(usage, sizeof(usage), "%s%s [OPTION]... %s", v->program ? "" : "ovbd ",
+	         v->program ? v->program : v->name, v->usage);
+	print_wrapped(usage, printf("Usage: "), 7);
+	printf("\n%s.\n", v->summary);
 	if (v->text) {
 		putchar('\n');
 		print_wrapped(v->text, 0, 0);
