@@ -1,5 +1,6 @@
 if(TARGET ovbd)
   ovbd_script(golden_structure structure.sh LABELS golden)
+  ovbd_script(golden_lsmt_rw_verbs lsmt-rw-verbs.sh LABELS golden slow)
   ovbd_script(golden_fixtures fixtures.sh LABELS golden TIMEOUT 300)
   ovbd_script(golden_cow_convert cow-convert.sh LABELS golden TIMEOUT 300)
   if(TARGET ovbd_fs)
