@@ -44,6 +44,16 @@ done
 [ $n -ge 4 ] || fail "only $n had nothing beneath"
 ok "written ones"
 
+# what does not compress, too, is within what overlaybd reads
+"$ovbd" create 1M random.rw
+head -c 1M /dev/urandom >random.raw
+"$ovbd" rebase -q --whole -B random.raw random.rw
+"$ovbd" rebase -q --from random.raw --flatten random.rw
+"$ovbd" commit random.rw random.ovbd
+"$ovbd" info random.ovbd >said
+! grep -q "cannot read" said || fail "$(cat said)"
+ok "what does not compress"
+
 expect 1 "empty.rw: File exists" "$ovbd" create 1M empty.rw
 expect 2 "SIZE 1000: a size of whole sectors" "$ovbd" create 1000 x.rw
 expect 2 "INDEX is missing" "$ovbd" create -s 1M x.rw
