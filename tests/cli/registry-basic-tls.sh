@@ -30,6 +30,28 @@ expect 2 "--tls-verify no: it is true or false" "$ovbd" info --tls-verify=no "$n
 expect 2 "--creds: it is USER or USER:PASSWORD" "$ovbd" info --creds :ZYYYZ "$name" 2>>said
 ok "tools"
 
+# --- what is pushed: an image of files, with a layer in more than one chunk (a build without libext2fs makes none)
+if grep -q "convert_image.c.o" "$OVBD_BUILD/build.ninja"; then
+	mkdir files
+	head -c 20000000 /dev/urandom >files/noise
+	tar -cf files.tar --owner=0 --group=0 -C files .
+	python3 "$OVBD_SOURCE/tests/lib/oci-image.py" src t files.tar >/dev/null
+	to=docker://$registry/team/pushed
+	"$ovbd" convert -q --dest-cert-dir certs --dest-creds anna:secret oci:src:t "$to"
+	"$ovbd" convert -q --registry-config certs.d --creds anna:secret oci:src:t "$to:second"
+	"$ovbd" convert -q --dest-tls-verify=false --dest-creds anna:secret oci:src:t "$to:third"
+	"$ovbd" check -q --cert-dir certs --creds anna:secret "$to"
+	for tag in second third; do
+		"$ovbd" compare -q --cert-dir certs --creds anna:secret "$to" "$to:$tag"
+	done
+	expect 74 "certificate" "$ovbd" convert -q --dest-creds anna:secret oci:src:t "$to"
+	expect 74 "certificate" "$ovbd" convert -q --src-cert-dir certs --dest-creds anna:secret oci:src:t "$to"
+	expect 77 "401" "$ovbd" convert -q --dest-cert-dir certs oci:src:t "$to:none"
+	expect 77 "401" "$ovbd" convert -q --dest-cert-dir certs --dest-creds anna:wrong-ZYYYZ oci:src:t "$to:none"
+	cat "$tmp/.stderr" >>said
+	ok "pushed"
+fi
+
 # --- ovbdd: a file, and the services of overlaybd's daemon
 layers=$(python3 -c '
 import glob, json
