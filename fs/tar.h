@@ -16,9 +16,10 @@
 
 #include <stdbool.h>
 
+#include "base/tar.h"
 #include "fs/fs.h"
 
-#define TAR_BLOCK       512u
+#define TAR_BLOCK       OVBD_TAR_BLOCK
 #define TAR_EXTRA_MAX   (4u << 20) /* bytes of pax records or of a name, of one entry */
 #define TAR_PIECES_MAX  (1u << 18) /* of a sparse file */
 #define TAR_XATTRS_MAX  1024u

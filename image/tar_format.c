@@ -7,94 +7,23 @@
 #include <string.h>
 
 #include "base/bytes.h"
-
-enum {
-	TAR_OFF_NAME = 0,
-	TAR_OFF_MODE = 100,
-	TAR_OFF_UID = 108,
-	TAR_OFF_GID = 116,
-	TAR_OFF_SIZE = 124,
-	TAR_OFF_MTIME = 136,
-	TAR_OFF_CHECKSUM = 148,
-	TAR_OFF_TYPE = 156,
-	TAR_OFF_MAGIC = 257,
-	TAR_OFF_UNAME = 265,
-	TAR_OFF_GNAME = 297,
-};
-
-#define TAR_NUMBER_SHORT 8  /* bytes of a number field: mode, uid, gid, checksum */
-#define TAR_NUMBER_LONG  12 /* size, mtime */
+#include "base/tar.h"
 
 static const char magic_ustar[8] = {'u', 's', 't', 'a', 'r', '\0', '0', '0'};
 static const char magic_gnu[8] = {'u', 's', 't', 'a', 'r', ' ', ' ', '\0'};
 
-/* Octal digits, with spaces before and a space or NUL after; false if there is anything else. */
-static bool get_octal(const uint8_t *p, size_t len, uint64_t *ret)
-{
-	uint64_t v = 0;
-	size_t i = 0;
-
-	while (i < len && p[i] == ' ')
-		i++;
-	for (; i < len && p[i] >= '0' && p[i] <= '7'; i++) {
-		if (v >> 61)
-			return false;
-		v = v << 3 | (uint64_t)(p[i] - '0');
-	}
-	for (; i < len; i++)
-		if (p[i] != ' ' && p[i] != '\0')
-			return false;
-	*ret = v;
-	return true;
-}
-
-/* GNU's base 256: the top bit of the first byte is set, the rest is a big-endian number. */
-static bool get_number(const uint8_t *p, size_t len, uint64_t *ret)
-{
-	uint64_t v = 0;
-
-	if (!(p[0] & 0x80))
-		return get_octal(p, len, ret);
-	if (p[0] != 0x80) /* negative, or beyond 64 bits */
-		return false;
-	for (size_t i = 1; i < len; i++) {
-		if (v >> 56)
-			return false;
-		v = v << 8 | p[i];
-	}
-	*ret = v;
-	return true;
-}
-
-/* The sum of all bytes, the checksum's own as spaces. Old writers took bytes as signed. */
-static bool checksum_fits(const uint8_t raw[TAR_BLOCK])
-{
-	uint64_t want;
-	int64_t sum = 0, signed_sum = 0;
-
-	if (!get_octal(raw + TAR_OFF_CHECKSUM, TAR_NUMBER_SHORT, &want))
-		return false;
-	for (size_t i = 0; i < TAR_BLOCK; i++) {
-		const bool own = i >= TAR_OFF_CHECKSUM && i < TAR_OFF_CHECKSUM + TAR_NUMBER_SHORT;
-		const uint8_t c = own ? ' ' : raw[i];
-
-		sum += c;
-		signed_sum += (int8_t)c;
-	}
-	return (int64_t)want == sum || (int64_t)want == signed_sum;
-}
-
 bool tar_header_decode(const uint8_t raw[TAR_BLOCK], struct tar_header *ret)
 {
-	const uint8_t *magic = raw + TAR_OFF_MAGIC;
+	const uint8_t *magic = raw + OVBD_TAR_MAGIC;
 	struct tar_header h;
 
 	if (memcmp(magic, magic_ustar, sizeof(magic_ustar)) != 0 &&
 	    memcmp(magic, magic_gnu, sizeof(magic_gnu)) != 0)
 		return false;
-	if (!checksum_fits(raw) || !get_number(raw + TAR_OFF_SIZE, TAR_NUMBER_LONG, &h.size))
+	if (!ovbd_tar_has_checksum(raw) ||
+	    !ovbd_tar_number(raw + OVBD_TAR_SIZE, OVBD_TAR_LONG, &h.size))
 		return false;
-	h.type = (char)raw[TAR_OFF_TYPE];
+	h.type = (char)raw[OVBD_TAR_TYPE];
 	*ret = h;
 	return true;
 }
@@ -148,28 +77,28 @@ int tar_pax_size(const uint8_t *records, size_t len, uint64_t *ret)
  * NUL after it. */
 static void put_short(uint8_t *p, unsigned v)
 {
-	char text[TAR_NUMBER_SHORT + 1];
+	char text[OVBD_TAR_SHORT + 1];
 
 	snprintf(text, sizeof(text), "%6o ", v & 0777777u);
-	memcpy(p, text, TAR_NUMBER_SHORT);
+	memcpy(p, text, OVBD_TAR_SHORT);
 }
 
 static void put_long(uint8_t *p, uint32_t v)
 {
-	char text[TAR_NUMBER_LONG + 1];
+	char text[OVBD_TAR_LONG + 1];
 
 	snprintf(text, sizeof(text), "%11" PRIo32 " ", v);
-	memcpy(p, text, TAR_NUMBER_LONG);
+	memcpy(p, text, OVBD_TAR_LONG);
 }
 
 static void put_checksum(uint8_t raw[TAR_BLOCK])
 {
 	unsigned sum = 0;
 
-	memset(raw + TAR_OFF_CHECKSUM, ' ', TAR_NUMBER_SHORT);
+	memset(raw + OVBD_TAR_CHECKSUM, ' ', OVBD_TAR_SHORT);
 	for (size_t i = 0; i < TAR_BLOCK; i++)
 		sum += raw[i];
-	put_short(raw + TAR_OFF_CHECKSUM, sum);
+	put_short(raw + OVBD_TAR_CHECKSUM, sum);
 }
 
 static void put_text(uint8_t *p, const char *text)
@@ -197,21 +126,21 @@ void tar_wrap_encode(uint64_t size, uint8_t ret_raw[TAR_WRAP_SIZE])
 	memset(ret_raw, 0, TAR_WRAP_SIZE);
 	pax_len = put_pax_size(records, size);
 
-	put_text(pax + TAR_OFF_NAME, "overlaybd.pax");
-	put_long(pax + TAR_OFF_SIZE, (uint32_t)pax_len);
-	pax[TAR_OFF_TYPE] = 'x';
-	memcpy(pax + TAR_OFF_MAGIC, magic_ustar, sizeof(magic_ustar));
+	put_text(pax + OVBD_TAR_NAME, "overlaybd.pax");
+	put_long(pax + OVBD_TAR_SIZE, (uint32_t)pax_len);
+	pax[OVBD_TAR_TYPE] = 'x';
+	memcpy(pax + OVBD_TAR_MAGIC, magic_ustar, sizeof(magic_ustar));
 	put_checksum(pax);
 
-	put_text(file + TAR_OFF_NAME, "overlaybd.commit");
-	put_short(file + TAR_OFF_MODE, 0100644);
-	put_short(file + TAR_OFF_UID, 0);
-	put_short(file + TAR_OFF_GID, 0);
-	put_long(file + TAR_OFF_SIZE, 0);
-	put_long(file + TAR_OFF_MTIME, 0);
-	file[TAR_OFF_TYPE] = '0';
-	memcpy(file + TAR_OFF_MAGIC, magic_ustar, sizeof(magic_ustar));
-	put_text(file + TAR_OFF_UNAME, "root");
-	put_text(file + TAR_OFF_GNAME, "root");
+	put_text(file + OVBD_TAR_NAME, "overlaybd.commit");
+	put_short(file + OVBD_TAR_MODE, 0100644);
+	put_short(file + OVBD_TAR_UID, 0);
+	put_short(file + OVBD_TAR_GID, 0);
+	put_long(file + OVBD_TAR_SIZE, 0);
+	put_long(file + OVBD_TAR_MTIME, 0);
+	file[OVBD_TAR_TYPE] = '0';
+	memcpy(file + OVBD_TAR_MAGIC, magic_ustar, sizeof(magic_ustar));
+	put_text(file + OVBD_TAR_UNAME, "root");
+	put_text(file + OVBD_TAR_GNAME, "root");
 	put_checksum(file);
 }

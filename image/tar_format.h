@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TAR_BLOCK 512u
+#include "base/tar.h"
+
+#define TAR_BLOCK OVBD_TAR_BLOCK
 
 /* The two headers and the pax record that overlaybd writes before the data. */
 #define TAR_WRAP_SIZE (3 * TAR_BLOCK)
