@@ -22,11 +22,11 @@ ok "the command"
 
 DESTDIR=$tmp/dropin cmake --install "$OVBD_BUILD" --component overlaybd-dropin >said 2>&1 || fail "$(cat said)"
 bin=$tmp/dropin$(sed -n 's/^OVBD_DROPIN_BINDIR:PATH=//p' "$OVBD_BUILD/CMakeCache.txt")
-for tool in overlaybd-apply overlaybd-commit overlaybd-create overlaybd-merge overlaybd-resize overlaybd-zfile turboOCI-apply; do
+for tool in overlaybd-apply overlaybd-commit overlaybd-create overlaybd-merge overlaybd-resize overlaybd-zfile; do
 	[ "$(readlink "$bin/$tool")" = ovbd ] || fail "$tool: $(ls -l "$bin")"
 	"$bin/$tool" --help | grep -q "^Usage: $tool " || fail "$tool --help"
 done
-[ "$(find dropin ! -type d | wc -l)" = 8 ] || fail "what else: $(find dropin)"
+[ "$(find dropin ! -type d | wc -l)" = 7 ] || fail "what else: $(find dropin)"
 ok "the tools of overlaybd"
 
 if [ ! -x "$OVBD_BUILD/daemon/ovbdd" ]; then
