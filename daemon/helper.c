@@ -2,9 +2,10 @@
 /*
  * Each request is one datagram, with a socket for the answer, and is done by a child of the helper,
  * so that one that takes long delays no other. A child that holds or claims a device keeps it until
- * the other end of its socket is closed. The helper keeps no privilege but those of root over
- * files, for configfs and block devices, and nothing open but its socket: its end is the end of the
- * daemon.
+ * the other end of its socket is closed. What it opened it closes before it answers, or ends: who
+ * is told does not find it among the device's users. The helper keeps no privilege but those of
+ * root over files, for configfs and block devices, and nothing open but its socket: its end is the
+ * end of the daemon.
  */
 #include "daemon/helper.h"
 
@@ -38,11 +39,12 @@ union control {
 
 static int helper = -1; /* set before there are threads */
 
-/* 0 or an errno. */
-static int do_it(const struct request *rq)
+/* 0 or an errno; *ret_kept: what is held, or -1. */
+static int do_it(const struct request *rq, int *ret_kept)
 {
 	int fd, r = -1;
 
+	*ret_kept = -1;
 	errno = EINVAL;
 	switch (rq->what) {
 	case LINK:
@@ -53,28 +55,34 @@ static int do_it(const struct request *rq)
 		break;
 	case WRITE_BACK:
 		fd = open(rq->path, O_RDONLY | O_CLOEXEC);
-		r = fd < 0 ? fd : fsync(fd);
-		break;
+		if (fd < 0)
+			break;
+		r = fsync(fd) < 0 ? errno : 0;
+		close(fd);
+		return r;
 	case HOLD:
-		r = open(rq->path, O_RDONLY | O_CLOEXEC);
+		r = *ret_kept = open(rq->path, O_RDONLY | O_CLOEXEC);
 		break;
 	case CLAIM:
-		r = open(rq->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+		r = *ret_kept = open(rq->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 		break;
 	}
 	return r < 0 ? errno : 0;
 }
 
-/* In a child. Whatever it opened is closed by its end. */
+/* In a child. */
 static void work(const struct request *rq, int answer_fd)
 {
-	const int code = do_it(rq);
+	int kept;
+	const int code = do_it(rq, &kept);
 	char c;
 
 	if (send(answer_fd, &code, sizeof(code), MSG_NOSIGNAL) < 0)
 		_exit(1); /* nobody waits for it any more */
 	while (rq->what >= HOLD && code == 0 && read(answer_fd, &c, 1) < 0 && errno == EINTR)
 		;
+	if (kept >= 0)
+		close(kept);
 	_exit(0);
 }
 

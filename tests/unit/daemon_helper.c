@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,38 @@ static void test_steps(void **state)
 	ovbd_helper_release(-1);
 }
 
+/* Whether nobody but the caller has the file open: else there is no such lease. */
+static bool is_nobodys(int fd)
+{
+	const bool r = fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
+
+	if (r)
+		fcntl(fd, F_SETLEASE, F_UNLCK);
+	else
+		assert_int_equal(errno, EAGAIN);
+	return r;
+}
+
+/* Who is told that it is done finds no user in the helper: "nobody uses it" must not depend on how
+ * soon a child ends. */
+static void test_closed_when_told(void **state)
+{
+	struct ovbd_error err;
+	int fd = open(file, O_RDWR | O_CLOEXEC), hold;
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (int i = 0; i < 300; i++) {
+		assert_int_equal(ovbd_helper_write_back(file, &err), 0);
+		assert_true(is_nobodys(fd));
+		assert_int_equal(ovbd_helper_hold(file, &hold, &err), 0);
+		assert_false(is_nobodys(fd));
+		ovbd_helper_release(hold);
+		assert_true(is_nobodys(fd));
+	}
+	close(fd);
+}
+
 /* A terminal's interrupt is not its end; and when it has ended, that is said. */
 static void test_ended(void **state)
 {
@@ -108,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_not_started),
 		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_closed_when_told),
 		cmocka_unit_test(test_ended),
 	};
 

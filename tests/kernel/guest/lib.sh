@@ -22,12 +22,12 @@ fail() {
 	exit 1
 }
 
-# wait_for CONDITION...: until the command succeeds; 20 seconds at most.
+# wait_for CONDITION...: until the command succeeds; a minute at most.
 wait_for() {
 	tries=0
 	until "$@"; do
 		tries=$((tries + 1))
-		[ $tries -lt 1000 ] || fail "waited in vain for: $*"
+		[ $tries -lt 3000 ] || fail "waited in vain for: $*"
 		usleep 20000
 	done
 }
