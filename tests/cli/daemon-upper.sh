@@ -54,6 +54,23 @@ same "written"
 expect 1 "rw.data: is in use by process $daemon (ovbdd)" "$ovbd" attach --id second --rw rw.json
 expect 1 "append.data: is in use by process $daemon (ovbdd)" "$ovbd" info append.json
 expect 1 "id rw in use" "$ovbd" attach --id rw rw.json
+for format in rw append sparse; do
+	set -- $format.data
+	[ $format = rw ] || set -- $format.data $format.index
+	held="$format.data: is in use by process $daemon (ovbdd)"
+	expect 1 "$held" "$ovbd" serve --nbd other.sock --rw $format.json
+	expect 1 "$held" "$ovbd" commit "$@" other.ovbd
+	expect 1 "$held" "$ovbd" resize "$@" 8M
+done
+[ ! -e other.ovbd ] || fail "committed while it is written"
+"$ovbdd" --state-dir "$tmp/other" 2>other.log &
+other=$!
+pids="$pids $other"
+wait_for grep -q "ready: " other.log
+expect 1 "rw.data: is in use by process $daemon (ovbdd)" env OVBD_SOCKET="$tmp/other/ovbdd.sock" \
+	"$ovbd" attach -t fuse --id rw --path "$tmp/other.disk" --rw rw.json
+kill $other
+wait $other || fail "the other daemon ended with $?"
 
 for signal in KILL TERM KILL; do
 	stop_daemon $signal
