@@ -142,6 +142,9 @@ static int stumble(struct upload *u, const struct ovbd_http_reply *reply)
 	if (now - u->progress_ms >= u->p->params.stuck_ms)
 		return ovbd_fail(&u->why, -EIO, "no progress in %u s, %u failures: %s",
 		                 u->p->params.stuck_ms / 1000, u->nfailures, was.msg);
+	if (reply->wait_ms > u->p->params.stuck_ms)
+		return ovbd_fail(&u->why, -EAGAIN, "it is to be tried again in %llu s only: %s",
+		                 (unsigned long long)reply->wait_ms / 1000, was.msg);
 	return oci_push_wait(u->nfailures, reply->wait_ms, &u->why);
 }
 

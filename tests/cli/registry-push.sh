@@ -112,6 +112,7 @@ refused() {
 refused 77 "docker://$at/readonly/img:t: http://$at/v2/readonly/img/blobs/uploads/: the answer was 403 Forbidden: DENIED: not here" \
 	oci:src:t "docker://$at/readonly/img:t"
 refused 74 "no progress in 2 s" --deadline 1 oci:src:t "docker://$at/stuck/img:t"
+refused 75 "it is to be tried again in 86400 s only" oci:src:t "docker://$at/later/img:t"
 refused 74 "the registry says sha256:0000" oci:src:t "docker://$at/other/img:t"
 refused 74 "5 uploads were lost" oci:src:t "docker://$at/forget-20000000/amnesia/img:t"
 ok "what cannot be"

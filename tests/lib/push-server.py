@@ -16,6 +16,7 @@ The first parts of a repository's name say how, up to the last part: /v2/LIE/...
     nopatch      a PATCH is answered with 405
     busy-N       the first N PATCHes are answered with 503, before they are read
     stuck        all of them are
+    later        they are answered with 429, and a day to wait
     lost         the answer to the first PUT of a blob does not come: the connection is reset
     away         PATCH and PUT of uploads are answered with 307, to another host (localhost), which gets no login
     where        uploads have absolute URLs there
@@ -157,6 +158,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         start, last = (int(n) for n in self.headers["Content-Range"].split("-"))
         if "nopatch" in self.lies:
             return self.refuse(405, "UNSUPPORTED", "no chunks")
+        if "later" in self.lies:
+            return self.refuse(429, "TOOMANYREQUESTS", "tomorrow", {"Retry-After": "86400"})
         if "stuck" in self.lies or ("busy" in self.lies and below(f"{self.repo} busy", self.lies["busy"][0])):
             return self.refuse(503, "UNAVAILABLE", "later", {"Retry-After": "0"})
         if length > self.lies.get("max", [1 << 60])[0]:
