@@ -9,6 +9,7 @@
 #   $with_snapshotter            the same for guest/snapshotter.sh
 #   guest SCRIPT OPTION...       runs tests/kernel/guest/SCRIPT there, with $ovbd, and with what is
 #                                in ./files in the guest's /; the options are run-vm's
+#   snapshots TRANSPORT OPTION...     of disks under fio: guest/snapshot.sh
 #   daemon_kill TRANSPORT OPTION...   ovbdd killed under fio: guest/daemon-kill.sh, for $KILL_SECONDS
 #   upper_kill TRANSPORT OPTION...    the same of writable layers: guest/upper-kill.sh
 . "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
@@ -83,4 +84,14 @@ upper_kill() {
 	# shellcheck disable=SC2086 # several words
 	guest upper-kill.sh $with_fio $with_snapshotter -t $((seconds * 8 + 500)) -b "$OVBD_BUILD/daemon/ovbdd" \
 		-b "$OVBD_BUILD/tests/kernel/disk_storm" -d disk "$@"
+}
+
+snapshots() {
+	seconds=${SNAPSHOT_SECONDS:-10}
+	# the emulator may stand still for longer than a disk would
+	echo "$1 $seconds ${SNAPSHOTS:-6} ${SNAPSHOT_LIMIT_MS:-2000} ${SNAPSHOT_FORMATS:-rw append sparse}" >files/snapshot
+	shift
+	# shellcheck disable=SC2086 # several words
+	guest snapshot.sh $with_fio -r 1536 -t $((seconds * 20 + 400)) -b "$OVBD_BUILD/daemon/ovbdd" \
+		-b "$OVBD_BUILD/tests/kernel/snapshot_writer" "$@"
 }
