@@ -45,6 +45,7 @@ void bench_zfile(struct bench *b);
 void bench_lookup(struct bench *b);
 void bench_merge(struct bench *b);
 void bench_rw_index(struct bench *b);
+void bench_rw_space(struct bench *b);
 void bench_convert(struct bench *b);
 void bench_convert_process(struct bench *b);
 void bench_cow(struct bench *b);

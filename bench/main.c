@@ -9,7 +9,8 @@
 static const char usage[] =
 	"usage: ovbd-bench [--json FILE] [GROUP...]\n"
 	"Prints what ovbd does a second, what the stated limit does in the same process, and the\n"
-	"ratio. Groups: zfile lookup merge rw-index convert cow cow-create cow-merge verity "
+	"ratio. Groups: zfile lookup merge rw-index rw-space convert cow cow-create cow-merge "
+	"verity "
 	"cache.\n"
 	"Exit 0 also where a wanted ratio is missed.\n";
 
@@ -19,11 +20,17 @@ void bench_groups(struct bench *b)
 		const char *name;
 		void (*run)(struct bench *b);
 	} groups[] = {
-		{"zfile", bench_zfile},           {"lookup", bench_lookup},
-		{"merge", bench_merge},           {"rw-index", bench_rw_index},
-		{"convert", bench_convert},       {"cow", bench_cow},
-		{"cow-create", bench_cow_create}, {"cow-merge", bench_cow_merge},
-		{"verity", bench_verity},         {"cache", bench_cache},
+		{"zfile", bench_zfile},
+		{"lookup", bench_lookup},
+		{"merge", bench_merge},
+		{"rw-index", bench_rw_index},
+		{"rw-space", bench_rw_space},
+		{"convert", bench_convert},
+		{"cow", bench_cow},
+		{"cow-create", bench_cow_create},
+		{"cow-merge", bench_cow_merge},
+		{"verity", bench_verity},
+		{"cache", bench_cache},
 	};
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)

@@ -59,7 +59,8 @@ struct ovbd_rw_pair {
 	/* Sparse only: the unit in which the data file's system tells data from holes; at least
 	 * 4096, and a power of two. */
 	uint64_t unit;
-	bool no_thread; /* dead data are given back by who flushes */
+	bool no_thread;      /* dead data are given back by who flushes */
+	uint64_t pinned_min; /* for tests, as below */
 };
 
 /* Takes the files and take_lower (NULL: nothing beneath), also on failure. */
@@ -79,6 +80,8 @@ int ovbd_rw_create(struct ovbd_device *file, const struct ovbd_rw_params *p,
 struct ovbd_rw_open_params {
 	bool no_thread;             /* what is done in the background is done by who flushes */
 	unsigned checkpoint_blocks; /* a log of so many is made shorter; 0: 64 */
+	uint64_t pinned_min; /* dead bytes that share blocks with others, for which those are moved;
+	                      * 0: 16 MiB */
 };
 
 /* Takes the file and take_lower (NULL: nothing beneath), also on failure. What a crash has left

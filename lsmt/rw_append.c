@@ -19,7 +19,8 @@
 
 #include "base/bytes.h"
 
-#define WAITING_MAX 65536u /* records: then who writes also flushes */
+#define WAITING_MAX 65536u     /* records: then who writes also flushes */
+#define DEAD_MIN    (1u << 20) /* bytes: fewer, and an eighth, are not worth it */
 
 struct append {
 	struct rw_core core; /* its head */
@@ -172,6 +173,21 @@ static int append_seal(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *
 	return ovbd_rw_seal_end(c, append_of(c)->data_end, ret_end, err);
 }
 
+static uint64_t append_place(struct rw_core *c, uint64_t len)
+{
+	struct append *a = append_of(c);
+
+	a->data_end += len;
+	return a->data_end - len;
+}
+
+static int append_moved(struct rw_core *c, const struct ovbd_segment *s, const void *buf,
+                        struct ovbd_error *err)
+{
+	(void)buf;
+	return add(append_of(c), s, err);
+}
+
 static void append_free(struct rw_core *c)
 {
 	struct append *a = append_of(c);
@@ -186,6 +202,8 @@ static const struct rw_kind append_kind = {
 	.resize = append_resize,
 	.set_parent = append_set_parent,
 	.seal = append_seal,
+	.place = append_place,
+	.moved = append_moved,
 	.free = append_free,
 };
 
@@ -206,6 +224,36 @@ static int load_one(void *arg, const struct lsmt_entry *e, struct ovbd_error *er
 	};
 
 	return ovbd_rw_put(arg, &s, err);
+}
+
+/* Bytes of the data file that take space. */
+static int count_stored(struct rw_core *c, uint64_t end, uint64_t *ret, struct ovbd_error *err)
+{
+	struct ovbd_run run;
+	int r = 0;
+
+	*ret = 0;
+	for (uint64_t at = LSMT_HEADER_SIZE; r == 0 && at < end; at += run.len) {
+		r = ovbd_blob_run_at(c->data->blob, at, end - at, &run, err);
+		if (r == 0 && run.kind == OVBD_RUN_DATA)
+			*ret += run.len;
+	}
+	return r;
+}
+
+/* What died before today, if it is worth it. Not before the records that hide it are durable: the
+ * index file must not lead there again after a power cut. A disk that is full keeps it. */
+static int find_dead(struct append *a, struct ovbd_error *err)
+{
+	struct rw_core *c = &a->core;
+	uint64_t stored;
+	int r = count_stored(c, a->data_end, &stored, err);
+
+	if (r < 0 || stored < c->data_bytes + c->data_bytes / 8 + DEAD_MIN)
+		return r;
+	if (ovbd_device_flush(c->data, NULL) < 0 || ovbd_rw_records_rewrite(&a->records, NULL) < 0)
+		return 0;
+	return ovbd_rw_reclaim_scan(c, LSMT_HEADER_SIZE, a->data_end, NULL, 0, err);
 }
 
 int ovbd_rw_append_open(struct lsmt_header *header, const struct ovbd_rw_pair *take_files,
@@ -229,6 +277,7 @@ int ovbd_rw_append_open(struct lsmt_header *header, const struct ovbd_rw_pair *t
 	c->lower = take_lower;
 	c->data = take_files->data.device;
 	c->file_end = take_files->data.end;
+	c->reclaim.pinned_min = take_files->pinned_min;
 	a->data_end =
 		(take_files->data.end + LSMT_SECTOR_SIZE - 1) / LSMT_SECTOR_SIZE * LSMT_SECTOR_SIZE;
 	a->records.device = take_files->index.device;
@@ -236,7 +285,9 @@ int ovbd_rw_append_open(struct lsmt_header *header, const struct ovbd_rw_pair *t
 	r = ovbd_rw_core_init(c, &append_ops, err);
 	if (r == 0)
 		r = ovbd_rw_records_load(&a->records, take_files->data.end, load_one, c, err);
-	if (r == 0) /* what died before today stays where it is */
+	if (r == 0)
+		r = find_dead(a, err);
+	if (r == 0)
 		r = ovbd_rw_core_start(c, 1, take_files->no_thread, err);
 	if (r < 0)
 		return r;

@@ -33,6 +33,12 @@ struct rw_kind {
 	 * flushes); whether it is due is asked with the lock. */
 	bool (*wants_tending)(struct rw_core *c);
 	int (*tend)(struct rw_core *c, struct ovbd_error *err);
+	/* Optional, both or none: data may be moved to the end of the file. With the lock: where
+	 * len bytes more go, which nobody else has; and that s is there now, whose bytes buf has.
+	 * That counts as a change, and is durable when it is flushed, as any. */
+	uint64_t (*place)(struct rw_core *c, uint64_t len);
+	int (*moved)(struct rw_core *c, const struct ovbd_segment *s, const void *buf,
+	             struct ovbd_error *err);
 	/* Closes what the format has more; frees the struct. */
 	void (*free)(struct rw_core *c);
 };
@@ -55,6 +61,9 @@ struct rw_reclaim {
 	struct rw_dead_list lists[RW_DEAD_LISTS]; /* lock */
 	struct rw_dead_list out;                  /* lock */
 	struct ovbd_rw_index *dead; /* of the data file: ZERO is dead; of who gives back */
+	uint64_t pinned;            /* bytes: dead, in blocks that are not dead as a whole; lock */
+	uint64_t pinned_min;        /* so many are not worth to be moved for */
+	uint64_t pinned_left;       /* what was left when that was done last; lock */
 	uint64_t waiting;           /* bytes in lists and out; lock */
 	uint64_t unflushed;         /* bytes written since the last flush began; lock */
 	uint64_t given_back;        /* bytes, so far; lock */
@@ -171,6 +180,22 @@ void ovbd_rw_reclaim_rest(struct rw_core *c, uint64_t from, uint64_t end);
  * are kept. Before anything else happens. */
 int ovbd_rw_reclaim_scan(struct rw_core *c, uint64_t from, uint64_t end, const struct rw_dead *keep,
                          size_t n, struct ovbd_error *err);
+
+/* For who works in the background, without the lock: he waits for ms, or not at all if who flushes
+ * does that work. False: he shall come to an end. */
+bool ovbd_rw_reclaim_pause(struct rw_core *c, unsigned ms);
+
+/* The same: what is out is given back. */
+void ovbd_rw_reclaim_out(struct rw_core *c);
+
+/* ---- rw_compact.c ---- */
+
+/* With the lock: whether much of the file is dead, but cannot be given back, as it shares blocks
+ * with what is not. */
+bool ovbd_rw_wants_compaction(const struct rw_core *c);
+
+/* Of who gives back, without the lock: moves that. Errors end it, and it is tried again later. */
+int ovbd_rw_compact(struct rw_core *c, struct ovbd_error *err);
 
 void ovbd_rw_reclaim_init(struct rw_core *c);
 int ovbd_rw_reclaim_start(struct rw_core *c, struct ovbd_error *err);

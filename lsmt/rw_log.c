@@ -14,7 +14,6 @@
  * rw_log_recover.c has what is done after a crash, rw_log_checkpoint.c how the log stays short.
  */
 #include "lsmt/rw_log.h"
-#include "lsmt/rw_seal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -321,41 +320,23 @@ static int log_resize(struct rw_core *c, uint64_t size, struct ovbd_error *err)
 	return r;
 }
 
-/* The layer's header takes the place of the superblock that does not count: a sector, which is
- * there or not. Then the other one means nothing any more, and must not be taken for one. */
-static int put_header(struct rw_log *l, struct ovbd_error *err)
+static uint64_t log_place(struct rw_core *c, uint64_t len)
 {
-	static const uint8_t nothing[RW_SUPER_SIZE];
-	struct rw_core *c = &l->core;
-	struct lsmt_header h = c->header;
-	uint8_t raw[LSMT_HEADER_SIZE];
-	struct rw_super s = l->super;
-	int r = 0;
-
-	if (s.generation % 2 == 0)
-		r = ovbd_rw_log_write_super(l, &s, err);
-	h.flags = LSMT_FLAG_HEADER | LSMT_FLAG_DATA; /* as of all that is sealed in place */
-	ovbd_lsmt_header_encode(&h, raw);
-	if (r == 0)
-		r = ovbd_rw_write_file(c->data, raw, RW_SUPER_SIZE, 0, err);
-	if (r == 0)
-		r = ovbd_device_flush(c->data, err);
-	if (r == 0)
-		r = ovbd_rw_write_file(c->data, nothing, sizeof(nothing), RW_SUPER_STRIDE, err);
-	return r < 0 ? r : ovbd_device_flush(c->data, err);
+	return ovbd_rw_log_place(ovbd_rw_log_of(c), len);
 }
 
-static int log_seal(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *err)
+static int log_moved(struct rw_core *c, const struct ovbd_segment *s, const void *buf,
+                     struct ovbd_error *err)
 {
-	struct rw_log *l = ovbd_rw_log_of(c);
-	int r;
+	const struct rw_record rec = {
+		.off = s->off,
+		.len = s->len,
+		.src = s->src,
+		.kind = OVBD_RUN_DATA,
+		.checksum = ovbd_rw_checksum(buf, (size_t)s->len),
+	};
 
-	pthread_mutex_lock(&l->supers);
-	r = ovbd_rw_seal_end(c, l->tail, ret_end, err);
-	if (r == 0)
-		r = put_header(l, err);
-	pthread_mutex_unlock(&l->supers);
-	return r;
+	return add(ovbd_rw_log_of(c), &rec, err);
 }
 
 static int log_set_parent(struct rw_core *c, const char *uuid, struct ovbd_error *err)
@@ -417,9 +398,11 @@ static const struct rw_kind log_kind = {
 	.sync = log_sync,
 	.resize = log_resize,
 	.set_parent = log_set_parent,
-	.seal = log_seal,
+	.seal = ovbd_rw_log_seal,
 	.wants_tending = ovbd_rw_log_wants_checkpoint,
 	.tend = ovbd_rw_log_checkpoint,
+	.place = log_place,
+	.moved = log_moved,
 	.free = log_free,
 };
 
@@ -469,6 +452,7 @@ int ovbd_rw_open(const struct ovbd_rw_file *take_file, const struct ovbd_rw_open
 	c->lower = take_lower;
 	c->data = take_file->device;
 	c->file_end = take_file->end;
+	c->reclaim.pinned_min = p ? p->pinned_min : 0;
 	l->blocks_min = p && p->checkpoint_blocks ? p->checkpoint_blocks : BLOCKS_MIN;
 	pthread_mutex_init(&l->supers, NULL);
 	r = ovbd_rw_core_init(c, &log_ops, err);

@@ -46,6 +46,9 @@ bool ovbd_rw_list_add(struct rw_dead_list *l, uint64_t src, uint64_t len);
 /* With supers. l->super as it is now, with another generation; durable. */
 int ovbd_rw_log_write_super(struct rw_log *l, struct rw_super *s, struct ovbd_error *err);
 
+/* kind->seal. */
+int ovbd_rw_log_seal(struct rw_core *c, uint64_t *ret_end, struct ovbd_error *err);
+
 /* Whether the log is so long that a checkpoint is due (with the lock); and one (without). */
 bool ovbd_rw_log_wants_checkpoint(struct rw_core *c);
 int ovbd_rw_log_checkpoint(struct rw_core *c, struct ovbd_error *err);

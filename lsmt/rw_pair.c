@@ -175,6 +175,22 @@ int ovbd_rw_records_load(struct rw_records *rs, uint64_t data_end,
 	return r;
 }
 
+int ovbd_rw_records_rewrite(struct rw_records *rs, struct ovbd_error *err)
+{
+	AUTO_FREE uint8_t *buf = malloc(PIECE);
+	int r = buf ? 0 : ovbd_fail(err, -ENOMEM, "out of memory for an index file");
+
+	for (uint64_t at = LSMT_RECORDS_OFF; r == 0 && at < rs->end;) {
+		const size_t n = (size_t)ovbd_min(rs->end - at, PIECE);
+
+		r = ovbd_blob_pread(rs->device->blob, buf, n, at, err);
+		if (r == 0)
+			r = ovbd_rw_write_file(rs->device, buf, n, at, err);
+		at += n;
+	}
+	return r < 0 ? r : ovbd_device_flush(rs->device, err);
+}
+
 void ovbd_rw_records_close(struct rw_records *rs)
 {
 	ovbd_device_close(rs->device);

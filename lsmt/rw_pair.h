@@ -34,6 +34,10 @@ int ovbd_rw_records_load(struct rw_records *rs, uint64_t data_end,
                          int (*fn)(void *arg, const struct lsmt_entry *e, struct ovbd_error *err),
                          void *arg, struct ovbd_error *err);
 
+/* What was loaded, once more, the same bytes, and flushed: it may have come from the page cache of
+ * a kernel that failed to write it. */
+int ovbd_rw_records_rewrite(struct rw_records *rs, struct ovbd_error *err);
+
 void ovbd_rw_records_close(struct rw_records *rs);
 
 /* Both headers with another UUID of the layer below; flushed. */

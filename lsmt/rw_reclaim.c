@@ -22,7 +22,8 @@
 
 #define HOLE_UNIT   4096u
 #define FLUSH_BYTES (UINT64_C(64) << 20) /* so much waits for others to flush */
-#define GRACE_MS    5                    /* between looks whether readers have left */
+#define PINNED_MIN  (UINT64_C(16) << 20)
+#define GRACE_MS    5 /* between looks whether readers have left */
 
 static bool list_add(struct rw_dead_list *l, const struct rw_dead *d, size_t n)
 {
@@ -113,21 +114,24 @@ static uint64_t dead_until(const struct ovbd_rw_index *dead, uint64_t from, uint
 	return from;
 }
 
-/* d is dead; the blocks of the file that are so as a whole now become holes. */
-static void give_back(struct rw_core *c, const struct rw_dead *d)
+/* d is dead; the blocks of the file that are so as a whole now become holes. By how much what is
+ * dead in others has grown, which may be less than nothing (modulo 2^64). */
+static uint64_t give_back(struct rw_core *c, const struct rw_dead *d)
 {
 	struct ovbd_rw_index *dead = c->reclaim.dead;
 	const struct ovbd_segment s = {.off = d->src, .len = d->len, .kind = OVBD_RUN_ZERO};
 	uint64_t from = d->src / HOLE_UNIT * HOLE_UNIT, to = d->src + d->len;
 
 	if (ovbd_rw_index_put(dead, &s, NULL, NULL, NULL) < 0)
-		return;
+		return 0;
 	if (dead_until(dead, from, d->src) < d->src)
 		from += HOLE_UNIT;
 	to = dead_until(dead, to, (to + HOLE_UNIT - 1) / HOLE_UNIT * HOLE_UNIT);
 	to = to / HOLE_UNIT * HOLE_UNIT;
-	if (from < to)
-		ovbd_device_discard(c->data, from, to - from, NULL); /* a hint, as ever */
+	if (from >= to)
+		return d->len;
+	ovbd_device_discard(c->data, from, to - from, NULL); /* a hint, as ever */
+	return d->len - (to - from);
 }
 
 static bool take_out(struct rw_core *c, struct rw_dead_list *ret)
@@ -139,22 +143,46 @@ static bool take_out(struct rw_core *c, struct rw_dead_list *ret)
 
 static void give_back_all(struct rw_core *c, struct rw_dead_list *l)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, pinned = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
-		give_back(c, &l->p[i]);
+		pinned += give_back(c, &l->p[i]);
 		bytes += l->p[i].len;
 	}
 	free(l->p);
 	pthread_mutex_lock(&c->lock);
 	c->reclaim.waiting -= bytes;
 	c->reclaim.given_back += bytes;
+	c->reclaim.pinned += pinned;
+	c->reclaim.pinned_left = ovbd_min(c->reclaim.pinned_left, c->reclaim.pinned);
 	pthread_mutex_unlock(&c->lock);
 }
 
-static bool is_due(struct rw_core *c)
+enum work { NOTHING, TEND, COMPACT, FLUSH };
+
+/* With the lock. What is to be done in the background. */
+static enum work work_of(struct rw_core *c)
 {
-	return !c->reclaim.quiet && c->kind->wants_tending && c->kind->wants_tending(c);
+	if (c->reclaim.quiet || c->broken)
+		return NOTHING;
+	if (c->kind->wants_tending && c->kind->wants_tending(c))
+		return TEND;
+	return ovbd_rw_wants_compaction(c) ? COMPACT : NOTHING;
+}
+
+static int do_work(struct rw_core *c, enum work work)
+{
+	switch (work) {
+	case TEND:
+		return c->kind->tend(c, NULL);
+	case COMPACT:
+		return ovbd_rw_compact(c, NULL);
+	case FLUSH:
+		return ovbd_rw_sync(c, NULL);
+	case NOTHING:
+		break;
+	}
+	return 0;
 }
 
 /* With the lock: what is begun and ended so is waited for by who wants quiet. */
@@ -179,15 +207,15 @@ void ovbd_rw_reclaim_now(struct rw_core *c)
 {
 	const uint64_t since = ovbd_epoch_now(c->epoch);
 	struct rw_dead_list l;
-	bool due;
+	enum work work;
 
 	pthread_mutex_lock(&c->lock);
-	due = is_due(c);
-	if (due)
+	work = c->reclaim.busy ? NOTHING : work_of(c);
+	if (work != NOTHING)
 		set_busy(c, true);
 	pthread_mutex_unlock(&c->lock);
-	if (due) {
-		c->kind->tend(c, NULL);
+	if (work != NOTHING) {
+		do_work(c, work);
 		pthread_mutex_lock(&c->lock);
 		set_busy(c, false);
 		pthread_mutex_unlock(&c->lock);
@@ -232,20 +260,49 @@ static bool wait_for_readers(struct rw_core *c)
 	}
 }
 
+void ovbd_rw_reclaim_out(struct rw_core *c)
+{
+	struct rw_dead_list l;
+	bool over;
+
+	pthread_mutex_lock(&c->lock);
+	take_out(c, &l);
+	over = wait_for_readers(c);
+	pthread_mutex_unlock(&c->lock);
+	if (over)
+		give_back_all(c, &l);
+	else
+		free(l.p);
+}
+
+bool ovbd_rw_reclaim_pause(struct rw_core *c, unsigned ms)
+{
+	bool go_on;
+
+	pthread_mutex_lock(&c->lock);
+	if (ms > 0 && !c->reclaim.no_thread && !c->reclaim.stop && !c->reclaim.quiet)
+		wait_ms(c, ms);
+	go_on = !c->reclaim.stop && !c->reclaim.quiet;
+	pthread_mutex_unlock(&c->lock);
+	return go_on;
+}
+
 /* With the lock, which it gives up meanwhile. Whether there was something to do, and it went well.
  * */
 static bool flush_or_tend(struct rw_core *c)
 {
-	const bool due = is_due(c);
+	enum work work = work_of(c);
 	int r;
 
-	if (!due && (c->reclaim.quiet || c->broken ||
-	             (c->reclaim.waiting < FLUSH_BYTES && c->reclaim.unflushed < FLUSH_BYTES)))
+	if (work == NOTHING && !c->reclaim.quiet && !c->broken &&
+	    (c->reclaim.waiting >= FLUSH_BYTES || c->reclaim.unflushed >= FLUSH_BYTES))
+		work = FLUSH;
+	if (work == NOTHING)
 		return false;
 	c->done++; /* so that there is something to flush */
 	set_busy(c, true);
 	pthread_mutex_unlock(&c->lock);
-	r = due ? c->kind->tend(c, NULL) : ovbd_rw_sync(c, NULL);
+	r = do_work(c, work);
 	pthread_mutex_lock(&c->lock);
 	set_busy(c, false);
 	return r == 0;
@@ -292,7 +349,11 @@ void ovbd_rw_reclaim_init(struct rw_core *c)
 int ovbd_rw_reclaim_start(struct rw_core *c, struct ovbd_error *err)
 {
 	struct rw_reclaim *rc = &c->reclaim;
-	int r = ovbd_rw_index_create(c->epoch, &rc->dead, err);
+	int r;
+
+	if (rc->pinned_min == 0)
+		rc->pinned_min = PINNED_MIN;
+	r = ovbd_rw_index_create(c->epoch, &rc->dead, err);
 
 	if (r < 0 || rc->no_thread)
 		return r;

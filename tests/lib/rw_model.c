@@ -127,13 +127,18 @@ static void make_files(struct test_rw *t)
 
 void test_rw_open(struct test_rw *t)
 {
-	struct ovbd_rw_pair files = {.map = {NULL, 0}};
+	struct ovbd_rw_pair files = {
+		.map = {NULL, 0},
+		.no_thread = t->seed % 2,
+		.pinned_min = t->seed % 3 ? 4096 : 0,
+	};
 	struct ovbd_error err;
 
 	if (t->format == TEST_RW_LOG) {
 		const struct ovbd_rw_open_params p = {
 			.no_thread = t->seed % 2,
 			.checkpoint_blocks = (unsigned)(t->seed % 5),
+			.pinned_min = t->seed % 3 ? 4096 : 0,
 		};
 
 		files.data = open_file(t, "rw");

@@ -40,3 +40,4 @@ ovbd_unit(
 if(TARGET ovbd)
   ovbd_unit(prop_lsmt_rw_life SOURCES lsmt_rw_life.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/rw_life.c DEPS ovbd_lsmt LABELS prop)
 endif()
+ovbd_unit(prop_lsmt_rw_space SOURCES lsmt_rw_space.c ${rw_model} DEPS ovbd_lsmt LABELS prop threads)

@@ -95,8 +95,8 @@ static struct ovbd_rw_file disk(struct test *t, unsigned i)
 static int open_layer(struct test *t, struct ovbd_error *err)
 {
 	static uint8_t beneath[NBENEATH * SECTOR];
-	const struct ovbd_rw_open_params p = {.no_thread = true, .checkpoint_blocks = 3};
-	struct ovbd_rw_pair pair = {.no_thread = true, .unit = 4096};
+	const struct ovbd_rw_open_params p = {true, 3, 2048};
+	struct ovbd_rw_pair pair = {.no_thread = true, .unit = 4096, .pinned_min = 2048};
 	const struct ovbd_rw_file file = disk(t, 0);
 	struct ovbd_blob *lower;
 
