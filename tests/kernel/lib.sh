@@ -83,7 +83,7 @@ upper_kill() {
 	mkfs.ext4 -q disk
 	# shellcheck disable=SC2086 # several words
 	guest upper-kill.sh $with_fio $with_snapshotter -t $((seconds * 8 + 500)) -b "$OVBD_BUILD/daemon/ovbdd" \
-		-b "$OVBD_BUILD/tests/kernel/disk_storm" -d disk "$@"
+		-b "$OVBD_BUILD/tests/kernel/disk_storm" -b /bin/dd -d disk "$@"
 }
 
 snapshots() {

@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # /kill says by which transport, and for how many seconds. Disks with writable layers, one of each format, over
-# one layer; fio writes, discards, flushes and verifies all of them while ovbdd is killed.
+# one layer; fio, and then disk_storm, which discards too, write, flush and verify all of them while ovbdd is killed.
+# Then others, whose files have no room left.
 . /ovbdd-lib.sh
 . /fio-verify.sh
 . /snapshotter.sh
+. /upper-full.sh
 formats="rw append sparse"
 
 # upper FORMAT: what a configuration says of it
@@ -124,5 +126,8 @@ for format in $formats; do
 	rm /tmp/committed
 done
 ok "detached and committed"
+for format in $formats; do
+	disk_is_full "$transport" "$format"
+done
 kill_daemon TERM
 umount /mnt
