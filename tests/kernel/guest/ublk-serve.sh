@@ -6,16 +6,21 @@ gone() {
 	wait_for not test -e "$1"
 }
 
+# kill_ovbd SIGNAL: the helper of one that has just been killed may end before it has its own
+kill_ovbd() {
+	killall "-$1" ovbd 2>/dev/null || :
+}
+
 [ "$(ovbd serve --ublk --background --id 3 /image.ovbd 2>$log)" = /dev/ublkb3 ] || fail "no name"
 cmp /dev/ublkb3 /image || fail "the disk differs from the image"
 ovbd serve --ublk --id 3 /image.ovbd >$log 2>&1 && fail "two servers of one disk"
 grep -q 'ublkb3 is in use' $log || fail "no sentence about the other server"
 mount -t ext4 -o ro /dev/ublkb3 /mnt
-killall -KILL ovbd
+kill_ovbd KILL
 echo 3 >/proc/sys/vm/drop_caches
 ovbd serve --ublk --background --id 3 /image.ovbd >/tmp/disk 2>$log || fail "not taken over"
 check_tree /mnt
-killall -TERM ovbd
+kill_ovbd TERM
 check_tree /mnt
 umount /mnt
 gone /dev/ublkb3
