@@ -27,6 +27,8 @@ static int commit(struct ovbd_convert_work *w, const struct ovbd_commit *q, stru
 	r = ovbd_convert_chain(w, &chain, err);
 	if (r == 0)
 		r = ovbd_layer_create(OVBD_MOVE(chain), &p, &w->writer, err);
+	if (r == 0 && q->below)
+		r = ovbd_image_cover_hidden(q->below, p.virtual_size, w->writer, err);
 	if (r == 0)
 		r = ovbd_rw_commit(d, w->writer, !q->whole, err);
 	return r < 0 ? r : ovbd_layer_finish(w->writer, err);

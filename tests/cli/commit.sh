@@ -44,6 +44,27 @@ done
 [ $n -ge 4 ] || fail "only $n had nothing beneath"
 ok "written ones"
 
+# what layers beneath have beyond the end of the device does not come back under a larger layer
+truncate -s 4M old
+head -c 1M /dev/urandom | dd of=old bs=1M seek=2 conv=notrunc status=none
+"$ovbd" convert -q old large
+truncate -s 4M zeros
+"$ovbd" convert -q zeros larger
+"$ovbd" create 1M small.rw
+"$ovbd" commit -B large small.rw small
+"$ovbd" convert -q -O raw large small larger now
+cmp now zeros || fail "bytes from beneath the smaller device are back"
+# nor what a smaller device in between has hidden already, under a larger upper
+"$ovbd" commit small.rw blind
+"$ovbd" create 4M top.rw
+"$ovbd" commit -B large -B blind top.rw top
+"$ovbd" convert -q -O raw large blind top now --force
+cmp now zeros || fail "bytes from beneath the smaller device are back"
+expect 2 "--whole says that nothing lies beneath" "$ovbd" commit --whole -B large small.rw x
+expect 1 "none: No such file" "$ovbd" commit -B none small.rw x
+[ ! -e x ] || fail "x was made"
+ok "what is hidden stays hidden"
+
 # what does not compress, too, is within what overlaybd reads
 "$ovbd" create 1M random.rw
 head -c 1M /dev/urandom >random.raw
