@@ -189,7 +189,7 @@ const struct ovbd_verb ovbd_verb_commit = {
 	.usage = "DATA [INDEX] OUT",
 	.text = "Writes OUT, a layer of what was written to the writable layer DATA (with INDEX: "
 		"one of overlaybd's), which nobody may have open. What lies beneath is not part of "
-                "it. "
+		"it. "
 		"The same content gives the same bytes.",
 	.options = options,
 	.examples = examples,
