@@ -87,9 +87,9 @@ upper_kill() {
 }
 
 snapshots() {
-	seconds=${SNAPSHOT_SECONDS:-10}
+	seconds=${SNAPSHOT_SECONDS:-6}
 	# the emulator may stand still for longer than a disk would
-	echo "$1 $seconds ${SNAPSHOTS:-6} ${SNAPSHOT_LIMIT_MS:-2000} ${SNAPSHOT_FORMATS:-rw append sparse}" >files/snapshot
+	echo "$1 $seconds ${SNAPSHOTS:-4} ${SNAPSHOT_LIMIT_MS:-2000} ${SNAPSHOT_FORMATS:-rw append sparse}" >files/snapshot
 	shift
 	# shellcheck disable=SC2086 # several words
 	guest snapshot.sh $with_fio -r 1536 -t $((seconds * 20 + 400)) -b "$OVBD_BUILD/daemon/ovbdd" \

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Snapshots of disks by tcmu that are written to. $SNAPSHOT_SECONDS and $SNAPSHOTS (default 10, and 6 in them): 60
+# Snapshots of disks by tcmu that are written to. $SNAPSHOT_SECONDS and $SNAPSHOTS (default 6, and 4 in them): 60
 # and 50 are what is promised, and $SNAPSHOT_LIMIT_MS=50 on a quiet machine.
 . "${OVBD_SOURCE:?}/tests/kernel/lib.sh"
 stock_kernel
-snapshots tcmu -m "$tcmu_modules"
+# formats differ beneath the transports: ublk has them all
+SNAPSHOT_FORMATS=${SNAPSHOT_FORMATS:-rw} snapshots tcmu -m "$tcmu_modules"
