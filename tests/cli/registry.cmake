@@ -8,6 +8,8 @@ if(TARGET ovbd_fs)
   endforeach()
   ovbd_script(cli_registry_push registry-push.sh LABELS cli slow TIMEOUT 400)
   ovbd_script(cli_dropin_upload dropin-upload.sh LABELS cli TIMEOUT 240)
+  # it waits, twice, until who has gone is given up: beside others
+  set_tests_properties(cli_dropin_upload PROPERTIES COST 60)
 endif()
 if(TARGET ovbd_fs AND TARGET ovbdd)
   ovbd_script(cli_registry_walk registry-walk.sh LABELS cli TIMEOUT 240)

@@ -1,5 +1,6 @@
 if(TARGET ovbd)
   ovbd_unit(unit_tools_doctor SOURCES tools_doctor.c DEPS ovbd_tools LABELS unit)
   ovbd_unit(unit_tools_text SOURCES tools_text.c DEPS ovbd_tools LABELS unit)
+  ovbd_unit(unit_tools_interrupt SOURCES tools_interrupt.c DEPS ovbd_tools LABELS unit TIMEOUT 60)
   ovbd_unit(unit_tools_scan SOURCES tools_scan.c DEPS ovbd_tools LABELS "unit;threads")
 endif()
