@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Space comes back: a device is written over 20 times, by writes of any size, and each time what its
- * files take comes down to a proportion of what is shown, if the writer leaves it time. Then it
+ * Space comes back: a device is written over 20 times, by writes of any size, and each time what
+ * its files take comes down to a proportion of what is shown, if the writer leaves it time. Then it
  * still reads as it should.
  */
 #include <fcntl.h>
