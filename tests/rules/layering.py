@@ -8,19 +8,20 @@ import re
 import sys
 
 # folder: the folders whose headers it may include, besides its own. Arrows point down only;
-# zfile, lsmt, ota and remote are siblings.
+# zfile, lsmt, ota, bow and remote are siblings.
 MAY = {
     "base": [],
     "zfile": ["base"],
     "lsmt": ["base"],
     "ota": ["base"],
+    "bow": ["base"],
     "remote": ["base"],
     "fs": ["base"],
-    "image": ["base", "zfile", "lsmt", "ota", "remote"],
+    "image": ["base", "zfile", "lsmt", "ota", "bow", "remote"],
     "oci": ["base", "zfile", "lsmt", "fs", "image", "remote"],
-    "daemon": ["base", "zfile", "lsmt", "ota", "remote", "image"],
-    "tools": ["base", "zfile", "lsmt", "ota", "remote", "fs", "image", "oci"],
-    "bench": ["base", "zfile", "lsmt", "ota", "remote", "image"],
+    "daemon": ["base", "zfile", "lsmt", "ota", "bow", "remote", "image"],
+    "tools": ["base", "zfile", "lsmt", "ota", "bow", "remote", "fs", "image", "oci"],
+    "bench": ["base", "zfile", "lsmt", "ota", "bow", "remote", "image"],
 }
 # the only files of tools/ that know daemon/; they drop out when it is not there
 SERVING = {"tools/verb_serve.c", "tools/serve_fuse.c", "tools/serve_open.c", "tools/serve_stats.c",

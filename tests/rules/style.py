@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 FILE_MAX, FUNCTION_MAX, COLUMNS_MAX = 500, 60, 100
-LIBRARIES = ("base/", "zfile/", "lsmt/", "ota/", "remote/", "image/", "oci/", "daemon/")
+LIBRARIES = ("base/", "zfile/", "lsmt/", "ota/", "bow/", "remote/", "image/", "oci/", "daemon/")
 RULES = [  # pattern, what is said, which files
     (re.compile(r"^\s*goto\b"), "goto", lambda p: True),
     (re.compile(r"__attribute__\(\(.*packed"), "packed struct", lambda p: True),

@@ -10,7 +10,7 @@ import sys
 PREFIXES = {"zfile": ("zfile_",), "lsmt": ("lsmt_",), "image": ("tar_",), "remote": ("cache_", "download_", "http_", "verity_"),
             "daemon": ("confine_", "devices_", "dmuser_", "fuse_", "genl_", "metrics_", "nbd_", "serve_",
                        "snapuserd_", "ublk_"),
-            "ota": ("cow_", "dm_update_", "exceptions_"), "oci": ("oci_",), "base": (), "fs": ("ext4_", "fs_", "tar_")}
+            "ota": ("cow_", "dm_update_", "exceptions_"), "oci": ("oci_",), "base": (), "bow": ("bow_",), "fs": ("ext4_", "fs_", "tar_")}
 
 build = os.environ["OVBD_BUILD"]
 bad = 0
