@@ -21,10 +21,13 @@ enum {
 	BOW_OFF_SEQUENCE = 16,
 	BOW_OFF_SECTOR0 = 20,
 	BOW_HEADER_SIZE = 28,
-	/* the prototype */
+	/* the prototype; entries follow, or, of the later ones, first where block 0 is */
 	BOW_OFF_PROTOTYPE_COUNT = 4,
 	BOW_OFF_PROTOTYPE_SEQUENCE = 8,
+	BOW_OFF_PROTOTYPE_SECTOR0 = 12,
 	BOW_PROTOTYPE_HEADER_SIZE = 12,
+	BOW_PROTOTYPE_SECTOR0_HEADER_SIZE = 20,
+	BOW_PROTOTYPE_BLOCK_SIZE = 4096,
 	/* of an entry */
 	BOW_OFF_SOURCE = 0,
 	BOW_OFF_DEST = 8,
@@ -44,7 +47,8 @@ struct bow_header {
 	uint32_t block_size;
 	uint32_t count; /* entries; of a partial restore those that are left */
 	uint32_t sequence;
-	uint64_t sector0; /* bytes: where block 0 is; 0 in a prototype */
+	uint64_t
+		sector0; /* bytes: where block 0 is; 0: an early prototype, which does not say it */
 };
 
 struct bow_entry {
@@ -56,14 +60,22 @@ struct bow_entry {
 /* Whether a device that begins with these bytes has a log, or a part of one to be restored. */
 bool ovbd_bow_magic(const uint8_t buf[BOW_SECTOR]);
 
+/* A commit was begun: block 0 has to go to its place, nothing can be undone. */
+static inline bool ovbd_bow_is_committing(const struct bow_header *h)
+{
+	return h->count == 0;
+}
+
 /* buf: the first sector; device_size in bytes. -EBADMSG, -ENOTSUP (another version). All entries
- * lie within block_size; sector0 within the device. */
+ * lie within block_size; sector0 is a block within the device, and not the first; there are not
+ * more log blocks than blocks. */
 int ovbd_bow_header_decode(const uint8_t buf[BOW_SECTOR], uint64_t device_size,
                            struct bow_header *ret, struct ovbd_error *err);
-/* Version 1.0 and its header size, or as h says of a prototype. */
+/* The header_size bytes of it that are known: of version 1.0, or of a prototype. */
 void ovbd_bow_header_encode(const struct bow_header *h, uint8_t *buf);
 
-/* Entry i of the log block at buf; -EBADMSG if it is none on a device of device_size bytes. */
+/* Entry i of the log block at buf, which is there as a whole. Entry 0 is the backup of block 0, the
+ * others of other blocks. -EBADMSG if it is none on a device of device_size bytes. */
 int ovbd_bow_entry_decode(const uint8_t *buf, const struct bow_header *h, uint32_t i,
                           uint64_t device_size, struct bow_entry *ret, struct ovbd_error *err);
 void ovbd_bow_entry_encode(const struct bow_entry *e, uint8_t buf[BOW_ENTRY_SIZE]);

@@ -8,15 +8,18 @@
 #include "bow/format.h"
 
 struct bow_log {
-	struct bow_header header; /* of the newest block */
-	size_t nentries;
+	struct bow_header
+		header;  /* of the newest block; sector0: where block 0 really is, though an
+	                           * entry of the kernel's moved it after it was written */
+	size_t nentries; /* 0: a commit was begun */
 	struct bow_entry *entries; /* oldest first; entry 0 of a block (source 0) among them */
 	uint32_t *sequences;       /* of the block each is in */
 };
 
 /* Reads it, and no data but the log's: checksums of log blocks are looked at, those of what else
- * was backed up are not. -EBADMSG: it contradicts itself, or the device; -ENOMSG: there is none.
- * The memory it takes is bounded by the device's size. */
+ * was backed up are not. -EBADMSG: it contradicts itself, or the device; -ENOMSG: there is none. Of
+ * a partial restore it has the entries that are left. Its memory is bounded by the device's size.
+ */
 int ovbd_bow_log_read(struct ovbd_blob *b, struct bow_log **ret, struct ovbd_error *err);
 void ovbd_bow_log_free(struct bow_log *take_l);
 
