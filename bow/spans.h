@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to bow/: spans of a device, sorted, that do not overlap, each with a number. One thread. */
+/* Private to bow/: sorted spans of a device that do not overlap, each with a number. One thread. */
 #ifndef OVBD_BOW_SPANS_H
 #define OVBD_BOW_SPANS_H
 
