@@ -9,6 +9,7 @@
 #ifndef OVBD_BASE_BLOB_H
 #define OVBD_BASE_BLOB_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,7 +55,9 @@ struct ovbd_blob_ops {
 /* The head of every implementation's own struct. */
 struct ovbd_blob {
 	const struct ovbd_blob_ops *ops;
-	uint64_t size; /* bytes, constant */
+	/* Bytes. Constant, but for that of a device that takes writes, which may become more while
+	 * others use it (ovbd_device_grow()): who has read it finds that many bytes for ever. */
+	_Atomic uint64_t size;
 };
 
 /* Reads [off, off + len). 0, or -errno with buf undefined; -EINVAL beyond the end. */

@@ -64,6 +64,29 @@ int ovbd_device_flush(struct ovbd_device *d, struct ovbd_error *err)
 	return r;
 }
 
+int ovbd_device_grow(struct ovbd_device *d, uint64_t size, struct ovbd_error *err)
+{
+	const uint64_t before = d->blob->size;
+	int r;
+
+	if (!d->ops)
+		return ovbd_fail(err, -EROFS, "the device is read-only");
+	if (size < before)
+		return ovbd_fail(err, -ENOTSUP,
+		                 "a device in use only grows: it has %" PRIu64 " bytes, %" PRIu64
+		                 " are fewer",
+		                 before, size);
+	if (size == before)
+		return 0;
+	if (!d->ops->grow)
+		return ovbd_fail(err, -ENOTSUP, "a device of this kind cannot grow");
+	r = d->ops->grow(d, size, err);
+	assert(r <= 0);
+	if (r == 0)
+		d->blob->size = size;
+	return r;
+}
+
 void ovbd_device_close(struct ovbd_device *take_d)
 {
 	if (!take_d)

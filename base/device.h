@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device: a blob that may also take writes. Its size is constant while it is open; its bytes are
- * not, if it is writable. Any thread may call, concurrently; what overlapping calls at the same
- * time do to each other's bytes is undefined, as on a disk.
+ * A device: a blob that may also take writes. Its bytes are not constant then, and its size may
+ * become larger while it is open, but never smaller. Any thread may call, concurrently; what
+ * overlapping calls at the same time do to each other's bytes is undefined, as on a disk.
  */
 #ifndef OVBD_BASE_DEVICE_H
 #define OVBD_BASE_DEVICE_H
@@ -32,6 +32,9 @@ struct ovbd_device_ops {
 	int (*discard)(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err);
 	/* Required. What was written by calls that had returned before is durable. */
 	int (*flush)(struct ovbd_device *d, struct ovbd_error *err);
+	/* Optional: without it the device stays as large as it is. As ovbd_device_grow(), which
+	 * sets the size of d->blob afterwards; size is more than that. */
+	int (*grow)(struct ovbd_device *d, uint64_t size, struct ovbd_error *err);
 };
 
 struct ovbd_device {
@@ -53,6 +56,11 @@ int ovbd_device_write_zeroes(struct ovbd_device *d, uint64_t off, uint64_t len, 
                              struct ovbd_error *err);
 int ovbd_device_discard(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err);
 int ovbd_device_flush(struct ovbd_device *d, struct ovbd_error *err);
+
+/* Makes the device larger while others read and write, by one caller at a time. Durable when it
+ * returns; whatever happens meanwhile, the device has the old size or the new one. -ENOTSUP: it
+ * would become smaller, or cannot grow. If it fails it is as large as it was. */
+int ovbd_device_grow(struct ovbd_device *d, uint64_t size, struct ovbd_error *err);
 
 /* NULL is fine. Flushes nothing. */
 void ovbd_device_close(struct ovbd_device *take_d);

@@ -107,6 +107,47 @@ static int file_flush(struct ovbd_device *d, struct ovbd_error *err)
 	return sync_if(file_of(d), OVBD_WRITE_FUA, err);
 }
 
+/* A block device is as large as its keeper has made it. */
+static int grow_block(const struct file_device *f, uint64_t size, struct ovbd_error *err)
+{
+	uint64_t has;
+
+	if (ioctl(f->fd, BLKGETSIZE64, &has) < 0)
+		return ovbd_fail_errno(err, -errno, "%s: its size", f->name);
+	if (has < size)
+		return ovbd_fail(err, -ENOTSUP,
+		                 "%s: is a block device of %" PRIu64
+		                 " bytes: make that larger first",
+		                 f->name, has);
+	return 0;
+}
+
+/* If its size is not durable it is cut off again, so that who opens it next finds the old one. */
+static int file_grow(struct ovbd_device *d, uint64_t size, struct ovbd_error *err)
+{
+	struct file_device *f = file_of(d);
+	struct stat st;
+	int r = 0;
+
+	if (f->is_block)
+		return grow_block(f, size, err);
+	if (size > INT64_MAX)
+		return ovbd_fail(err, -EFBIG, "%s: %" PRIu64 " bytes are more than a file can have",
+		                 f->name, size);
+	if (fstat(f->fd, &st) < 0)
+		return ovbd_fail_errno(err, -errno, "%s", f->name);
+	if ((uint64_t)st.st_size >= size) /* somebody has made it larger already */
+		return 0;
+	if (ftruncate(f->fd, (off_t)size) < 0)
+		return ovbd_fail_errno(err, -errno, "%s: making it larger", f->name);
+	if (fsync(f->fd) < 0) {
+		r = ovbd_fail_errno(err, -errno, "%s: sync", f->name);
+		if (ftruncate(f->fd, st.st_size) < 0) /* then it stays */
+			return r;
+	}
+	return r;
+}
+
 static void file_free(struct ovbd_device *d)
 {
 	struct file_device *f = file_of(d);
@@ -120,6 +161,7 @@ static const struct ovbd_device_ops file_ops = {
 	.write_zeroes = file_write_zeroes,
 	.discard = file_discard,
 	.flush = file_flush,
+	.grow = file_grow,
 };
 
 /* max: 0, or the size of what grows. */

@@ -381,6 +381,18 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 	return 0;
 }
 
+int ovbd_image_grow(struct ovbd_image *img, uint64_t size, struct ovbd_error *err)
+{
+	int r;
+
+	if (!img->upper)
+		return ovbd_fail(err, -EINVAL, "has no writable layer, which could grow");
+	r = ovbd_device_grow(img->upper, size, err);
+	if (r == 0)
+		img->blob->size = size;
+	return r;
+}
+
 void ovbd_image_close(struct ovbd_image *img)
 {
 	if (!img)

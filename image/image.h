@@ -193,6 +193,10 @@ static inline bool ovbd_image_is_remote(const struct ovbd_image *img)
 	return remote;
 }
 
+/* Makes the device of an image with a writable layer larger, as ovbd_device_grow() of that; -EINVAL
+ * for others. Snapshots wait. */
+int ovbd_image_grow(struct ovbd_image *img, uint64_t size, struct ovbd_error *err);
+
 /*
  * Content beyond the end of a device that has shrunk is still there, in a layer below, and a larger
  * layer on top would show it again (docs/format-lsmt.md). So a layer of a device of size bytes over

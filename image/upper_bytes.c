@@ -135,6 +135,11 @@ static int bytes_flush(struct ovbd_device *d, struct ovbd_error *err)
 	return ovbd_device_flush(bytes_of(d)->to, err);
 }
 
+static int bytes_grow(struct ovbd_device *d, uint64_t size, struct ovbd_error *err)
+{
+	return ovbd_device_grow(bytes_of(d)->to, size, err);
+}
+
 static void bytes_free(struct ovbd_device *d)
 {
 	struct bytes *b = bytes_of(d);
@@ -149,6 +154,7 @@ static const struct ovbd_device_ops bytes_ops = {
 	.write_zeroes = bytes_write_zeroes,
 	.discard = bytes_discard,
 	.flush = bytes_flush,
+	.grow = bytes_grow,
 };
 
 int ovbd_upper_open_bytes(struct ovbd_device *take_d, struct ovbd_device **ret,

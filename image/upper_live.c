@@ -184,6 +184,21 @@ static int live_flush(struct ovbd_device *d, struct ovbd_error *err)
 	return r;
 }
 
+/* Not beside a snapshot: its new layer is to have the device's size, whichever that is. Writes go
+ * on, as they do not look at the size. */
+static int live_grow(struct ovbd_device *d, uint64_t size, struct ovbd_error *err)
+{
+	struct live *l = live_of(d);
+	int r;
+
+	pthread_mutex_lock(&l->snapshots);
+	r = ovbd_device_grow(l->top, size, err);
+	if (r == 0)
+		l->blob.size = size;
+	pthread_mutex_unlock(&l->snapshots);
+	return r;
+}
+
 static void live_free(struct ovbd_device *d)
 {
 	struct live *l = live_of(d);
@@ -206,6 +221,7 @@ static const struct ovbd_device_ops live_ops = {
 	.write_zeroes = live_write_zeroes,
 	.discard = live_discard,
 	.flush = live_flush,
+	.grow = live_grow,
 };
 
 int ovbd_upper_live_open(struct ovbd_device *take_top, const char *data, struct ovbd_blob *lower,
@@ -359,7 +375,8 @@ static int make_view(struct live *l, struct ovbd_error *err)
 	if (r < 0 || l->under->view)
 		return r;
 	r = ovbd_blob_open_lent(l->grown, &lent, err);
-	return r < 0 ? r : ovbd_blob_open_slice(lent, 0, l->blob.size, &l->under->view, err);
+	/* as large as it was then: the device may have grown */
+	return r < 0 ? r : ovbd_blob_open_slice(lent, 0, l->under->blob.size, &l->under->view, err);
 }
 
 /* The layer that the sealed file is, into the stack of all of them. */

@@ -8,7 +8,8 @@
  *     ovbd_upper_live_switch()    writes go to the next from now on; they waited for a flush
  *     ovbd_upper_live_settle()    the last is sealed, and part of one stack with those before it
  *
- * or ovbd_upper_live_forget() in place of the last two. Reads never wait.
+ * or ovbd_upper_live_forget() in place of the last two. Reads never wait. The device grows between
+ * two snapshots, or waits for one.
  */
 #ifndef OVBD_IMAGE_UPPER_LIVE_H
 #define OVBD_IMAGE_UPPER_LIVE_H

@@ -212,6 +212,7 @@ static const struct ovbd_device_ops append_ops = {
 	.write_zeroes = append_write_zeroes,
 	.discard = append_discard,
 	.flush = ovbd_rw_flush,
+	.grow = ovbd_rw_grow,
 };
 
 static int load_one(void *arg, const struct lsmt_entry *e, struct ovbd_error *err)

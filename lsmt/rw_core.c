@@ -286,21 +286,31 @@ void ovbd_rw_info(struct ovbd_device *d, struct ovbd_rw_info *ret)
 	pthread_mutex_unlock(&c->lock);
 }
 
-int ovbd_rw_resize(struct ovbd_device *d, uint64_t virtual_size, struct ovbd_error *err)
+int ovbd_rw_grow(struct ovbd_device *d, uint64_t size, struct ovbd_error *err)
 {
 	struct rw_core *c = ovbd_rw_core_of(d);
-	int r = ovbd_rw_check(c, 0, virtual_size, err);
+	int r = ovbd_rw_check(c, 0, size, err);
 
 	if (r < 0)
 		return r;
-	if (virtual_size > LSMT_DEVICE_MAX)
+	if (size > LSMT_DEVICE_MAX)
 		return ovbd_fail(err, -E2BIG,
 		                 "writable layer: virtual size %" PRIu64 " is more than %" PRIu64,
-		                 virtual_size, LSMT_DEVICE_MAX);
+		                 size, LSMT_DEVICE_MAX);
 	r = ovbd_rw_flush(d, err);
 	if (r == 0)
-		r = c->kind->resize(c, virtual_size, err);
+		r = c->kind->resize(c, size, err);
 	if (r == 0)
-		c->blob.size = c->header.virtual_size = virtual_size;
+		c->header.virtual_size = size;
+	return r;
+}
+
+int ovbd_rw_resize(struct ovbd_device *d, uint64_t virtual_size, struct ovbd_error *err)
+{
+	const int r =
+		ovbd_rw_grow(d, virtual_size, err); /* alone with d, smaller is no different */
+
+	if (r == 0)
+		d->blob->size = virtual_size;
 	return r;
 }

@@ -134,7 +134,11 @@ int ovbd_rw_put(struct rw_core *c, const struct ovbd_segment *s, struct ovbd_err
  * together by the next. */
 int ovbd_rw_flush(struct ovbd_device *d, struct ovbd_error *err);
 
-/* The same, and no more than that: for who tends. */
+/* ops->grow. Reading, writing and what is done in the background go on: in the files only the
+ * header or superblock says the size, and only who seals, commits or resizes looks at it. */
+int ovbd_rw_grow(struct ovbd_device *d, uint64_t size, struct ovbd_error *err);
+
+/* The same as ovbd_rw_flush(), and no more than that: for who tends. */
 int ovbd_rw_sync(struct rw_core *c, struct ovbd_error *err);
 
 /* As ovbd_device_pwrite(); -ENOSPC beyond the end of a file that is not to grow. */

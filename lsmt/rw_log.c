@@ -411,6 +411,7 @@ static const struct ovbd_device_ops log_ops = {
 	.write_zeroes = log_write_zeroes,
 	.discard = log_discard,
 	.flush = ovbd_rw_flush,
+	.grow = ovbd_rw_grow,
 };
 
 /* What was found to be dead is given back from now on. */

@@ -391,6 +391,7 @@ static const struct ovbd_device_ops sparse_ops = {
 	.write_zeroes = sparse_write_zeroes,
 	.discard = sparse_discard,
 	.flush = ovbd_rw_flush,
+	.grow = ovbd_rw_grow,
 };
 
 static int load_zero(void *arg, const struct lsmt_entry *e, struct ovbd_error *err)

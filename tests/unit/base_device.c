@@ -100,12 +100,47 @@ static void test_bounds(void **state)
 	assert_fails(ovbd_device_open_file("/tmp", &d, &err), -EISDIR, err, "/tmp");
 }
 
+static void test_grow(void **state)
+{
+	struct ovbd_device *d = open_file();
+	struct ovbd_error err;
+	struct ovbd_blob *b;
+	struct stat st;
+	uint8_t got[4];
+
+	(void)state;
+	assert_fails(ovbd_device_grow(d, SIZE - 512, &err), -ENOTSUP, err, "only grows");
+	assert_fails(ovbd_device_grow(d, UINT64_MAX, &err), -EFBIG, err, path);
+	assert_int_equal(d->blob->size, SIZE);
+	assert_ok(ovbd_device_grow(d, SIZE, &err), err);
+	assert_ok(ovbd_device_grow(d, 2 * SIZE, &err), err);
+	assert_int_equal(d->blob->size, 2 * SIZE);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 2 * SIZE);
+	assert_ok(ovbd_device_pwrite(d, "abcd", 4, 2 * SIZE - 4, 0, &err), err);
+	assert_ok(ovbd_blob_pread(d->blob, got, 4, 2 * SIZE - 4, &err), err);
+	assert_memory_equal(got, "abcd", 4);
+	assert_fails(ovbd_device_pwrite(d, "ab", 2, 2 * SIZE - 1, 0, &err), -EINVAL, err, "beyond");
+	/* somebody else has made it larger already: nothing is cut off */
+	assert_int_equal(truncate(path, 4 * SIZE), 0);
+	assert_ok(ovbd_device_grow(d, 3 * SIZE, &err), err);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 4 * SIZE);
+	ovbd_device_close(d);
+	assert_int_equal(truncate(path, SIZE), 0);
+	assert_ok(ovbd_blob_open_mem("0123456789", 10, &b, &err), err);
+	assert_ok(ovbd_device_open_blob(b, &d, &err), err);
+	assert_fails(ovbd_device_grow(d, 20, &err), -EROFS, err, "read-only");
+	ovbd_device_close(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_grow),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);

@@ -122,6 +122,60 @@ static void test_refused(void **state)
 	assert_int_equal(access(in_dir("c.index"), F_OK), -1);
 }
 
+/* ---- larger, while it is open ---- */
+
+/* The device's size, a sector near its end, and what shows beneath it and beyond. */
+static void check_grown(struct ovbd_device *d, uint64_t size)
+{
+	assert_int_equal(d->blob->size, size);
+	expect(d, 1023, 0x11);
+	expect(d, 1024, 0x22);
+	expect(d, 65535, 0x11);
+	expect(d, 65536, 0);
+	expect(d, 98304, 0x22);
+	expect(d, 98303, 0);
+	expect(d, size - 1, 0);
+}
+
+/* By way of what takes any bytes, as it is served. */
+static void grow(const char *data, const char *index, bool sparse)
+{
+	const struct ovbd_rw_params p = {.virtual_size = 32768, .sparse = sparse};
+	struct ovbd_device *d;
+	struct ovbd_error err;
+	uint8_t buf[512];
+
+	memset(buf, 0x22, sizeof(buf));
+	assert_ok(ovbd_upper_create(data, index, &p, &err), err);
+	assert_ok(ovbd_upper_open(data, index, lower(), &d, &err), err);
+	assert_ok(ovbd_upper_open_bytes(d, &d, &err), err);
+	assert_ok(ovbd_device_pwrite(d, buf, sizeof(buf), 1024, 0, &err), err);
+	assert_fails(ovbd_device_grow(d, 16384, &err), -ENOTSUP, err, "only grows");
+	assert_fails(ovbd_device_grow(d, 40000, &err), -EINVAL, err, "whole sectors");
+	assert_fails(ovbd_device_grow(d, UINT64_C(1) << 62, &err), -E2BIG, err, "virtual size");
+	assert_int_equal(d->blob->size, 32768);
+	assert_ok(ovbd_device_grow(d, 49152, &err), err);
+	expect(d, 49151, 0x11);
+	assert_ok(ovbd_device_grow(d, 131072, &err), err);
+	assert_ok(ovbd_device_pwrite(d, buf, sizeof(buf), 98304, 0, &err), err);
+	assert_fails(ovbd_device_pwrite(d, buf, sizeof(buf), 131072 - 511, 0, &err), -EINVAL, err,
+	             "beyond the end");
+	check_grown(d, 131072);
+	ovbd_device_close(d);
+	assert_ok(ovbd_upper_open(data, index, lower(), &d, &err), err);
+	assert_int_equal(d->blob->size, 131072);
+	assert_ok(ovbd_device_flush(d, &err), err);
+	ovbd_device_close(d);
+}
+
+static void test_grown(void **state)
+{
+	(void)state;
+	grow(in_dir("g.rw"), NULL, false);
+	grow(in_dir("g-a.data"), in_dir("g-a.index"), false);
+	grow(in_dir("g-s.data"), in_dir("g-s.index"), true);
+}
+
 /* ---- sealed ---- */
 
 /* The layer over lower(): a sector at 1024, zeros at 8192. */
@@ -235,9 +289,8 @@ static int remove_dir(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_formats),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_alike),
+		cmocka_unit_test(test_formats), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_grown),   cmocka_unit_test(test_alike),
 		cmocka_unit_test(test_sealed),
 	};
 
