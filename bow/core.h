@@ -31,8 +31,8 @@ struct bow_step {
 	struct bow_header header;
 	struct bow_entry *entries; /* as many as fit in a block */
 	size_t n;
-	uint64_t
-		full; /* where the full block goes of which this one is the next; 0: there is none */
+	/* where the full block goes of which this one is the next; 0: there is none */
+	uint64_t full;
 };
 
 /* Backups that are to be logged together. */
