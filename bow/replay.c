@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "base/bytes.h"
+#include "bow/free_map.h"
 
 static int check(const struct bow_device *d, const struct bow_header *h, struct ovbd_error *err)
 {
@@ -71,7 +72,7 @@ static int put_entry(struct bow_device *d, const struct bow_log *l, size_t i,
 
 static int put_all(struct bow_device *d, const struct bow_log *l, struct ovbd_error *err)
 {
-	int r = 0;
+	int r = ovbd_bow_free_map_read(d->below->blob, d->ranges, err);
 
 	for (size_t i = 0; r == 0 && i < l->nentries; i++)
 		r = put_entry(d, l, i, err);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "bow/free_map.h"
 
 static void begin(struct bow_device *d, struct bow_flight *f)
 {
@@ -41,16 +42,17 @@ static int write_sectors(struct bow_device *d, const uint8_t *block, uint64_t fr
 
 struct switching {
 	uint64_t live, copy; /* of block 0 */
-	uint8_t *map;        /* the free map; NULL: none */
-	struct bow_entry entries[2];
+	uint8_t *map;        /* what is free */
+	size_t map_size;
+	struct bow_entry entries[2]; /* of block 0; and of the map, if n = 2 */
 	size_t n;
 	size_t budget;
 };
 
 static void release(struct bow_device *d, struct switching *s, bool all)
 {
-	const uint64_t off[] = {s->live, s->copy, s->map ? s->entries[1].dest : 0};
-	const uint64_t len[] = {d->block_size, d->block_size, s->map ? s->entries[1].size : 0};
+	const uint64_t off[] = {s->live, s->copy, s->n == 2 ? s->entries[1].dest : 0};
+	const uint64_t len[] = {d->block_size, d->block_size, s->n == 2 ? s->entries[1].size : 0};
 
 	for (unsigned i = 0; all && i < 3; i++)
 		if (off[i])
@@ -58,10 +60,42 @@ static void release(struct bow_device *d, struct switching *s, bool all)
 	ovbd_bow_ranges_release(d->ranges, &s->budget);
 }
 
+/* What is free goes to free space, if there is plenty: four times what it takes will be left. The
+ * log has it as the backup of what else is free. */
+static int take_map(struct bow_device *d, struct switching *s, struct ovbd_error *err)
+{
+	struct bow_entry *e = &s->entries[1];
+	struct bow_range g, other;
+	int r;
+
+	if (!ovbd_bow_ranges_largest(d->ranges, &g) || g.len < s->map_size ||
+	    ovbd_bow_ranges_bytes(d->ranges, BOW_FREE) / 5 < s->map_size ||
+	    s->map_size > UINT32_MAX)
+		return 0;
+	r = ovbd_bow_ranges_reserve(d->ranges, 3, &s->budget, err);
+	if (r < 0)
+		return r;
+	ovbd_bow_ranges_put(d->ranges, g.off, s->map_size, BOW_TAKEN, &s->budget);
+	*e = (struct bow_entry){.dest = g.off, .size = (uint32_t)s->map_size};
+	s->n = 2;
+	if (!ovbd_bow_ranges_largest(d->ranges, &other) || other.len < s->map_size) {
+		s->n = 1;
+		ovbd_bow_ranges_put(d->ranges, g.off, s->map_size, BOW_FREE, &s->budget);
+		return 0;
+	}
+	e->source = other.off;
+	ovbd_bow_free_map_place(s->map, e);
+	e->checksum = ovbd_bow_checksum(ovbd_bow_checksum_seed(e->source, d->block_size), s->map,
+	                                s->map_size);
+	return 0;
+}
+
 static int take_space(struct bow_device *d, struct switching *s, struct ovbd_error *err)
 {
-	int r = ovbd_bow_ranges_reserve(d->ranges, 3, &s->budget, err);
+	int r = ovbd_bow_free_map_encode(d->ranges, d->block_size, &s->map, &s->map_size, err);
 
+	if (r == 0)
+		r = ovbd_bow_ranges_reserve(d->ranges, 3, &s->budget, err);
 	if (r == 0 && ovbd_bow_ranges_bytes(d->ranges, BOW_FREE) < 2 * (uint64_t)d->block_size)
 		r = ovbd_bow_space_full(d, "a checkpoint", 2 * (uint64_t)d->block_size, err);
 	if (r == 0)
@@ -70,7 +104,7 @@ static int take_space(struct bow_device *d, struct switching *s, struct ovbd_err
 		r = ovbd_bow_space_block(d, &s->copy, &s->budget, err);
 	s->entries[0] = (struct bow_entry){.dest = s->copy, .size = d->block_size};
 	s->n = 1;
-	return r;
+	return r < 0 ? r : take_map(d, s, err);
 }
 
 /* What the first log block says; its other sectors keep what block 0 has there. */
@@ -106,7 +140,7 @@ static int write_copies(struct bow_device *d, const struct switching *s, struct 
 
 	if (r == 0)
 		r = ovbd_device_pwrite(d->below, image, d->block_size, s->copy, 0, err);
-	if (r == 0 && s->map)
+	if (r == 0 && s->n == 2)
 		r = ovbd_device_pwrite(d->below, s->map, s->entries[1].size, s->entries[1].dest, 0,
 		                       err);
 	return r < 0 ? r : ovbd_bow_flush_below(d, err);

@@ -314,6 +314,59 @@ static void test_full(void **state)
 	teardown(&w);
 }
 
+/* What was free at the checkpoint is known after a restart, wherever its map has gone. */
+static void test_restart(void **state)
+{
+	const struct ovbd_bow_params p = {0};
+	struct world w;
+
+	(void)state;
+	setup(&w, 256 * 4096, p);
+	discard(&w, 16 * 4096, 100 * 4096);
+	discard(&w, 150 * 4096, 10 * 4096);
+	checkpoint(&w); /* 2 for block 0, 1 for the map */
+	assert_int_equal(status(&w).free_bytes, 107 * 4096);
+	write_random(&w, 4096, 4096);
+	reopen(&w, p);
+	assert_int_equal(status(&w).state, OVBD_BOW_CHECKPOINT);
+	assert_int_equal(status(&w).free_bytes, 0);
+	assert_int_equal(status(&w).log_entries, 3);
+	discard(&w, 0, 256 * 4096); /* original content stays */
+	memset(w.known, 0, w.size);
+	assert_int_equal(status(&w).free_bytes, 107 * 4096);
+	restores_right(&w);
+	for (unsigned i = 16; i < 116; i++) /* over all that there is: it moves */
+		write_random(&w, i * 4096, 4096);
+	restores_right(&w);
+	reopen(&w, p);
+	discard(&w, 16 * 4096, 90 * 4096);
+	assert_in_range(status(&w).free_bytes, 85 * 4096, 90 * 4096);
+	restores_right(&w);
+	teardown(&w);
+}
+
+/* One that is not right in every respect, and none. */
+static void test_no_map(void **state)
+{
+	const struct ovbd_bow_params p = {0};
+	struct world w;
+
+	(void)state;
+	for (unsigned n = 6; n <= 30; n += 24) {
+		setup(&w, 64 * 4096, p);
+		discard(&w, 16 * 4096, n * 4096);
+		checkpoint(&w);
+		assert_int_equal(status(&w).log_entries, n < 10 ? 1 : 2);
+		for (uint8_t *at = w.disk + 4096; n > 10 && at < w.disk + w.size; at += 4096)
+			if (memcmp(at, "BOWM", 4) == 0)
+				at[40]++;
+		reopen(&w, p);
+		discard(&w, 16 * 4096, n * 4096);
+		assert_int_equal(status(&w).free_bytes, n > 10 ? 4096 : 0); /* the map's source */
+		teardown(&w);
+	}
+}
+
 static void test_refused(void **state)
 {
 	struct test_mem m = {.bytes = calloc(1, 8192), .size = 8192};
@@ -338,6 +391,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_story),         cmocka_unit_test(test_only_what_is_needed),
 		cmocka_unit_test(test_random_writes), cmocka_unit_test(test_full),
+		cmocka_unit_test(test_restart),       cmocka_unit_test(test_no_map),
 		cmocka_unit_test(test_refused),
 	};
 
