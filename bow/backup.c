@@ -16,7 +16,7 @@
 
 #include "base/bytes.h"
 
-#define PIECE (UINT64_C(1) << 20)
+#define PIECE (UINT64_C(256) << 10)
 
 /* What a range consists of, in bytes. */
 struct survey {
@@ -287,10 +287,23 @@ static int get_ready(struct bow_device *d, struct bow_flight *f, struct survey *
 	}
 }
 
+static int backup(struct bow_device *d, struct bow_flight *f, bool *ret_full,
+                  struct ovbd_error *err)
+{
+	struct plan p = {.job = {.n = 0}};
+	const struct survey s = look(d, f->off, f->end);
+	int r = make_plan(d, &p, f, &s, ret_full, err);
+
+	if (r == 0)
+		r = run_plan(d, &p, ret_full, err);
+	free(p.job.entries);
+	return r;
+}
+
 int ovbd_bow_backup(struct bow_device *d, struct bow_flight *f, bool *ret_full,
                     struct ovbd_error *err)
 {
-	struct plan p = {.job = {.n = 0}};
+	const uint64_t end = f->end;
 	struct survey s;
 	size_t budget = 0;
 	int r = get_ready(d, f, &s, err);
@@ -302,9 +315,15 @@ int ovbd_bow_backup(struct bow_device *d, struct bow_flight *f, bool *ret_full,
 		ovbd_bow_ranges_release(d->ranges, &budget);
 		return r;
 	}
-	r = make_plan(d, &p, f, &s, ret_full, err);
-	if (r == 0)
-		r = run_plan(d, &p, ret_full, err);
-	free(p.job.entries);
+	ovbd_bow_ahead_begin(d, f, to_copy(d, &s) + s.bytes[BOW_FREE]);
+	r = backup(d, f, ret_full, err);
+	if (r < 0 && f->end > end) { /* it may be for what comes behind */
+		ovbd_bow_ahead_end(d, f, end);
+		*ret_full = false;
+		r = get_ready(d, f, &s, err);
+		if (r == 0)
+			r = backup(d, f, ret_full, err);
+	}
+	ovbd_bow_ahead_end(d, f, end);
 	return r;
 }

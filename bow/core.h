@@ -63,6 +63,15 @@ struct bow_journal {
 
 /* ---- the device ---- */
 
+/* Writes in order (ahead.c). */
+struct bow_stream {
+	uint64_t next;   /* where the next one would begin that needs a backup */
+	uint64_t window; /* so much is backed up ahead then */
+	uint64_t used;   /* larger: later; 0: never */
+};
+
+#define BOW_STREAMS 8u
+
 struct bow_device {
 	struct ovbd_device device;
 	struct ovbd_blob blob; /* what device.blob is */
@@ -81,7 +90,9 @@ struct bow_device {
 	struct bow_journal journal;
 	uint64_t live;      /* where block 0 is; changes only with block 0 in flight */
 	uint64_t next_dest; /* where the last backup ended: the next is to follow it */
-	bool committing;    /* a commit has begun, and must be finished before anything else */
+	struct bow_stream streams[BOW_STREAMS];
+	uint64_t nstreams; /* how often any was used */
+	bool committing;   /* a commit has begun, and must be finished before anything else */
 	uint64_t backed_up, log_blocks, log_entries, log_writes;
 };
 
@@ -151,6 +162,13 @@ int ovbd_bow_backup(struct bow_device *d, struct bow_flight *f, bool *ret_full,
 /* Without the lock: copies len bytes, and continues the checksum (which may be NULL). */
 int ovbd_bow_copy(struct bow_device *d, uint64_t from, uint64_t to, uint64_t len, uint32_t *crc,
                   struct ovbd_error *err);
+
+/* ---- ahead.c; with the lock ---- */
+
+/* f, which needs so much free space, may become longer: what else is to be backed up with it. And
+ * has its end again. */
+void ovbd_bow_ahead_begin(struct bow_device *d, struct bow_flight *f, uint64_t needed);
+void ovbd_bow_ahead_end(struct bow_device *d, struct bow_flight *f, uint64_t end);
 
 /* ---- replay.c ---- */
 

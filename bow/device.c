@@ -4,7 +4,8 @@
  *
  *     ranges.c   what each range is: free, changed, a backup, ...
  *     flight.c   what touches is ordered
- *     write.c    requests; backup.c: what comes before a write; space.c: where backups go
+ *     write.c    requests; backup.c: what comes before a write; space.c: where backups go;
+ *                ahead.c: what is backed up before anybody writes to it
  *     journal.c  the log of them, written by one for all who wait
  *     states.c   from TRIM to CHECKPOINT to COMMITTED, or ABORTED
  *     replay.c   a log that is found at opening

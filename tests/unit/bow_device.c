@@ -223,6 +223,33 @@ static void test_no_map(void **state)
 	}
 }
 
+/* Writes in order wait for the log now and then only; others take no space for nothing. */
+static void test_ahead(void **state)
+{
+	const size_t block = 4096, n = 4096;
+	struct world w;
+
+	(void)state;
+	world_setup(&w, n * block, (struct ovbd_bow_params){0});
+	world_discard(&w, n / 2 * block, n / 2 * block);
+	world_checkpoint(&w);
+	for (size_t i = 1; i < 20; i++)
+		world_write(&w, i * 7 * block, block);
+	assert_int_equal(world_status(&w).log_writes, 20);
+	for (size_t i = 300; i < 600; i++)
+		world_write(&w, i * block + 100, block);
+	assert_in_range(world_status(&w).log_writes, 22, 35);
+	world_reads_right(&w);
+	world_restores_right(&w);
+	for (size_t i = 1100; i < 1160; i++) { /* up to where somebody else has been */
+		world_write(&w, i * block, block);
+		world_write(&w, (i + 60) * block, block);
+	}
+	world_reads_right(&w);
+	world_restores_right(&w);
+	world_teardown(&w);
+}
+
 static void test_refused(void **state)
 {
 	struct test_mem m = {.bytes = calloc(1, 8192), .size = 8192};
@@ -248,7 +275,7 @@ int main(void)
 		cmocka_unit_test(test_story),         cmocka_unit_test(test_only_what_is_needed),
 		cmocka_unit_test(test_random_writes), cmocka_unit_test(test_full),
 		cmocka_unit_test(test_restart),       cmocka_unit_test(test_no_map),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_ahead),         cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

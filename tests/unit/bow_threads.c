@@ -182,12 +182,58 @@ static void test_full(void **state)
 	world_teardown(&w);
 }
 
+/* In order, each in a part of its own: what is backed up ahead of one is soon written to. */
+static void *work_in_order(void *arg)
+{
+	struct worker *k = arg;
+	struct world *w = k->w;
+	const uint64_t part = w->size / 3 / NTHREADS;
+	struct ovbd_error err;
+
+	for (uint64_t off = k->number * part; off < (k->number + 1) * part;) {
+		const uint64_t left = (k->number + 1) * part - off;
+		const size_t len = ovbd_min(left, 1 + test_random(&k->random) % 20000);
+
+		memset(w->want + off, (int)test_random(&k->random), len);
+		if (ovbd_device_pwrite(w->d, w->want + off, len, off, 0, &err) < 0)
+			atomic_fetch_add(k->nwrong, 1);
+		off += len;
+	}
+	return NULL;
+}
+
+static void test_in_order(void **state)
+{
+	struct worker workers[NTHREADS];
+	atomic_uint nwrong = 0;
+	struct world w;
+
+	(void)state;
+	world_setup(&w, 12 << 20, (struct ovbd_bow_params){0});
+	world_discard(&w, w.size / 2, w.size / 2);
+	world_checkpoint(&w);
+	assert_int_equal(world_status(&w).block_size, 4096);
+	for (unsigned i = 0; i < NTHREADS; i++) {
+		workers[i] = (struct worker){.w = &w, .number = i, .nwrong = &nwrong, .random = i};
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, work_in_order,
+		                                &workers[i]),
+		                 0);
+	}
+	for (unsigned i = 0; i < NTHREADS; i++)
+		pthread_join(workers[i].thread, NULL);
+	assert_int_equal(nwrong, 0);
+	world_reads_right(&w);
+	world_restores_right(&w);
+	world_teardown(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_taken_back),
 		cmocka_unit_test(test_states_change),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
