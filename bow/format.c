@@ -73,7 +73,8 @@ static int check_fields(const struct bow_header *h, struct ovbd_error *err)
 		return ovbd_fail(err, -EBADMSG,
 		                 "log: %" PRIu32 " entries do not fit in a block of %" PRIu32,
 		                 h->count, h->block_size);
-	if (h->count == 0 && (h->prototype || h->partial || h->sequence != 0))
+	if (h->count == 0 &&
+	    (h->header_size == BOW_PROTOTYPE_HEADER_SIZE || h->partial || h->sequence != 0))
 		return ovbd_fail(err, -EBADMSG, "log: block %" PRIu32 " of it has no entries",
 		                 h->sequence);
 	return 0;

@@ -19,7 +19,7 @@ struct ovbd_bow_info {
 	bool committing; /* a commit was: a restore can only finish it */
 	uint32_t block_size;
 	uint32_t sequence;  /* of the newest log block */
-	uint64_t sector0;   /* bytes: where block 0 is; 0: at its place */
+	uint64_t sector0;   /* bytes: where block 0 is; 0: an early prototype, it does not say */
 	uint64_t nblocks;   /* log blocks */
 	uint64_t nentries;  /* in all of them; of a partial restore those that are left */
 	uint64_t backed_up; /* bytes that a restore would copy */
@@ -39,12 +39,15 @@ struct ovbd_bow_restore_params {
 };
 
 /* After a check of everything, in which nothing is written, undoes all entries. A power cut at any
- * write leaves a device of which another call restores the rest. *ret as of before. */
+ * write leaves a device of which another call restores the rest, and so does a progress function
+ * that says to stop. A device whose commit was begun is committed. *ret as of before. */
 int ovbd_bow_restore(struct ovbd_device *d, const struct ovbd_bow_restore_params *p,
                      struct ovbd_bow_info *ret, struct ovbd_error *err);
 
-/* Block 0 goes back to its place, and the log is gone: what the device reads as now, for good.
- * -EUCLEAN: a restore has begun, and must be finished. Safe at any write, as above. */
+/* Block 0 goes back to its place, and the log is gone: what the device reads as now, for good. Of
+ * the log only the newest block is needed: it is also the way out where a restore is refused.
+ * -EUCLEAN: a restore has begun, and must be finished; -ENOTSUP: an early prototype. Safe at any
+ * write, as above; another call goes on. *ret as of before. */
 int ovbd_bow_settle(struct ovbd_device *d, struct ovbd_bow_info *ret, struct ovbd_error *err);
 
 #endif

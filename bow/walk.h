@@ -36,6 +36,10 @@ int ovbd_bow_walk_next(struct bow_walk *w, struct bow_entry *ret, struct ovbd_er
 void ovbd_bow_walk_place(const struct bow_walk *w, uint64_t off, uint64_t *ret_at,
                          uint64_t *ret_len);
 
+struct ovbd_bow_info;
+/* What the header of the newest log block says, of bow/restore.h; 0 the rest. */
+void ovbd_bow_walk_info(const struct bow_walk *w, struct ovbd_bow_info *ret);
+
 /* -EBADMSG, the sentence named by the last entry. */
 int ovbd_bow_walk_fail(const struct bow_walk *w, struct ovbd_error *err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

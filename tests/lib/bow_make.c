@@ -134,6 +134,12 @@ void bow_make_move(struct bow_make *m, uint64_t dest)
 	m->live = m->sector0 = dest;
 }
 
+void bow_make_relocate(struct bow_make *m, uint64_t dest)
+{
+	m->live = m->sector0 = dest;
+	write_header(m);
+}
+
 void bow_make_undo(const struct bow_make *m, uint8_t *disk)
 {
 	for (size_t i = m->nentries; i > 0; i--) {

@@ -49,19 +49,22 @@ void bow_make_backup(struct bow_make *m, uint64_t source, uint64_t dest, uint32_
  * header says it with the next entry. */
 void bow_make_move(struct bow_make *m, uint64_t dest);
 
+/* The same as we do it: nothing is logged, and the header says it at once. Copies nothing. */
+void bow_make_relocate(struct bow_make *m, uint64_t dest);
+
 /* Logs it, and copies nothing. A full log block goes to spare before. */
 void bow_make_log(struct bow_make *m, const struct bow_make_entry *e);
 
-/* Of m->disk, or of any disk with such an entry. */
+/* Of what is at dest, as the backup of source. */
 uint32_t bow_make_checksum(const struct bow_make *m, uint64_t source, uint64_t dest, uint32_t size);
 
 /* disk, of m->size bytes and equal to m->disk: all that was logged is undone. */
 void bow_make_undo(const struct bow_make *m, uint8_t *disk);
 
-/* How many log blocks come before the newest. */
-static inline uint32_t bow_make_older(const struct bow_make *m)
+/* Entries of version 1.0 that a block has room for. */
+static inline uint32_t bow_make_room(uint32_t block)
 {
-	return m->sequence;
+	return (block - 28) / 24;
 }
 
 /* n bytes that depend on seed alone. */
