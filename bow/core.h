@@ -108,8 +108,8 @@ static inline enum ovbd_bow_state ovbd_bow_state_of(struct bow_device *d)
 
 extern const struct ovbd_device_ops ovbd_bow_ops; /* write.c */
 
-/* -errno of whoever asks for something in this state, with a sentence. */
-int ovbd_bow_fail_state(struct bow_device *d, struct ovbd_error *err);
+/* Of requests to a device that is ABORTED: -EIO. */
+int ovbd_bow_fail_aborted(struct ovbd_error *err);
 
 /* The device below is flushed; if that fails, who flushes next is told. */
 int ovbd_bow_flush_below(struct bow_device *d, struct ovbd_error *err);

@@ -46,14 +46,9 @@ int ovbd_bow_on_full_parse(const char *name, enum ovbd_bow_on_full *ret)
 	return -EINVAL;
 }
 
-int ovbd_bow_fail_state(struct bow_device *d, struct ovbd_error *err)
+int ovbd_bow_fail_aborted(struct ovbd_error *err)
 {
-	const enum ovbd_bow_state s = ovbd_bow_state_of(d);
-
-	if (s == OVBD_BOW_ABORTED)
-		return ovbd_fail(err, -EIO, "backup on write: all was taken back");
-	return ovbd_fail(err, -EINVAL, "backup on write: the device is in its state %s",
-	                 ovbd_bow_state_name(s));
+	return ovbd_fail(err, -EIO, "backup on write: all was taken back");
 }
 
 /* ---- reading ---- */
@@ -71,11 +66,11 @@ static int read_below(struct bow_device *d, void *buf, size_t len, uint64_t off,
 	if (len == 0)
 		return 0;
 	if (ovbd_bow_state_of(d) == OVBD_BOW_ABORTED)
-		return ovbd_bow_fail_state(d, err);
+		return ovbd_bow_fail_aborted(err);
 	r = ovbd_blob_pread(d->below->blob, buf, len, off, err);
 	/* what is being taken back meanwhile is neither old nor new */
 	if (r == 0 && ovbd_bow_state_of(d) == OVBD_BOW_ABORTED)
-		r = ovbd_bow_fail_state(d, err);
+		r = ovbd_bow_fail_aborted(err);
 	return r;
 }
 

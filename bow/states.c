@@ -28,6 +28,12 @@ static void end(struct bow_device *d, struct bow_flight *f)
 	pthread_mutex_unlock(&d->lock);
 }
 
+static int refuse(struct bow_device *d, struct ovbd_error *err)
+{
+	return ovbd_fail(err, -EINVAL, "backup on write: the device is in its state %s",
+	                 ovbd_bow_state_name(ovbd_bow_state_of(d)));
+}
+
 static int write_sectors(struct bow_device *d, const uint8_t *block, uint64_t from, uint64_t to,
                          struct ovbd_error *err)
 {
@@ -233,21 +239,24 @@ int ovbd_bow_checkpoint(struct ovbd_device *dev, struct ovbd_error *err)
 	if (ovbd_bow_state_of(d) == OVBD_BOW_TRIM)
 		r = checkpoint(d, err);
 	else
-		r = ovbd_bow_fail_state(d, err);
+		r = refuse(d, err);
 	end(d, &f);
 	return r;
 }
 
 /* ---- to COMMITTED ---- */
 
-/* The first sector, without entries: from here on nothing can be taken back, and who opens the
- * device goes on. Then what block 0 is, behind it; then block 0's own. */
+/* All that users have written; then the first sector, without entries: from here on nothing can be
+ * taken back, and who opens the device goes on. Then what block 0 is, behind it; then block 0's
+ * own. */
 static int put_back(struct bow_device *d, struct ovbd_error *err)
 {
 	struct bow_journal *j = &d->journal;
 	struct bow_header h = j->header;
 	int r = ovbd_blob_pread(d->below->blob, j->next, d->block_size, d->live, err);
 
+	if (r == 0)
+		r = ovbd_bow_flush_below(d, err);
 	if (r < 0)
 		return r;
 	h.count = 0;
@@ -316,7 +325,7 @@ int ovbd_bow_commit_now(struct bow_device *d, struct ovbd_error *err)
 
 	begin(d, &f);
 	if (ovbd_bow_state_of(d) == OVBD_BOW_ABORTED)
-		r = ovbd_bow_fail_state(d, err);
+		r = refuse(d, err);
 	else if (ovbd_bow_state_of(d) != OVBD_BOW_COMMITTED)
 		r = commit(d, err);
 	end(d, &f);
@@ -329,7 +338,7 @@ int ovbd_bow_commit(struct ovbd_device *dev, struct ovbd_error *err)
 	int r;
 
 	if (ovbd_bow_state_of(d) >= OVBD_BOW_COMMITTED)
-		return ovbd_bow_fail_state(d, err);
+		return refuse(d, err);
 	r = ovbd_bow_commit_now(d, err);
 	return r < 0 ? r : 0;
 }

@@ -80,7 +80,7 @@ static int prepare(struct bow_device *d, struct bow_flight *f, bool *ret_full,
 	case OVBD_BOW_ABORTED:
 		break;
 	}
-	return ovbd_bow_fail_state(d, err);
+	return ovbd_bow_fail_aborted(err);
 }
 
 enum next { DONE, COMMIT, POLICY };
@@ -222,7 +222,7 @@ static int bow_discard(struct ovbd_device *dev, uint64_t off, uint64_t len, stru
 	if (state == OVBD_BOW_TRIM || state == OVBD_BOW_COMMITTED)
 		r = ovbd_device_discard(d->below, off, len, err);
 	else if (state == OVBD_BOW_ABORTED)
-		r = ovbd_bow_fail_state(d, err);
+		r = ovbd_bow_fail_aborted(err);
 	pthread_mutex_lock(&d->lock);
 	if (r == 0 && state == OVBD_BOW_TRIM)
 		set_free(d, off, len, BOW_UNCHANGED);
@@ -250,7 +250,7 @@ static int bow_flush(struct ovbd_device *dev, struct ovbd_error *err)
 	int r, lost;
 
 	if (ovbd_bow_state_of(d) == OVBD_BOW_ABORTED)
-		return ovbd_bow_fail_state(d, err);
+		return ovbd_bow_fail_aborted(err);
 	r = ovbd_device_flush(d->below, err);
 	lost = atomic_load(&d->lost) ? atomic_exchange(&d->lost, 0) : 0;
 	if (r == 0 && lost < 0)
