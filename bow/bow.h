@@ -26,8 +26,8 @@ enum ovbd_bow_state {
 /* "trim", "checkpoint", "committed", "aborted". */
 const char *ovbd_bow_state_name(enum ovbd_bow_state s);
 
-/* What happens to a write in CHECKPOINT that needs more free space than there is, or that would
- * leave less than min_free. */
+/* What happens to a write in CHECKPOINT that needs more free space for backups than there is, or
+ * whose backups would leave less than min_free. Nothing of it is done before. */
 enum ovbd_bow_on_full {
 	OVBD_BOW_FULL_ERROR,  /* it fails with -ENOSPC; nothing else does */
 	OVBD_BOW_FULL_COMMIT, /* the device is committed, and the write goes on */
@@ -50,8 +50,9 @@ struct ovbd_bow_params {
 };
 
 /* Over take_below, writable, which is taken also on failure. A commit that was interrupted is
- * finished. -EBADMSG: a log that is none; -EUCLEAN: a restore of it was interrupted, and must be
- * finished first (ovbd_bow_restore()). p may be NULL. */
+ * finished, and the device in TRIM as any without a log. -EBADMSG: a log that is none; -ENOTSUP:
+ * one of the first version, which can only be restored; -EUCLEAN: a restore was interrupted, and
+ * must be finished first (ovbd_bow_restore()). p may be NULL. */
 int ovbd_bow_open(struct ovbd_device *take_below, const struct ovbd_bow_params *p,
                   struct ovbd_device **ret, struct ovbd_error *err);
 
@@ -63,7 +64,9 @@ int ovbd_bow_checkpoint(struct ovbd_device *d, struct ovbd_error *err);
  * the device is as it was, or the next try (or ovbd_bow_open()) finishes it. */
 int ovbd_bow_commit(struct ovbd_device *d, struct ovbd_error *err);
 
-/* Takes back everything since the checkpoint: to ABORTED. -EINVAL: not in CHECKPOINT. */
+/* Takes back everything since the checkpoint: to ABORTED. -EINVAL: not in CHECKPOINT, or a commit
+ * failed on the way. Backups that cannot be read, or are wrong, leave it as it is; if it fails
+ * later it is ABORTED, and ovbd_bow_restore() goes on. */
 int ovbd_bow_abort(struct ovbd_device *d, struct ovbd_error *err);
 
 struct ovbd_bow_status {

@@ -195,9 +195,6 @@ int ovbd_bow_open(struct ovbd_device *take_below, const struct ovbd_bow_params *
 		return r;
 	if (!ovbd_device_is_writable(below))
 		return ovbd_fail(err, -EROFS, "backup on write: the device is read-only");
-	if (p && p->on_full == OVBD_BOW_FULL_ABORT)
-		return ovbd_fail(err, -ENOTSUP,
-		                 "backup on write: the policy abort is not there yet");
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return ovbd_fail(err, -ENOMEM, "out of memory for a device");

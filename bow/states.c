@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "bow/free_map.h"
+#include "bow/restore.h"
 
 static void begin(struct bow_device *d, struct bow_flight *f)
 {
@@ -340,5 +341,50 @@ int ovbd_bow_commit(struct ovbd_device *dev, struct ovbd_error *err)
 	if (ovbd_bow_state_of(d) >= OVBD_BOW_COMMITTED)
 		return refuse(d, err);
 	r = ovbd_bow_commit_now(d, err);
+	return r < 0 ? r : 0;
+}
+
+/* ---- to ABORTED ---- */
+
+/* All backups are read first, so that one that is wrong leaves things as they are. Then reads that
+ * are not in flight fail from now on, and those under way when they are done. What a restore that
+ * fails has left is for another one, by who opens the device next. */
+static int abort_all(struct bow_device *d, struct ovbd_error *err)
+{
+	struct ovbd_bow_info info;
+	int r;
+
+	if (d->committing)
+		return ovbd_fail(err, -EINVAL, "backup on write: a commit has begun");
+	r = ovbd_bow_check(d->below->blob, NULL, NULL, &info, err);
+	if (r == 0) {
+		atomic_store(&d->state, OVBD_BOW_ABORTED);
+		r = ovbd_bow_restore(d->below, NULL, &info, err);
+		forget(d);
+	}
+	return r < 0 ? ovbd_fail_within(err, r, "backup on write: abort") : 1;
+}
+
+int ovbd_bow_abort_now(struct bow_device *d, struct ovbd_error *err)
+{
+	struct bow_flight f;
+	int r = 0;
+
+	begin(d, &f);
+	if (ovbd_bow_state_of(d) == OVBD_BOW_CHECKPOINT)
+		r = abort_all(d, err);
+	end(d, &f);
+	return r;
+}
+
+int ovbd_bow_abort(struct ovbd_device *dev, struct ovbd_error *err)
+{
+	struct bow_device *d = ovbd_bow_of(dev);
+	int r = 0;
+
+	if (ovbd_bow_state_of(d) == OVBD_BOW_CHECKPOINT)
+		r = ovbd_bow_abort_now(d, err);
+	if (r == 0)
+		return refuse(d, err);
 	return r < 0 ? r : 0;
 }

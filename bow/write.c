@@ -134,7 +134,10 @@ static int follow_policy(struct bow_device *d, struct ovbd_error *err)
 
 	if (d->params.on_full == OVBD_BOW_FULL_ERROR)
 		return -ENOSPC;
-	r = ovbd_bow_commit_now(d, err);
+	if (d->params.on_full == OVBD_BOW_FULL_COMMIT)
+		r = ovbd_bow_commit_now(d, err);
+	else
+		r = ovbd_bow_abort_now(d, err);
 	tell(d, r, &full, err);
 	return r < 0 ? r : 0;
 }

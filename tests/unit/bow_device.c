@@ -250,6 +250,59 @@ static void test_ahead(void **state)
 	world_teardown(&w);
 }
 
+static void is_aborted(struct world *w)
+{
+	struct ovbd_error err;
+	uint8_t buf[512] = {0};
+
+	assert_int_equal(world_status(w).state, OVBD_BOW_ABORTED);
+	world_same(w->disk, w->origin, w->original, w->size);
+	assert_fails(ovbd_blob_pread(w->d->blob, buf, 512, 0, &err), -EIO, err, "taken back");
+	assert_fails(ovbd_blob_pread(w->d->blob, buf, 512, 65536, &err), -EIO, err, "taken back");
+	assert_fails(ovbd_device_pwrite(w->d, buf, 512, 0, 0, &err), -EIO, err, "taken back");
+	assert_fails(ovbd_device_discard(w->d, 0, 512, &err), -EIO, err, "taken back");
+	assert_fails(ovbd_device_flush(w->d, &err), -EIO, err, "taken back");
+	assert_fails(ovbd_bow_checkpoint(w->d, &err), -EINVAL, err, "aborted");
+	assert_fails(ovbd_bow_commit(w->d, &err), -EINVAL, err, "aborted");
+	assert_fails(ovbd_bow_abort(w->d, &err), -EINVAL, err, "aborted");
+}
+
+static void test_abort(void **state)
+{
+	struct ovbd_bow_params p = {0};
+	struct world w;
+	struct ovbd_error err;
+	uint8_t buf[40000] = {0};
+
+	(void)state;
+	world_setup(&w, 256 * 1024, p);
+	assert_fails(ovbd_bow_abort(w.d, &err), -EINVAL, err, "trim");
+	world_discard(&w, 128 * 1024, 64 * 1024);
+	world_checkpoint(&w);
+	world_write(&w, 0, 5000);
+	world_write(&w, 100000, 10000);
+	for (uint8_t *at = w.disk + 128 * 1024; at < w.disk + 192 * 1024; at++)
+		*at ^= 1;
+	assert_fails(ovbd_bow_abort(w.d, &err), -EBADMSG, err, "checksum");
+	assert_int_equal(world_status(&w).state, OVBD_BOW_CHECKPOINT);
+	for (uint8_t *at = w.disk + 128 * 1024; at < w.disk + 192 * 1024; at++)
+		*at ^= 1;
+	world_reads_right(&w);
+	assert_ok(ovbd_bow_abort(w.d, &err), err);
+	is_aborted(&w);
+	world_teardown(&w);
+
+	p.on_full = OVBD_BOW_FULL_ABORT;
+	world_setup(&w, 256 * 1024, p);
+	world_discard(&w, 128 * 1024, 36 * 1024);
+	world_checkpoint(&w);
+	world_write(&w, 100000, 10000);
+	assert_fails(ovbd_device_pwrite(w.d, buf, sizeof(buf), 0, 0, &err), -EIO, err, "taken");
+	assert_non_null(strstr(w.told, "taken back: backup on write: a backup of 36864 bytes"));
+	is_aborted(&w);
+	world_teardown(&w);
+}
+
 static void test_refused(void **state)
 {
 	struct test_mem m = {.bytes = calloc(1, 8192), .size = 8192};
@@ -275,7 +328,8 @@ int main(void)
 		cmocka_unit_test(test_story),         cmocka_unit_test(test_only_what_is_needed),
 		cmocka_unit_test(test_random_writes), cmocka_unit_test(test_full),
 		cmocka_unit_test(test_restart),       cmocka_unit_test(test_no_map),
-		cmocka_unit_test(test_ahead),         cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_ahead),         cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
