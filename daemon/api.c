@@ -15,6 +15,7 @@
 
 #include "base/auto.h"
 #include "daemon/api_json.h"
+#include "daemon/api_resize.h"
 #include "daemon/api_snapshot.h"
 
 #define DEVICES  "/v1/devices"
@@ -175,6 +176,18 @@ static void snapshot(struct call *c, struct answer *a)
 		a->status = ovbd_api_snapshot(c->api->devices, c->id, body, &a->json);
 }
 
+static void resize(struct call *c, struct answer *a)
+{
+	json_auto_t *body = NULL;
+	struct ovbd_error err;
+	const int r = parse_body(c, &body, &err);
+
+	if (r < 0)
+		fail(a, r, err.msg);
+	else
+		a->status = ovbd_api_resize(c->api->devices, c->id, body, &a->json);
+}
+
 static const char *argument(const struct call *c, const char *name)
 {
 	return MHD_lookup_connection_value(c->connection, MHD_GET_ARGUMENT_KIND, name);
@@ -271,6 +284,7 @@ static const struct route {
 	{"POST", DEVICES, false, "", attach},
 	{"GET", DEVICES, false, "", list},
 	{"POST", DEVICES, true, "/snapshot", snapshot},
+	{"POST", DEVICES, true, "/resize", resize},
 	{"GET", DEVICES, true, "", show},
 	{"DELETE", DEVICES, true, "", detach},
 	{"POST", "/v1/drain", false, "", drain},

@@ -155,9 +155,17 @@ int ovbd_devices_adopt(struct ovbd_devices *ds, const struct ovbd_adoption *a,
 int ovbd_devices_disown(struct ovbd_devices *ds, const char *id, const char *path,
                         void (*gone)(void *arg), void *arg);
 
-/* Has a device that was adopted serve a raw file that has grown, with this size; its users wait
- * meanwhile. resized() is called once, from whatever thread. -ENOTSUP: it cannot, or not to this
- * size; -EAGAIN: not now; -ENOENT: there is none; then resized() is not called. */
+/* Makes a device larger that takes writes and is served, to its writable layer or its raw file, and
+ * has its users see it; they go on meanwhile. *ret_before: what it had. id may also be an alias.
+ * -ENOTSUP: it, or this transport, cannot, or it would be smaller; -EAGAIN: not now; -ENOENT: there
+ * is none. After another failure it may have grown: asked for the same size again it goes on. */
+int ovbd_devices_grow(struct ovbd_devices *ds, const char *id, uint64_t size, uint64_t *ret_before,
+                      struct ovbd_error *err);
+
+/* The kernel says that a device that was adopted has this size now. One that takes writes becomes
+ * as large; a raw file that has grown is served with it, and its users wait meanwhile. resized() is
+ * called once, from whatever thread. -ENOTSUP: it cannot, or not to this size; -EAGAIN: not now;
+ * -ENOENT: there is none; then resized() is not called. */
 int ovbd_devices_resize(struct ovbd_devices *ds, const char *id, uint64_t size,
                         void (*resized)(void *arg, int status, const char *why), void *arg,
                         struct ovbd_error *err);

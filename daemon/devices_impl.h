@@ -40,6 +40,7 @@ struct served {
 	struct ovbd_transport *t;       /* while it is served */
 	struct ovbd_stand_in *stand_in; /* the same; NULL if it needs none */
 	struct ovbd_image *img;         /* the same; NULL of a writable file */
+	struct ovbd_device *writable;   /* the same, of a writable file; else NULL */
 	struct ovbd_merger *merger;     /* the same; NULL: it cannot be merged */
 	char *path;                     /* the same */
 	uint64_t size;
@@ -53,6 +54,7 @@ struct served {
 	void *opened_arg;
 	void (*gone)(void *arg);
 	void *gone_arg;
+	bool growing; /* somebody has it become larger, while it is served */
 	/* While it is being resized: from, to, and who wants to know, or NULL. */
 	bool resizing;
 	uint64_t size_before, size_wanted;
@@ -122,6 +124,9 @@ void devices_retire(struct served *s);
 /* Lock held. */
 struct served *devices_find(struct ovbd_devices *ds, const char *id);
 
+/* By its id, or by the name that who made it has given it besides. Lock held. */
+struct served *devices_find_any(struct ovbd_devices *ds, const char *id);
+
 /* Lists a new device; its thread is to be started. The caller has a reference. Lock held. */
 int devices_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
                    const struct ovbd_transport_kind *kind, struct served **ret);
@@ -189,6 +194,21 @@ bool devices_is_resized(struct served *s);
 /* The size for that turn; who asked for it is told. */
 uint64_t devices_new_size(struct served *s);
 void devices_report_resized(struct served *s, int status, const char *why);
+
+/* devices_grow.c. Whether it is served, and takes writes so that its bytes can become more while it
+ * is. Lock held. */
+bool devices_may_grow(const struct served *s);
+
+/* As ovbd_devices_grow(), but returns at once; done() is called once if that is 0, in a thread of
+ * its own. Lock held. */
+int devices_grow_aside(struct served *s, uint64_t size,
+                       void (*done)(void *arg, int status, const char *why), void *arg,
+                       struct ovbd_error *err);
+
+/* Of bytes that are more than the kernel's disk shows, which it has kept: whether it can be told;
+ * and tells it, when they are in place. Its own thread. */
+bool devices_can_follow(struct served *s, struct line *l, const struct line *bytes);
+void devices_follow(struct served *s, struct line *l);
 
 /* devices_left.c. Disks of devices that are not listed go, if nobody uses them. */
 void devices_take_left(struct ovbd_devices *ds);

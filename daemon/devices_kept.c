@@ -68,7 +68,7 @@ static void put_image(struct served *s, struct line *l, struct line *bytes)
 {
 	pthread_mutex_lock(&s->all->lock);
 	s->img = l->img = OVBD_MOVE(bytes->img);
-	l->writable = OVBD_MOVE(bytes->writable);
+	s->writable = l->writable = OVBD_MOVE(bytes->writable);
 	l->upper = bytes->upper;
 	s->merger = l->merger = OVBD_MOVE(bytes->merger);
 	l->read_only = bytes->read_only;
@@ -84,12 +84,14 @@ static int open_once(struct served *s, struct line *l, struct ovbd_error *err)
 	const uint64_t kept = ovbd_stand_in_device(l->stand_in)->blob->size;
 	struct line bytes = {0};
 	uint64_t size;
+	bool grown;
 	int r = devices_open_blob(s, &bytes, err);
 
 	if (r < 0)
 		return r;
 	size = devices_line_device(&bytes)->blob->size;
-	if (size != kept) {
+	grown = size > kept && devices_can_follow(s, l, &bytes);
+	if (size != kept && !grown) {
 		const bool raw = bytes.img && bytes.img->nlayers == 1 && !bytes.img->upper &&
 		                 bytes.img->layers[0].format == OVBD_FORMAT_RAW;
 
@@ -101,6 +103,8 @@ static int open_once(struct served *s, struct line *l, struct ovbd_error *err)
 		                 (unsigned long long)size, (unsigned long long)kept);
 	}
 	put_image(s, l, &bytes);
+	if (grown)
+		devices_follow(s, l);
 	return 0;
 }
 

@@ -173,6 +173,7 @@ bool devices_publish(struct served *s, struct line *l)
 	if (wanted) {
 		s->t = l->t;
 		s->img = l->img;
+		s->writable = l->writable;
 		s->merger = l->merger;
 		s->stand_in = l->stand_in;
 		if (l->path)
@@ -202,6 +203,7 @@ void devices_withdraw(struct served *s, struct line *l)
 		devices_wait(s->all, NULL);
 	s->t = NULL;
 	s->img = NULL;
+	s->writable = NULL;
 	s->merger = NULL;
 	s->stand_in = NULL;
 	l->path = OVBD_MOVE(s->path);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A raw file that has grown, and the kernel's wish that its disk grow too. Nothing of what serves a
- * device can change its size, so the transport is stopped, which leaves the disk's users waiting as
- * a death of the daemon would, and the device's next turn opens all anew with the new size. If the
- * file has another one, that turn has the size of before.
+ * A raw file that has grown, and the kernel's wish that its disk grow too. What is open of a file
+ * that takes no writes has the size it had, so the transport is stopped, which leaves the disk's
+ * users waiting as a death of the daemon would, and the device's next turn opens all anew with the
+ * new size. If the file has another one, that turn has the size of before. (What takes writes grows
+ * as it is: devices_grow.c.)
  */
 #include <errno.h>
 #include <stdio.h>
@@ -39,10 +40,10 @@ static int check(const struct served *s, uint64_t size, struct ovbd_error *err)
 	if (s->state != OVBD_DEVICE_SERVING || !s->t || s->resizing)
 		return ovbd_fail(err, -EAGAIN, "it is %s: try again",
 		                 s->resizing ? "being resized" : ovbd_device_state_name(s->state));
-	if (!may_grow(s))
+	if (!may_grow(s) && !devices_may_grow(s))
 		return ovbd_fail(err, -ENOTSUP,
 		                 "another size (%llu) was refused: its image has %llu bytes, and "
-		                 "only a raw file can grow",
+		                 "only what takes writes or a raw file can grow",
 		                 (unsigned long long)size, (unsigned long long)s->size);
 	if (size < s->size)
 		return ovbd_fail(err, -ENOTSUP,
@@ -64,7 +65,9 @@ int ovbd_devices_resize(struct ovbd_devices *ds, const char *id, uint64_t size,
 	r = check(s, size, err);
 	if (r == 0) {
 		now = s->size == size;
-		if (!now) {
+		if (!now && devices_may_grow(s)) {
+			r = devices_grow_aside(s, size, resized, arg, err);
+		} else if (!now) {
 			s->resized = resized;
 			s->resized_arg = arg;
 			begin(s, size);

@@ -7,8 +7,7 @@
 #include "daemon/devices_impl.h"
 #include "daemon/fault_point.h"
 
-/* By its id, or by the name that who made it has given it besides. Lock held. */
-static struct served *find(struct ovbd_devices *ds, const char *id)
+struct served *devices_find_any(struct ovbd_devices *ds, const char *id)
 {
 	struct served *s = devices_find(ds, id);
 
@@ -21,7 +20,7 @@ static struct served *find(struct ovbd_devices *ds, const char *id)
 /* Lock held. The device cannot be closed until npins is back. */
 static int pin(struct ovbd_devices *ds, const char *id, struct served **ret, struct ovbd_error *err)
 {
-	struct served *s = find(ds, id);
+	struct served *s = devices_find_any(ds, id);
 
 	if (!s)
 		return ovbd_fail(err, -ENOENT, "device %.80s: there is none", id);
@@ -43,7 +42,7 @@ bool ovbd_devices_has(struct ovbd_devices *ds, const char *id)
 	bool has;
 
 	pthread_mutex_lock(&ds->lock);
-	has = find(ds, id) != NULL;
+	has = devices_find_any(ds, id) != NULL;
 	pthread_mutex_unlock(&ds->lock);
 	return has;
 }

@@ -26,6 +26,7 @@
 
 #define IN_SIZE      (OVBD_FUSE_MAX_READ + 4096) /* the kernel wants room for a write as large */
 #define BUFFER_ALIGN 4096
+#define PAGE         4096
 
 static struct fuse_transport *fuse_of(struct ovbd_transport *t)
 {
@@ -148,6 +149,24 @@ static void fuse_close(struct ovbd_transport *t)
 	free(f);
 }
 
+/* Of pages only one that was the last and is not full can be wrong: it ends in zeros. */
+int ovbd_fuse_resize(struct ovbd_transport *t, uint64_t size, struct ovbd_error *err)
+{
+	struct fuse_transport *f = fuse_of(t);
+	const uint64_t rest = f->size % PAGE;
+	const off_t from = rest ? (off_t)(f->size - rest) : -1; /* -1: of no page */
+	int r;
+
+	if (size > INT64_MAX)
+		return ovbd_fail(err, -E2BIG, "%s: %" PRIu64 " bytes are more than a file can have",
+		                 f->name, size);
+	f->size = size;
+	r = fuse_lowlevel_notify_inval_inode(f->session, FUSE_ROOT_ID, from, 0);
+	return r == 0 || r == -ENOENT /* nobody has looked at it yet */
+	               ? 0
+	               : ovbd_fail_errno(err, r, "%s: telling the kernel its size", f->name);
+}
+
 static const struct ovbd_transport_ops fuse_ops = {
 	.name = "fuse",
 	.next = fuse_next,
@@ -183,6 +202,7 @@ static int allocate(const struct ovbd_fuse_params *p, struct fuse_transport **re
 	f->place.fd = -1;
 	f->nworkers = p->nworkers;
 	f->writable = p->writable;
+	f->size = p->size;
 	f->name = strdup(p->path);
 	if (!f->name)
 		return -ENOMEM;
@@ -199,8 +219,6 @@ static int allocate(const struct ovbd_fuse_params *p, struct fuse_transport **re
 		.st_nlink = 1,
 		.st_uid = getuid(),
 		.st_gid = getgid(),
-		.st_size = (off_t)p->size,
-		.st_blocks = (blkcnt_t)(p->size / 512 + (p->size % 512 != 0)),
 		.st_blksize = BUFFER_ALIGN,
 	};
 	clock_gettime(CLOCK_REALTIME, &f->attr.st_mtim);

@@ -28,4 +28,7 @@ struct ovbd_fuse_params {
 int ovbd_fuse_open(const struct ovbd_fuse_params *p, struct ovbd_transport **ret,
                    struct ovbd_error *err);
 
+/* The file has this size from now on, for who looks at it again. Any thread, while it is served. */
+int ovbd_fuse_resize(struct ovbd_transport *t, uint64_t size, struct ovbd_error *err);
+
 #endif

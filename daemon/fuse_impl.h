@@ -29,8 +29,9 @@ struct fuse_transport {
 	bool attached; /* mounted at place */
 	bool writable;
 	atomic_bool stopped;
-	char *name; /* for messages */
-	struct stat attr;
+	char *name;       /* for messages */
+	struct stat attr; /* but for its size: */
+	_Atomic uint64_t size;
 	unsigned nworkers;
 	struct fuse_worker workers[];
 };

@@ -34,13 +34,23 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE);
 }
 
+static void reply_attr(fuse_req_t req, const struct fuse_transport *f)
+{
+	const uint64_t size = f->size;
+	struct stat attr = f->attr;
+
+	attr.st_size = (off_t)size;
+	attr.st_blocks = (blkcnt_t)(size / 512 + (size % 512 != 0));
+	fuse_reply_attr(req, &attr, FOREVER);
+}
+
 static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	const struct fuse_transport *f = fuse_req_userdata(req);
 
 	(void)ino;
 	(void)fi;
-	fuse_reply_attr(req, &f->attr, FOREVER);
+	reply_attr(req, f);
 }
 
 static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -59,7 +69,7 @@ static void begin_transfer(fuse_req_t req, enum ovbd_request_op op, void *buf, s
 
 	w->piece = (struct iovec){
 		.iov_base = buf,
-		.iov_len = (size_t)ovbd_min(len, (uint64_t)f->attr.st_size - off),
+		.iov_len = (size_t)ovbd_min(len, f->size - off),
 	};
 	w->rq = (struct ovbd_request){
 		.op = op,
@@ -76,7 +86,7 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
                     struct fuse_file_info *fi)
 {
 	const struct fuse_transport *f = fuse_req_userdata(req);
-	const uint64_t size = (uint64_t)f->attr.st_size, at = (uint64_t)off;
+	const uint64_t size = f->size, at = (uint64_t)off;
 
 	(void)ino;
 	(void)fi;
@@ -101,17 +111,17 @@ static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	if (!f->writable)
 		fuse_reply_err(req, EROFS);
 	else if ((to_set & refused) ||
-	         ((to_set & FUSE_SET_ATTR_SIZE) && attr->st_size != f->attr.st_size))
+	         ((to_set & FUSE_SET_ATTR_SIZE) && (uint64_t)attr->st_size != f->size))
 		fuse_reply_err(req, EPERM);
 	else
-		fuse_reply_attr(req, &f->attr, FOREVER);
+		reply_attr(req, f);
 }
 
 static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len, off_t off,
                      struct fuse_file_info *fi)
 {
 	const struct fuse_transport *f = fuse_req_userdata(req);
-	const uint64_t size = (uint64_t)f->attr.st_size, at = (uint64_t)off;
+	const uint64_t size = f->size, at = (uint64_t)off;
 
 	(void)ino;
 	(void)fi;
@@ -148,7 +158,7 @@ static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, of
 {
 	const struct fuse_transport *f = fuse_req_userdata(req);
 	const int kind = mode & ~FALLOC_FL_KEEP_SIZE;
-	const uint64_t size = (uint64_t)f->attr.st_size, at = (uint64_t)off;
+	const uint64_t size = f->size, at = (uint64_t)off;
 	struct fuse_worker *w = this_worker;
 
 	(void)ino;

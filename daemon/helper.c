@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@
 
 #define PATH_SIZE 1024
 
-enum what { LINK, UNLINK, WRITE_BACK, HOLD, CLAIM };
+enum what { LINK, UNLINK, WRITE, WRITE_BACK, HOLD, CLAIM };
 
 struct request {
 	enum what what;
@@ -53,6 +54,13 @@ static int do_it(const struct request *rq, int *ret_kept)
 	case UNLINK:
 		r = unlink(rq->path);
 		break;
+	case WRITE:
+		fd = open(rq->path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			break;
+		r = write(fd, rq->target, strlen(rq->target)) < 0 ? errno : 0;
+		close(fd);
+		return r;
 	case WRITE_BACK:
 		fd = open(rq->path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
@@ -188,8 +196,8 @@ static int send_request(const struct request *rq, int answer_fd)
 	return n < 0 ? -errno : 0;
 }
 
-/* *ret_fd: the socket, if it was done; NULL: it is not needed. */
-static int ask(enum what what, const char *target, const char *path, int *ret_fd,
+/* *ret_fd: the socket, if it was done; NULL: it is not needed. timeout_ms -1: none. */
+static int ask(enum what what, const char *target, const char *path, int timeout_ms, int *ret_fd,
                struct ovbd_error *err)
 {
 	struct request rq = {.what = what};
@@ -208,6 +216,8 @@ static int ask(enum what what, const char *target, const char *path, int *ret_fd
 	close(fds[1]);
 	if (r < 0)
 		return ovbd_fail_errno(err, r, "asking the helper process (restart ovbdd)");
+	if (poll(&(struct pollfd){.fd = in, .events = POLLIN}, 1, timeout_ms) == 0)
+		return ovbd_fail(err, -ETIMEDOUT, "%s: the kernel takes its time", path);
 	do
 		n = read(in, &code, sizeof(code));
 	while (n < 0 && errno == EINTR);
@@ -225,22 +235,28 @@ static int ask(enum what what, const char *target, const char *path, int *ret_fd
 
 int ovbd_helper_link(const char *target, const char *path, struct ovbd_error *err)
 {
-	return ask(target[0] ? LINK : UNLINK, target, path, NULL, err);
+	return ask(target[0] ? LINK : UNLINK, target, path, -1, NULL, err);
+}
+
+int ovbd_helper_write(const char *path, const char *text, unsigned timeout_ms,
+                      struct ovbd_error *err)
+{
+	return ask(WRITE, text, path, (int)timeout_ms, NULL, err);
 }
 
 int ovbd_helper_write_back(const char *path, struct ovbd_error *err)
 {
-	return ask(WRITE_BACK, "", path, NULL, err);
+	return ask(WRITE_BACK, "", path, -1, NULL, err);
 }
 
 int ovbd_helper_hold(const char *path, int *ret_hold, struct ovbd_error *err)
 {
-	return ask(HOLD, "", path, ret_hold, err);
+	return ask(HOLD, "", path, -1, ret_hold, err);
 }
 
 int ovbd_helper_claim(const char *path, int *ret_claim, struct ovbd_error *err)
 {
-	return ask(CLAIM, "", path, ret_claim, err);
+	return ask(CLAIM, "", path, -1, ret_claim, err);
 }
 
 void ovbd_helper_release(int take_hold)

@@ -19,6 +19,11 @@ int ovbd_helper_start(struct ovbd_error *err);
 /* symlink(target, path), or with an empty target unlink(path). */
 int ovbd_helper_link(const char *target, const char *path, struct ovbd_error *err);
 
+/* Writes text to the file, which is one of the kernel's. -ETIMEDOUT: the kernel has not taken it
+ * after timeout_ms, but may yet. */
+int ovbd_helper_write(const char *path, const char *text, unsigned timeout_ms,
+                      struct ovbd_error *err);
+
 /* What the kernel's cache has of the block device goes to its server. */
 int ovbd_helper_write_back(const char *path, struct ovbd_error *err);
 

@@ -39,6 +39,13 @@ static int open_fuse(const struct ovbd_transport_open *p, struct ovbd_transport 
 	return 0;
 }
 
+static int resize_fuse(const struct ovbd_transport_open *p, struct ovbd_transport *t, uint64_t size,
+                       struct ovbd_error *err)
+{
+	(void)p;
+	return size > 0 ? ovbd_fuse_resize(t, size, err) : 0;
+}
+
 static int abandon_fuse(const struct ovbd_transport_open *p, struct ovbd_error *err)
 {
 	struct ovbd_fuse_place place;
@@ -58,5 +65,6 @@ const struct ovbd_transport_kind ovbd_transport_kind_fuse = {
 	.calls = OVBD_CALLS_MOUNT,
 	.available = available,
 	.open = open_fuse,
+	.resize = resize_fuse,
 	.abandon = abandon_fuse,
 };

@@ -82,6 +82,13 @@ static int open_nbd(const struct ovbd_transport_open *p, struct ovbd_transport *
 	return r;
 }
 
+static int resize_nbd(const struct ovbd_transport_open *p, struct ovbd_transport *t, uint64_t size,
+                      struct ovbd_error *err)
+{
+	(void)p;
+	return size > 0 ? ovbd_nbd_kernel_resize(t, size, err) : 0;
+}
+
 static int abandon_nbd(const struct ovbd_transport_open *p, struct ovbd_error *err)
 {
 	AUTO_FREE char *backend = backend_of(p);
@@ -100,6 +107,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_nbd = {
 	.size = size_nbd,
 	.available = nbd_netlink_available,
 	.open = open_nbd,
+	.resize = resize_nbd,
 	.abandon = abandon_nbd,
 	.left = left_nbd,
 };

@@ -39,6 +39,17 @@ static int open_nbd(const struct ovbd_transport_open *p, struct ovbd_transport *
 	return 0;
 }
 
+/* The protocol has no way to tell it to clients that are there. */
+static int resize_nbd(const struct ovbd_transport_open *p, struct ovbd_transport *t, uint64_t size,
+                      struct ovbd_error *err)
+{
+	(void)p;
+	(void)err;
+	if (size > 0)
+		ovbd_nbd_resize(t, size);
+	return 0;
+}
+
 static int abandon_nbd(const struct ovbd_transport_open *p, struct ovbd_error *err)
 {
 	struct nbd_listener l = {.fd = -1};
@@ -55,5 +66,6 @@ const struct ovbd_transport_kind ovbd_transport_kind_nbd_socket = {
 	.only_by_name = "is for NBD clients, and no device of this host",
 	.available = available,
 	.open = open_nbd,
+	.resize = resize_nbd,
 	.abandon = abandon_nbd,
 };

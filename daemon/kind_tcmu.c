@@ -41,6 +41,8 @@ struct disk {
 	int wake_fd; /* wakes the keeper to look at the flags */
 	atomic_bool stopping, leaving, broken;
 	atomic_bool placed; /* path is there */
+	/* It has another size than the kernel may have found. */
+	_Atomic uint64_t new_size;
 	void (*ready)(void *arg);
 	void (*named)(void *arg, const char *path);
 	void *arg;
@@ -89,6 +91,19 @@ static int wait_for_end(struct disk *d)
 	return -1;
 }
 
+/* Also before there is a block device: who finds that it is there, and that there is another size,
+ * tells it; it may be both. */
+static int tell_size(struct disk *d, struct ovbd_error *err)
+{
+	const uint64_t size = atomic_load(&d->new_size);
+	struct ovbd_tcmu_name name = {.hba = OVBD_TCMU_HBA};
+
+	if (size == 0 || !atomic_load(&d->placed))
+		return 0;
+	snprintf(name.device, sizeof(name.device), "%s", d->id);
+	return ovbd_tcmu_disk_tell_size(&name, d->id, size, err);
+}
+
 static void *keeper_main(void *arg)
 {
 	struct disk *d = arg;
@@ -99,6 +114,7 @@ static void *keeper_main(void *arg)
 	if (d->code == 0) {
 		d->named(d->arg, d->path);
 		atomic_store(&d->placed, true);
+		tell_size(d, NULL);
 		d->ready(d->arg);
 		claim = wait_for_end(d);
 	}
@@ -326,6 +342,22 @@ static int size_own(const struct ovbd_transport_open *p, uint64_t *ret, struct o
 	return ovbd_tcmu_disk_size(p->id, ret, err);
 }
 
+static int resize_own(const struct ovbd_transport_open *p, struct ovbd_transport *t, uint64_t size,
+                      struct ovbd_error *err)
+{
+	struct disk *d = disk_of(t);
+	int r;
+
+	(void)p;
+	if (size == 0)
+		return 0;
+	r = ovbd_tcmu_resize(d->ring, size, err);
+	if (r < 0)
+		return r;
+	atomic_store(&d->new_size, size);
+	return tell_size(d, err);
+}
+
 const struct ovbd_transport_kind ovbd_transport_kind_tcmu = {
 	.name = "tcmu",
 	.writable = true,
@@ -337,6 +369,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_tcmu = {
 	.available = ovbd_tcmu_disk_available,
 	.size = size_own,
 	.open = open_own,
+	.resize = resize_own,
 	.abandon = abandon_own,
 };
 
@@ -400,6 +433,19 @@ static int open_adopted(const struct ovbd_transport_open *p, struct ovbd_transpo
 	return 0;
 }
 
+static int resize_adopted(const struct ovbd_transport_open *p, struct ovbd_transport *t,
+                          uint64_t size, struct ovbd_error *err)
+{
+	struct ovbd_tcmu_name name;
+	unsigned minor;
+	int r = find_adopted(p, &minor, &name, err);
+
+	if (r < 0 || size == 0)
+		return r;
+	r = ovbd_tcmu_resize(t, size, err);
+	return r < 0 ? r : ovbd_tcmu_disk_tell_size(&name, p->id, size, err);
+}
+
 const struct ovbd_transport_kind ovbd_transport_kind_tcmu_adopted = {
 	.name = "tcmu",
 	.writable = true,
@@ -410,4 +456,5 @@ const struct ovbd_transport_kind ovbd_transport_kind_tcmu_adopted = {
 	.places = ovbd_tcmu_disk_places,
 	.open_early = open_found,
 	.open = open_adopted,
+	.resize = resize_adopted,
 };

@@ -90,6 +90,13 @@ static int open_ublk(const struct ovbd_transport_open *p, struct ovbd_transport 
 	return 0;
 }
 
+static int resize_ublk(const struct ovbd_transport_open *p, struct ovbd_transport *t, uint64_t size,
+                       struct ovbd_error *err)
+{
+	(void)p;
+	return ovbd_ublk_resize(t, size, err);
+}
+
 static int abandon_ublk(const struct ovbd_transport_open *p, struct ovbd_error *err)
 {
 	return ovbd_ublk_abandon(tag_of(p), number_of(p->path), err);
@@ -107,5 +114,6 @@ const struct ovbd_transport_kind ovbd_transport_kind_ublk = {
 	.prepare = ovbd_helper_start,
 	.available = ovbd_ublk_available,
 	.open = open_ublk,
+	.resize = resize_ublk,
 	.abandon = abandon_ublk,
 };

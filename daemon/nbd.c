@@ -251,6 +251,11 @@ static const struct ovbd_transport_ops nbd_ops = {
 	.close = nbd_close,
 };
 
+void ovbd_nbd_resize(struct ovbd_transport *t, uint64_t size)
+{
+	nbd_of(t)->export.size = size;
+}
+
 static void close_half_built(struct nbd_transport **n)
 {
 	if (*n)

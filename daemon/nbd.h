@@ -32,6 +32,9 @@ int ovbd_nbd_open(const struct ovbd_nbd_params *p, struct ovbd_transport **ret,
  * failure is as if the client had gone. */
 void ovbd_nbd_adopt(struct ovbd_transport *t, int take_fd);
 
+/* The device has become larger: requests may reach so far, and clients that come are told so. */
+void ovbd_nbd_resize(struct ovbd_transport *t, uint64_t size);
+
 /* By which a client reaches it: nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH. Valid
  * until t is closed. */
 const char *ovbd_nbd_uri(struct ovbd_transport *t);

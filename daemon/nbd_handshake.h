@@ -25,8 +25,8 @@ enum nbd_tls_mode {
 };
 
 struct nbd_export {
-	const char *name; /* at most NBD_STRING_MAX bytes; the name "" leads here too */
-	uint64_t size;
+	const char *name;      /* at most NBD_STRING_MAX bytes; the name "" leads here too */
+	_Atomic uint64_t size; /* may become larger: for clients to come */
 	bool writable;
 	enum nbd_tls_mode tls;
 };

@@ -113,6 +113,14 @@ static void kernel_close(struct ovbd_transport *t)
 	free(k);
 }
 
+int ovbd_nbd_kernel_resize(struct ovbd_transport *t, uint64_t size, struct ovbd_error *err)
+{
+	struct nbd_kernel *k = kernel_of(t);
+
+	ovbd_nbd_resize(k->server, size);
+	return nbd_disk_resize(k->n, k->backend, size, err);
+}
+
 static const struct ovbd_transport_ops kernel_ops = {
 	.name = "nbd",
 	.next = kernel_next,

@@ -27,6 +27,9 @@ struct ovbd_nbd_kernel_params {
 int ovbd_nbd_kernel_open(const struct ovbd_nbd_kernel_params *p, char *ret_path,
                          struct ovbd_transport **ret, struct ovbd_error *err);
 
+/* The device has this size now, which is told to the kernel. */
+int ovbd_nbd_kernel_resize(struct ovbd_transport *t, uint64_t size, struct ovbd_error *err);
+
 /* The disk, if it is there, goes without having been opened; its users get errors. */
 int ovbd_nbd_kernel_abandon(const char *backend, struct ovbd_error *err);
 

@@ -222,6 +222,21 @@ int nbd_disk_reconnect(unsigned n, const char *backend, int fd, struct ovbd_erro
 	return r < 0 ? ovbd_fail_errno(err, r, "/dev/nbd%u: connecting it again", n) : 0;
 }
 
+int nbd_disk_resize(unsigned n, const char *backend, uint64_t size, struct ovbd_error *err)
+{
+	struct genl_message m;
+	struct genl g;
+	int r = begin(&g, &m, NBD_CMD_RECONFIGURE, n, err);
+
+	if (r < 0)
+		return r;
+	put_u64(&m, NBD_ATTR_SIZE_BYTES, size);
+	put_backend(&m, backend);
+	r = genl_ask(&g, &m, NULL);
+	genl_close(&g);
+	return r < 0 ? ovbd_fail_errno(err, r, "/dev/nbd%u: telling the kernel its size", n) : 0;
+}
+
 int nbd_disk_end_with_users(unsigned n, const char *backend, struct ovbd_error *err)
 {
 	struct genl_message m;

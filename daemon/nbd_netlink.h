@@ -41,6 +41,9 @@ int nbd_disk_connect(int fd, const char *backend, uint64_t size, unsigned flags,
  * which is seen by the kernel's keeping no copy of fd. */
 int nbd_disk_reconnect(unsigned n, const char *backend, int fd, struct ovbd_error *err);
 
+/* Its users see another size from now on. */
+int nbd_disk_resize(unsigned n, const char *backend, uint64_t size, struct ovbd_error *err);
+
 /* The disk will go when the last who has it open closes it. */
 int nbd_disk_end_with_users(unsigned n, const char *backend, struct ovbd_error *err);
 

@@ -30,7 +30,7 @@ enum {
 };
 
 struct ovbd_scsi_disk {
-	uint64_t size;         /* bytes; > 0, a multiple of block_size */
+	_Atomic uint64_t size; /* bytes; > 0, a multiple of block_size; may become more */
 	uint32_t block_size;   /* 512 or 4096 */
 	uint32_t max_transfer; /* bytes of one read or write; a multiple of 4096 */
 	bool writable;

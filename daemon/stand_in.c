@@ -143,10 +143,19 @@ struct ovbd_device *ovbd_stand_in_device(struct ovbd_stand_in *s)
 
 void ovbd_stand_in_fill(struct ovbd_stand_in *s, struct ovbd_device *d)
 {
-	assert(d->blob->size == s->blob.size);
+	assert(d->blob->size >= s->blob.size);
 	pthread_mutex_lock(&s->lock);
 	s->real = d;
+	s->blob.size = d->blob->size;
 	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void ovbd_stand_in_grow(struct ovbd_stand_in *s)
+{
+	pthread_mutex_lock(&s->lock);
+	if (s->real)
+		s->blob.size = s->real->blob->size;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -17,8 +17,12 @@ int ovbd_stand_in_open(uint64_t size, bool writable, unsigned wait_ms, struct ov
 /* The device that there is meanwhile; owned by the stand-in. */
 struct ovbd_device *ovbd_stand_in_device(struct ovbd_stand_in *s);
 
-/* From now on d, which has the same size, answers; it outlives the last request. Once. */
+/* From now on d answers, and its size counts, which is not less; it outlives the last request.
+ * Once. */
 void ovbd_stand_in_fill(struct ovbd_stand_in *s, struct ovbd_device *d);
+
+/* d, which answers, has become larger. */
+void ovbd_stand_in_grow(struct ovbd_stand_in *s);
 
 /* Why it is not open: what requests fail with from now on, once the time is over. */
 void ovbd_stand_in_explain(struct ovbd_stand_in *s, int code, const char *why);

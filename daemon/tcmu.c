@@ -403,6 +403,18 @@ int ovbd_tcmu_set_size(struct ovbd_transport *transport, uint64_t size, bool wri
 	return 0;
 }
 
+int ovbd_tcmu_resize(struct ovbd_transport *transport, uint64_t size, struct ovbd_error *err)
+{
+	struct tcmu_transport *t = tcmu_of(transport);
+	const int r = check_size(t->minor, size, t->disk.block_size, err);
+
+	if (r < 0 || t->disk.size == size)
+		return r;
+	t->disk.size = size;
+	atomic_store(&t->attention, true);
+	return 0;
+}
+
 /* The commands that a dead server left are the kernel's again, and the ring is empty. One that died
  * in here has left the disk blocked, with an empty ring. */
 static int give_back(struct tcmu_transport *t, struct ovbd_error *err)

@@ -73,6 +73,9 @@ int ovbd_tcmu_open(const struct ovbd_tcmu_params *p, struct ovbd_transport **ret
 int ovbd_tcmu_set_size(struct ovbd_transport *t, uint64_t size, bool writable,
                        struct ovbd_error *err);
 
+/* It has this size from now on; the next command is told that it has another. */
+int ovbd_tcmu_resize(struct ovbd_transport *t, uint64_t size, struct ovbd_error *err);
+
 /* What the kernel tells, and waits for an answer to, without a time limit. */
 enum ovbd_tcmu_event_kind {
 	OVBD_TCMU_ADDED,

@@ -40,6 +40,7 @@
 #define CONFIG_MAX   240   /* the kernel's own limit, without the subtype */
 #define FOUND_MS     20000 /* for sd to make the block device */
 #define FOUND_POLL   10
+#define TELL_MS      10000     /* the server may be about to end */
 #define SCSI_TIMEOUT "2147483" /* seconds; the largest one */
 
 static int make_dir(const char *path, struct ovbd_error *err)
@@ -413,6 +414,39 @@ int ovbd_tcmu_disk_size_by_serial(const char *serial, uint64_t *ret, struct ovbd
 		return r;
 	*ret = s.size;
 	return 0;
+}
+
+struct telling {
+	const char *serial;
+	struct ovbd_error *err;
+};
+
+/* sd asks for the capacity again, and tells its own users. */
+static int rescan(void *arg, const char *scsi, const char *serial)
+{
+	const struct telling *t = arg;
+	char path[PATH_MAX_];
+
+	if (strcmp(serial, t->serial) != 0)
+		return 0;
+	snprintf(path, sizeof(path), "%.900s/rescan", scsi);
+	return ovbd_helper_write(path, "1", TELL_MS, t->err);
+}
+
+int ovbd_tcmu_disk_tell_size(const struct ovbd_tcmu_name *n, const char *serial, uint64_t size,
+                             struct ovbd_error *err)
+{
+	struct telling t = {serial, err};
+	char path[PATH_MAX_], text[NAME_SIZE];
+	int r = 0;
+
+	device_path(n->hba, n->device, "/attrib/dev_size", path);
+	snprintf(text, sizeof(text), "%" PRIu64, size);
+	if (access(path, F_OK) == 0)
+		r = ovbd_helper_write(path, text, TELL_MS, err);
+	if (r == -EBUSY) /* somebody else is telling it, and the kernel waits for what we say */
+		r = 0;
+	return r < 0 ? r : each_scsi(rescan, &t);
 }
 
 struct places {

@@ -43,6 +43,11 @@ int ovbd_tcmu_disk_size_by_serial(const char *serial, uint64_t *ret, struct ovbd
 void ovbd_tcmu_disk_places(void (*found)(void *arg, const char *serial, const char *path),
                            void *arg);
 
+/* A disk's size in configfs, which only its maker looks at; and what block devices there are of the
+ * one with this serial number look at it again, for which its server must be serving. */
+int ovbd_tcmu_disk_tell_size(const struct ovbd_tcmu_name *n, const char *serial, uint64_t size,
+                             struct ovbd_error *err);
+
 /* How large its blocks are. */
 int ovbd_tcmu_disk_block_size(unsigned hba, const char *device, uint32_t *ret,
                               struct ovbd_error *err);

@@ -64,6 +64,12 @@ struct ovbd_transport_kind {
 	 * device is. -ENODEV: an adopted device is not there any more. */
 	int (*open)(const struct ovbd_transport_open *p, struct ovbd_transport **ret,
 	            char **ret_path, struct ovbd_error *err);
+	/* Optional: the device has become larger, of size bytes, and its users are to see it. t is
+	 * open, and its workers go on: it may wait for what they answer. Any thread, one at a time;
+	 * again after a failure. size 0: only whether that could be done, before anything is. NULL:
+	 * the size stays what it was when it was opened. */
+	int (*resize)(const struct ovbd_transport_open *p, struct ovbd_transport *t, uint64_t size,
+	              struct ovbd_error *err);
 	/* Optional, of what others have made: which block device there is of each of the host, by
 	 * its id. */
 	void (*places)(void (*found)(void *arg, const char *id, const char *path), void *arg);

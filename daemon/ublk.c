@@ -199,6 +199,29 @@ static void ublk_close(struct ovbd_transport *t)
 	free(u);
 }
 
+int ovbd_ublk_resize(struct ovbd_transport *t, uint64_t size, struct ovbd_error *err)
+{
+	struct ublk_transport *u = ublk_of(t);
+	const uint32_t id = u->disk.info.dev_id;
+	uint64_t features = 0;
+	int r = ublk_command(u->control_fd, UBLK_GET_FEATURES,
+	                     ublk_about_buf(UBLK_NO_ID, &features, sizeof(features)));
+
+	if (r < 0)
+		return ovbd_fail_errno(err, r, "%s: asking ublk_drv for its features", u->path);
+	if (!(features & UBLK_F_UPDATE_SIZE))
+		return ovbd_fail(err, -ENOTSUP,
+		                 "%s: keeps its size with this kernel (Linux 6.16 or later can "
+		                 "change it): detach it, resize its layer, and attach it again",
+		                 u->path);
+	if (size == 0)
+		return 0;
+	u->disk.size = size;
+	r = ublk_command(u->control_fd, UBLK_UPDATE_SIZE,
+	                 ublk_about_data(id, size >> UBLK_SECTOR_SHIFT));
+	return r < 0 ? ovbd_fail_errno(err, r, "%s: telling the kernel its size", u->path) : 0;
+}
+
 static const struct ovbd_transport_ops ublk_ops = {
 	.name = "ublk",
 	.next = ublk_next,

@@ -50,6 +50,10 @@ struct ovbd_ublk_params {
 int ovbd_ublk_open(const struct ovbd_ublk_params *p, char *ret_path, struct ovbd_transport **ret,
                    struct ovbd_error *err);
 
+/* Its users see another size from now on; 0: whether that can be. -ENOTSUP: not with this kernel.
+ * Any thread, while it is served. */
+int ovbd_ublk_resize(struct ovbd_transport *t, uint64_t size, struct ovbd_error *err);
+
 /* The disk of this tag, which is not 0: its number and bytes; 0 bytes if it was never started. It
  * is first looked for at the number hint (-1: none). -ENOENT: there is none. */
 int ovbd_ublk_find(uint64_t tag, int hint, int *ret_id, uint64_t *ret_size, struct ovbd_error *err);

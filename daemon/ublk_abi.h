@@ -42,12 +42,14 @@ _Static_assert(sizeof(struct ublk_ctrl_cmd) == 32, "struct ublk_ctrl_cmd");
 #define UBLK_START_USER_RECOVERY _IOWR('u', 0x10, struct ublk_ctrl_cmd)
 #define UBLK_END_USER_RECOVERY   _IOWR('u', 0x11, struct ublk_ctrl_cmd) /* data: the server's pid */
 #define UBLK_GET_FEATURES        _IOR('u', 0x13, struct ublk_ctrl_cmd)  /* buffer: u64 of UBLK_F_ */
+#define UBLK_UPDATE_SIZE         _IOWR('u', 0x15, struct ublk_ctrl_cmd) /* data: sectors */
 
 /* Features: of the driver, asked for in a device's flags. */
-#define UBLK_F_USER_RECOVERY         (UINT64_C(1) << 3) /* outlives its server */
-#define UBLK_F_USER_RECOVERY_REISSUE (UINT64_C(1) << 4) /* and asks its successor again */
-#define UBLK_F_CMD_IOCTL_ENCODE      (UINT64_C(1) << 6) /* commands are numbered as above */
-#define UBLK_F_USER_COPY             (UINT64_C(1) << 7) /* data by pread and pwrite, see below */
+#define UBLK_F_USER_RECOVERY         (UINT64_C(1) << 3)  /* outlives its server */
+#define UBLK_F_USER_RECOVERY_REISSUE (UINT64_C(1) << 4)  /* and asks its successor again */
+#define UBLK_F_CMD_IOCTL_ENCODE      (UINT64_C(1) << 6)  /* commands are numbered as above */
+#define UBLK_F_USER_COPY             (UINT64_C(1) << 7)  /* data by pread and pwrite, see below */
+#define UBLK_F_UPDATE_SIZE           (UINT64_C(1) << 10) /* a size may change; Linux 6.16 */
 
 enum ublk_state {
 	UBLK_STATE_DEAD = 0, /* not started, or stopped */

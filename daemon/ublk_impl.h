@@ -94,9 +94,10 @@ struct ublk_answer {
 };
 
 struct ublk_disk {
+	_Atomic uint64_t size; /* may become more */
+
 	/* Constant. */
 	struct ublk_dev_info info;
-	uint64_t size;
 	int fd;                    /* /dev/ublkcN */
 	int quit_fd;               /* readable: it is over */
 	int answer_fd;             /* readable: there are answers, and worker 0 may sleep */

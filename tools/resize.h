@@ -27,4 +27,17 @@ int ovbd_resize_run(const struct ovbd_cli *c, const struct ovbd_resize *q,
  * (if that is not 0). It is checked before. */
 int ovbd_resize_fs(const struct ovbd_upper_names *names, uint64_t size, struct ovbd_error *err);
 
+/* The same of a disk that may be in use: as it is, then. */
+int ovbd_resize_fs_on(const char *disk, struct ovbd_error *err);
+
+/* A device that ovbdd serves. */
+struct ovbd_resize_device {
+	const char *id, *socket;
+	uint64_t size;
+	bool fs; /* the ext4 on it, too */
+};
+
+/* resize_device.c. What fails is told; returns the exit status. */
+int ovbd_resize_device(struct ovbd_cli *c, const struct ovbd_resize_device *q);
+
 #endif

@@ -21,9 +21,8 @@
 #define LINE_MAX_BYTES 200u
 
 /* What e2fsck says of one that it could not repair by itself begins there; 127: not installed. */
-#define SCRIPT                                                                                     \
-	"e2fsck -f -p \"$OVBD_FILE\"; s=$?; [ $s -lt 4 ] || exit $s; "                             \
-	"resize2fs \"$OVBD_FILE\" %s || exit 100"
+#define RESIZE        "resize2fs \"$OVBD_FILE\" %s || exit 100"
+#define SCRIPT        "e2fsck -f -p \"$OVBD_FILE\"; s=$?; [ $s -lt 4 ] || exit $s; " RESIZE
 #define RESIZE_FAILED 100
 
 extern char **environ;
@@ -114,7 +113,8 @@ static int write_config(const struct places *p, const struct ovbd_upper_names *n
 /* ---- the programs ---- */
 
 /* Its exit status, or -errno. */
-static int run(const char *const *argv, const char *log, struct ovbd_error *err)
+static int run(const char *program, const char *const *argv, const char *log,
+               struct ovbd_error *err)
 {
 	posix_spawn_file_actions_t to;
 	pid_t child;
@@ -125,14 +125,13 @@ static int run(const char *const *argv, const char *log, struct ovbd_error *err)
 	posix_spawn_file_actions_addopen(&to, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	posix_spawn_file_actions_adddup2(&to, 1, 2);
 	/* execve() takes the words as they are; its prototype is older than const. */
-	r = -posix_spawn(&child, "/proc/self/exe", &to, NULL, (char *const *)(uintptr_t)argv,
-	                 environ);
+	r = -posix_spawn(&child, program, &to, NULL, (char *const *)(uintptr_t)argv, environ);
 	posix_spawn_file_actions_destroy(&to);
 	if (r < 0)
-		return ovbd_fail_errno(err, r, "starting ovbd serve");
+		return ovbd_fail_errno(err, r, "starting %s", argv[0]);
 	while (waitpid(child, &status, 0) < 0)
 		if (errno != EINTR)
-			return ovbd_fail_errno(err, -errno, "waiting for ovbd serve");
+			return ovbd_fail_errno(err, -errno, "waiting for %s", argv[0]);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -152,7 +151,7 @@ static void last_line(const char *log, char ret[LINE_MAX_BYTES])
 		fclose(f);
 }
 
-static int tell(int status, const char *log, struct ovbd_error *err)
+static int tell(int status, bool fuse, const char *log, struct ovbd_error *err)
 {
 	char line[LINE_MAX_BYTES];
 
@@ -162,7 +161,7 @@ static int tell(int status, const char *log, struct ovbd_error *err)
 		                 "--fs: e2fsck and resize2fs are needed, of e2fsprogs: %s", line);
 	if (status == RESIZE_FAILED)
 		return ovbd_fail(err, -EIO, "--fs: resize2fs: %s", line);
-	if (access("/dev/fuse", F_OK) < 0)
+	if (fuse && access("/dev/fuse", F_OK) < 0)
 		return ovbd_fail(err, -EOPNOTSUPP,
 		                 "--fs: FUSE is needed, and there is no /dev/fuse");
 	return ovbd_fail(err, -EIO, "--fs: the file system cannot be checked (%d): %s", status,
@@ -188,10 +187,35 @@ int ovbd_resize_fs(const struct ovbd_upper_names *names, uint64_t size, struct o
 		if (size > 0)
 			snprintf(kib, sizeof(kib), "%" PRIu64 "K", size / 1024);
 		snprintf(script, sizeof(script), SCRIPT, kib);
-		r = run(argv, p.log, err);
+		r = run("/proc/self/exe", argv, p.log, err);
 	}
 	if (r > 0)
-		r = tell(r, p.log, err);
+		r = tell(r, true, p.log, err);
+	remove_places(&p);
+	return r;
+}
+
+/* A disk that nobody has mounted is checked first; another one needs no check to grow. */
+int ovbd_resize_fs_on(const char *disk, struct ovbd_error *err)
+{
+	const int fd = open(disk, O_RDONLY | O_EXCL | O_CLOEXEC);
+	const bool used = fd < 0 && errno == EBUSY;
+	struct places p = {.dir = ""};
+	char script[256];
+	int r = make_places(&p, err);
+
+	if (fd >= 0)
+		close(fd);
+	snprintf(script, sizeof(script), used ? RESIZE : SCRIPT, "");
+	if (r == 0 && setenv("OVBD_FILE", disk, 1) < 0)
+		r = ovbd_fail_errno(err, -errno, "the environment");
+	if (r == 0) {
+		const char *const argv[] = {"sh", "-c", script, NULL};
+
+		r = run("/bin/sh", argv, p.log, err);
+	}
+	if (r > 0)
+		r = tell(r, false, p.log, err);
 	remove_places(&p);
 	return r;
 }

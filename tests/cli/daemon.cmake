@@ -11,6 +11,7 @@ foreach(
   metrics
   nbd
   notify
+  resize
   restart
   snapshot
   snapuserd

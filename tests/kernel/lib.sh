@@ -12,6 +12,7 @@
 #   snapshots TRANSPORT OPTION...     of disks under fio: guest/snapshot.sh
 #   daemon_kill TRANSPORT OPTION...   ovbdd killed under fio: guest/daemon-kill.sh, for $KILL_SECONDS
 #   upper_kill TRANSPORT OPTION...    the same of writable layers: guest/upper-kill.sh
+#   grow "ID..." OPTION...            devices, by transport, that become larger: guest/grow.sh
 . "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
 . "$OVBD_SOURCE/tests/kernel/kernel.sh"
 
@@ -84,6 +85,20 @@ upper_kill() {
 	# shellcheck disable=SC2086 # several words
 	guest upper-kill.sh $with_fio $with_snapshotter -t $((seconds * 8 + 500)) -b "$OVBD_BUILD/daemon/ovbdd" \
 		-b "$OVBD_BUILD/tests/kernel/disk_storm" -b /bin/dd -d disk "$@"
+}
+
+grow() {
+	[ -x "$OVBD_BUILD/tests/kernel/ovbdd_faults" ] || skip "ovbdd was not built"
+	for tool in resize2fs e2fsck mkfs.ext4; do
+		PATH=$PATH:/sbin:/usr/sbin command -v $tool >/dev/null || skip "$tool is not installed"
+	done
+	tree_image
+	"$ovbd" convert -q image files/base.ovbd
+	echo "$1" >files/grow
+	shift
+	# shellcheck disable=SC2086 # several words
+	guest grow.sh $with_snapshotter -r 768 -t 350 -b "$OVBD_BUILD/daemon/ovbdd" -b "$OVBD_BUILD/tests/kernel/ovbdd_faults" \
+		-b "$(PATH=$PATH:/sbin command -v resize2fs)" -b "$(PATH=$PATH:/sbin command -v e2fsck)" "$@"
 }
 
 snapshots() {

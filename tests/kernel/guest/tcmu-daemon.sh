@@ -211,7 +211,7 @@ resize_layers() {
 	snapshotter_prepare 22 /image.ovbd
 	snapshotter_attach 22 "$config" || fail "attach: $(cat /tmp/snapshotter.22)"
 	printf %s $((size * 2)) 2>/dev/null >"$hba/dev_22/attrib/dev_size" && fail "layers grow"
-	grep -q 'only a raw file can grow' $log || fail "no reason is told"
+	grep -q 'only what takes writes or a raw file can grow' $log || fail "no reason is told"
 	snapshotter_detach 22
 }
 resize_layers

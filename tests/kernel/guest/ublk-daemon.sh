@@ -63,6 +63,17 @@ ok "1000 bytes: $(grep -o 'odd: transport .*' $log | head -n 1)"
 
 disk_written ublk
 
+# Larger, if the kernel can tell its users; else nothing has changed.
+before=$(stat -c %s /scratch)
+if ovbd resize --id w 64M 2>/tmp/why; then
+	before=67108864
+else
+	grep -q 'keeps its size with this kernel (Linux 6.16 or later' /tmp/why || fail "resize says: $(cat /tmp/why)"
+fi
+[ "$(stat -c %s /scratch)" = "$before" ] || fail "the file has $(stat -c %s /scratch) bytes"
+[ "$(blockdev --getsize64 "$disk")" = "$before" ] || fail "the disk has $(blockdev --getsize64 "$disk") bytes"
+ok "as large as it can be: $before"
+
 # With --force its user gets errors.
 exec 4<"$disk"
 ovbd detach --force w

@@ -1,0 +1,7 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Mounted disks by NBD that become larger, with the ext4 on them, while files are written, and while ovbdd is killed at each
+# step.
+. "${OVBD_SOURCE:?}/tests/kernel/lib.sh"
+stock_kernel
+grow "nbd" -m "nbd ext4"
