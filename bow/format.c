@@ -6,14 +6,11 @@
  * The prototypes have no version: where 1.0 has one and the size of its header, they have a count
  * that is less than 65536, and so a header size of 0. The later ones say after the sequence where
  * block 0 is, which is never 0; of the earlier ones the first entry is there, whose source is 0.
- *
- * zlib's crc32() inverts at both ends, the log's checksum at none, so it is turned back.
  */
 #include "bow/format.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <zlib.h>
 
 #include "base/bytes.h"
 
@@ -218,9 +215,4 @@ void ovbd_bow_entry_encode(const struct bow_entry *e, uint8_t buf[BOW_ENTRY_SIZE
 	ovbd_put_le64(buf + BOW_OFF_DEST, e->dest / BOW_SECTOR);
 	ovbd_put_le32(buf + BOW_OFF_SIZE, e->size);
 	ovbd_put_le32(buf + BOW_OFF_CHECKSUM, e->checksum);
-}
-
-uint32_t ovbd_bow_checksum(uint32_t crc, const void *buf, size_t len)
-{
-	return ~(uint32_t)crc32_z(~crc & 0xffffffffu, buf, len);
 }

@@ -30,6 +30,10 @@ static void test_checksum(void **state)
 	assert_int_equal(ovbd_bow_checksum(77, buf, 1000), crc_slow(77, buf, 1000));
 	assert_int_equal(ovbd_bow_checksum(ovbd_bow_checksum(77, buf, 300), buf + 300, 700),
 	                 crc_slow(77, buf, 1000));
+	for (size_t off = 0; off < 3; off++)
+		for (size_t n = 0; n < 600; n++)
+			assert_int_equal(ovbd_bow_checksum(0x89abcdef, buf + off, n),
+			                 crc_slow(0x89abcdef, buf + off, n));
 	assert_int_equal(ovbd_bow_checksum_seed(3u << 20, 1024), 3072);
 }
 
