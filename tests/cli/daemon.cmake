@@ -24,7 +24,7 @@ endforeach()
 foreach(story download download-troubles)
   ovbd_script(cli_${story} ${story}.sh LABELS cli TIMEOUT 240)
 endforeach()
-foreach(story faults shared troubles) # half a minute each
+foreach(story faults shared snapshot-ends troubles) # half a minute each
   ovbd_script(cli_daemon_${story} daemon-${story}.sh LABELS cli slow TIMEOUT 240)
 endforeach()
 
