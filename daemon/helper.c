@@ -4,8 +4,8 @@
  * so that one that takes long delays no other. A child that holds or claims a device keeps it until
  * the other end of its socket is closed. What it opened it closes before it answers, or ends: who
  * is told does not find it among the device's users. The helper keeps no privilege but those of
- * root over files, for configfs and block devices, and nothing open but its socket: its end is the
- * end of the daemon.
+ * root over files, for configfs and block devices, and that to tell the kernel of NBD disks, if the
+ * daemon has it; and nothing open but its socket: its end is the end of the daemon.
  */
 #include "daemon/helper.h"
 
@@ -23,13 +23,16 @@
 
 #include "base/auto.h"
 #include "daemon/confine.h"
+#include "daemon/nbd_netlink.h"
+#include "daemon/transports.h"
 
 #define PATH_SIZE 1024
 
-enum what { LINK, UNLINK, WRITE, WRITE_BACK, HOLD, CLAIM };
+enum what { LINK, UNLINK, WRITE, RESIZE_NBD, WRITE_BACK, HOLD, CLAIM };
 
 struct request {
 	enum what what;
+	uint64_t number, size; /* RESIZE_NBD: of the disk */
 	char target[PATH_SIZE], path[PATH_SIZE];
 };
 
@@ -61,6 +64,8 @@ static int do_it(const struct request *rq, int *ret_kept)
 		r = write(fd, rq->target, strlen(rq->target)) < 0 ? errno : 0;
 		close(fd);
 		return r;
+	case RESIZE_NBD: /* target: its backend */
+		return -nbd_disk_resize((unsigned)rq->number, rq->target, rq->size, NULL);
 	case WRITE_BACK:
 		fd = open(rq->path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
@@ -121,10 +126,8 @@ static int receive(int fd, struct request *ret, int *ret_answer)
 
 static void helper_main(int fd)
 {
-	const struct ovbd_confine_params files = {
-		.caps = OVBD_CAP(DAC_OVERRIDE),
-		.no_filter = true,
-	};
+	struct ovbd_confine_params keep = {.no_filter = true};
+	unsigned calls;
 	struct request rq;
 	bool filtered;
 	sigset_t all;
@@ -134,8 +137,10 @@ static void helper_main(int fd)
 	sigfillset(&all); /* a terminal's are for all its processes */
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	signal(SIGCHLD, SIG_IGN); /* no zombies */
+	ovbd_transport_kinds_needs(&keep.caps, &calls);
+	keep.caps = (keep.caps & OVBD_CAP(SYS_ADMIN)) | OVBD_CAP(DAC_OVERRIDE);
 	if (dup2(fd, 0) < 0 || close_range(1, UINT32_MAX, 0) < 0 ||
-	    ovbd_confine(&files, &filtered, NULL) < 0)
+	    ovbd_confine(&keep, &filtered, NULL) < 0)
 		_exit(1);
 	while (receive(0, &rq, &answer)) {
 		const pid_t pid = fork();
@@ -197,22 +202,17 @@ static int send_request(const struct request *rq, int answer_fd)
 }
 
 /* *ret_fd: the socket, if it was done; NULL: it is not needed. timeout_ms -1: none. */
-static int ask(enum what what, const char *target, const char *path, int timeout_ms, int *ret_fd,
-               struct ovbd_error *err)
+static int ask_for(const struct request *rq, int timeout_ms, int *ret_fd, struct ovbd_error *err)
 {
-	struct request rq = {.what = what};
+	const char *path = rq->path;
 	int fds[2], code = 0, r;
 	AUTO_FD in = -1;
 	ssize_t n;
 
-	if (strlen(target) >= PATH_SIZE || strlen(path) >= PATH_SIZE)
-		return ovbd_fail(err, -ENAMETOOLONG, "%s: too long", path);
-	strcpy(rq.target, target);
-	strcpy(rq.path, path);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return ovbd_fail_errno(err, -errno, "asking the helper process");
 	in = fds[0];
-	r = send_request(&rq, fds[1]);
+	r = send_request(rq, fds[1]);
 	close(fds[1]);
 	if (r < 0)
 		return ovbd_fail_errno(err, r, "asking the helper process (restart ovbdd)");
@@ -233,6 +233,18 @@ static int ask(enum what what, const char *target, const char *path, int timeout
 	return 0;
 }
 
+static int ask(enum what what, const char *target, const char *path, int timeout_ms, int *ret_fd,
+               struct ovbd_error *err)
+{
+	struct request rq = {.what = what};
+
+	if (strlen(target) >= PATH_SIZE || strlen(path) >= PATH_SIZE)
+		return ovbd_fail(err, -ENAMETOOLONG, "%s: too long", path);
+	strcpy(rq.target, target);
+	strcpy(rq.path, path);
+	return ask_for(&rq, timeout_ms, ret_fd, err);
+}
+
 int ovbd_helper_link(const char *target, const char *path, struct ovbd_error *err)
 {
 	return ask(target[0] ? LINK : UNLINK, target, path, -1, NULL, err);
@@ -242,6 +254,18 @@ int ovbd_helper_write(const char *path, const char *text, unsigned timeout_ms,
                       struct ovbd_error *err)
 {
 	return ask(WRITE, text, path, (int)timeout_ms, NULL, err);
+}
+
+int ovbd_helper_resize_nbd(unsigned n, const char *backend, uint64_t size, unsigned timeout_ms,
+                           struct ovbd_error *err)
+{
+	struct request rq = {.what = RESIZE_NBD, .number = n, .size = size};
+
+	snprintf(rq.path, sizeof(rq.path), "/dev/nbd%u: its new size", n);
+	if (strlen(backend) >= PATH_SIZE)
+		return ovbd_fail(err, -ENAMETOOLONG, "%s: too long", backend);
+	strcpy(rq.target, backend);
+	return ask_for(&rq, (int)timeout_ms, NULL, err);
 }
 
 int ovbd_helper_write_back(const char *path, struct ovbd_error *err)

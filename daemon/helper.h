@@ -2,13 +2,16 @@
 /*
  * A process of its own for the steps in which the kernel waits for a disk's server, which is us: a
  * daemon that is killed while one of its threads is in there could not end, nor let go of the disk
- * for which the next daemon must answer. That is so for some steps of configfs, and for whatever
- * opens, flushes or closes one of our block devices: the close that is the last writes back.
+ * for which the next daemon must answer. That is so for some steps of configfs, for a size that is
+ * told to the kernel, and for whatever opens, flushes or closes one of our block devices: the close
+ * that is the last writes back.
  *
  * Every function but the first may be called by any thread, and waits for no other's.
  */
 #ifndef OVBD_DAEMON_HELPER_H
 #define OVBD_DAEMON_HELPER_H
+
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -23,6 +26,11 @@ int ovbd_helper_link(const char *target, const char *path, struct ovbd_error *er
  * after timeout_ms, but may yet. */
 int ovbd_helper_write(const char *path, const char *text, unsigned timeout_ms,
                       struct ovbd_error *err);
+
+/* nbd_disk_resize(), for which the kernel may wait until all requests are answered. -ETIMEDOUT: as
+ * above. */
+int ovbd_helper_resize_nbd(unsigned n, const char *backend, uint64_t size, unsigned timeout_ms,
+                           struct ovbd_error *err);
 
 /* What the kernel's cache has of the block device goes to its server. */
 int ovbd_helper_write_back(const char *path, struct ovbd_error *err);

@@ -32,6 +32,7 @@
 #define BUFFER_SIZE     (4 << 20)
 #define RECONNECT_TRIES 250 /* the kernel may be slow to notice that a server has died */
 #define RECONNECT_MS    20
+#define RESIZE_MS       10000 /* the server may be about to end */
 
 struct nbd_kernel {
 	struct ovbd_transport transport;
@@ -118,7 +119,7 @@ int ovbd_nbd_kernel_resize(struct ovbd_transport *t, uint64_t size, struct ovbd_
 	struct nbd_kernel *k = kernel_of(t);
 
 	ovbd_nbd_resize(k->server, size);
-	return nbd_disk_resize(k->n, k->backend, size, err);
+	return ovbd_helper_resize_nbd(k->n, k->backend, size, RESIZE_MS, err);
 }
 
 static const struct ovbd_transport_ops kernel_ops = {
