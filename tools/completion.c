@@ -79,6 +79,8 @@ void ovbd_completion_bash(void)
 	for (const struct ovbd_verb *const *v = ovbd_verbs; *v; v++)
 		print_verb(*v);
 	printf("\tesac\n"
+	       "\t[[ $verb = bow && $COMP_CWORD = 2 && $word != -* ]] && words='restore commit "
+	       "status check'\n"
 	       "\t[[ $verb = cow && $COMP_CWORD = 2 && $word != -* ]] && words=create\n"
 	       "\t[[ $verb = trace && $COMP_CWORD = 2 && $word != -* ]] && words='show merge "
 	       "from-paths'\n"

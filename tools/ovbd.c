@@ -45,6 +45,7 @@ const struct ovbd_verb *const ovbd_verbs[] = {
 	&ovbd_verb_rebase,
 	/* and the rest */
 	&ovbd_verb_snapshot,
+	&ovbd_verb_bow,
 	&ovbd_verb_cache,
 	&ovbd_verb_doctor,
 	NULL,

@@ -8,6 +8,7 @@
 extern const struct ovbd_verb ovbd_verb_convert;
 extern const struct ovbd_verb ovbd_verb_cache;
 extern const struct ovbd_verb ovbd_verb_apply; /* verb_apply.c, or verb_apply_none.c */
+extern const struct ovbd_verb ovbd_verb_bow;
 extern const struct ovbd_verb ovbd_verb_commit;
 extern const struct ovbd_verb ovbd_verb_cow;
 extern const struct ovbd_verb ovbd_verb_create;

@@ -23,6 +23,8 @@ touch disk.raw disk.ovbd other
 completes "convert cow compare commit" ovbd co
 completes "create" ovbd cow cr
 completes "show merge from-paths" ovbd trace ""
+completes "restore" ovbd bow re
+completes "--limit" ovbd bow restore --l
 completes "zstd" ovbd cow create -c zs
 completes "convert" ovbd conv
 completes "--format --force" ovbd convert --fo

@@ -72,6 +72,9 @@ HEADERS = {"android-cow": ("ota/cow_format.h", "COW_OFF_"),
            "trace": ("image/trace_format.h", "TRACE_OFF_"),
            "verity": ("remote/verity_format.h", "VERITY_OFF_")}
 
+# and where they have more
+MORE = {"bow": ("bow/free_map.h", "BOW_OFF_")}
+
 for doc in sorted(glob.glob(os.path.join(root, "docs/format-*.md"))):
     name = os.path.basename(doc)[len("format-"):-len(".md")]
     header, prefix = HEADERS.get(name, (f"{name}/format.h", f"{name.upper()}_OFF_"))
@@ -79,6 +82,8 @@ for doc in sorted(glob.glob(os.path.join(root, "docs/format-*.md"))):
     if not os.path.exists(header):
         continue
     known = constants(header, prefix)
+    if name in MORE:
+        known |= constants(os.path.join(root, MORE[name][0]), MORE[name][1])
     if not known:
         complain(f"{header}: no constants {prefix}*")
     shown = set()
