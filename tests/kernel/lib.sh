@@ -11,7 +11,8 @@
 #                                in ./files in the guest's /; the options are run-vm's
 #   snapshots TRANSPORT OPTION...     of disks under fio: guest/snapshot.sh
 #   daemon_kill TRANSPORT OPTION...   ovbdd killed under fio: guest/daemon-kill.sh, for $KILL_SECONDS
-#   upper_kill TRANSPORT OPTION...    the same of writable layers: guest/upper-kill.sh
+#   upper_kill TRANSPORT OPTION...    the same of writable layers, and until it was killed $KILLS times under fio:
+#                                     guest/upper-kill.sh
 #   grow "ID..." OPTION...            devices, by transport, that become larger: guest/grow.sh
 . "${OVBD_SOURCE:?set OVBD_SOURCE to the source directory}/tests/lib/cli.sh"
 . "$OVBD_SOURCE/tests/kernel/kernel.sh"
@@ -77,13 +78,13 @@ daemon_kill() {
 
 upper_kill() {
 	command -v mkfs.ext4 >/dev/null || skip "mkfs.ext4 is not installed"
-	seconds=${KILL_SECONDS:-10}
-	echo "$1 $seconds" >files/kill
+	seconds=${KILL_SECONDS:-10} kills=${KILLS:-3}
+	echo "$1 $seconds $kills" >files/kill
 	shift
 	truncate -s 1G disk
 	mkfs.ext4 -q disk
 	# shellcheck disable=SC2086 # several words
-	guest upper-kill.sh $with_fio $with_snapshotter -t $((seconds * 8 + 500)) -b "$OVBD_BUILD/daemon/ovbdd" \
+	guest upper-kill.sh $with_fio $with_snapshotter -t $((seconds * 8 + kills * 20 + 500)) -b "$OVBD_BUILD/daemon/ovbdd" \
 		-b "$OVBD_BUILD/tests/kernel/disk_storm" -b /bin/dd -d disk "$@"
 }
 

@@ -3,7 +3,8 @@
 # For scripts in a guest that has fio (tests/kernel/lib.sh: $with_fio), after lib.sh:
 #
 #   fio_verify DISK SECONDS   writes the whole disk in random order and reads it again, until the
-#                             seconds have passed, and the round that is being made; 0: one round
+#                             seconds have passed, and the round that is being made; 0: one round;
+#                             a file instead of a number: until there is one of that name
 #   fio_write FILE            fills a file with sectors that say what they should be,
 #   fio_read DISK SECONDS     and verifies them, in the same way, without writing
 #
@@ -24,16 +25,28 @@ fio_run() {
 	}
 }
 
+# fio_is_over UNTIL: a time, or a file
+fio_is_over() {
+	case $1 in
+	/*) [ -e "$1" ] ;;
+	*) [ "$(date +%s)" -ge "$1" ] ;;
+	esac
+}
+
 # fio_rounds FILE SECONDS OPTION...
 fio_rounds() {
-	fio_disk=$1 fio_end=$(($(date +%s) + $2)) fio_round=0
+	fio_disk=$1 fio_until=$2 fio_round=0
+	case $2 in
+	/*) ;;
+	*) fio_until=$(($(date +%s) + $2)) ;;
+	esac
 	shift 2
 	while :; do
 		fio_round=$((fio_round + 1))
 		fio_run "round $fio_round on $fio_disk" "$fio_disk" --randseed=$fio_round "$@" \
 			--name=large --bsrange=512-1M --size=50% --offset=0 \
 			--name=small --bsrange=512-16k --size=50% --offset=50% || return
-		[ "$(date +%s)" -lt $fio_end ] || break
+		! fio_is_over "$fio_until" || break
 	done
 	echo "ok: fio: $fio_round rounds on $fio_disk"
 }

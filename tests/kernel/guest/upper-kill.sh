@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# /kill says by which transport, and for how many seconds. Disks with writable layers, one of each format, over
-# one layer; fio, and then disk_storm, which discards too, write, flush and verify all of them while ovbdd is killed.
-# Then others, whose files have no room left.
+# /kill says by which transport, for how many seconds, and how often at least under fio. Disks with writable layers,
+# one of each format, over one layer; fio, and then disk_storm, which discards too, write, flush and verify all of them
+# while ovbdd is killed. Then others, whose files have no room left.
 . /ovbdd-lib.sh
 . /fio-verify.sh
 . /snapshotter.sh
@@ -40,9 +40,9 @@ detach_upper() {
 	if [ "$transport $1" = "tcmu rw" ]; then snapshotter_detach 1; else ovbd detach "$1"; fi
 }
 
-# load SECONDS
+# load UNTIL: fio, on each disk; seconds or a file, as fio_verify has it
 load() {
-	rm -f /tmp/*.ok
+	rm -f /tmp/*.ok /tmp/enough
 	writers=
 	for format in $formats; do
 		(fio_verify "$(disk_of "$format")" "$1" &&
@@ -58,6 +58,12 @@ is_loaded() {
 	return 1
 }
 
+are_all_loaded() {
+	for writer in $writers; do
+		kill -0 "$writer" 2>/dev/null || return 1
+	done
+}
+
 # unharmed WHAT
 unharmed() {
 	for format in $formats; do
@@ -66,20 +72,23 @@ unharmed() {
 	ok "$1: $(cat /tmp/*.said)"
 }
 
-# kill_while_loaded: $kills; from $end on there is /tmp/enough
+# kill_while_loaded TIMES: $kills, and $all_kills of them while all disks were written to. When the seconds have passed,
+# and those are so many, there is /tmp/enough.
 kill_while_loaded() {
-	kills=0
+	kills=0 all_kills=0
+	end=$(($(date +%s) + seconds))
 	while is_loaded; do
 		usleep $(($(od -An -N2 -tu2 /dev/urandom) % 1500 * 1000 + 50000))
+		! are_all_loaded || all_kills=$((all_kills + 1))
 		kill_daemon KILL
 		kills=$((kills + 1))
 		start_daemon
-		[ "$(date +%s)" -lt "$end" ] || touch /tmp/enough
+		[ "$(date +%s)" -lt "$end" ] || [ $all_kills -lt "$1" ] || touch /tmp/enough
 	done
-	[ $kills -ge 3 ] || fail "that is no test"
+	[ $all_kills -ge "$1" ] || fail "killed $kills times, $all_kills of them while all were written to"
 }
 
-read -r transport seconds </kill
+read -r transport seconds times </kill
 mount -t ext4 /dev/vda /mnt
 truncate -s 16M /base
 fio_write /base
@@ -97,10 +106,9 @@ while is_loaded; do
 done
 unharmed "left alone"
 
-load "$seconds"
-end=$(($(date +%s) + seconds))
-kill_while_loaded
-unharmed "killed $kills times under fio"
+load /tmp/enough
+kill_while_loaded "$times"
+unharmed "killed $kills times under fio, $all_kills of them under that of all disks"
 
 rm -f /tmp/*.ok /tmp/enough
 writers=
@@ -109,8 +117,7 @@ for format in $formats; do
 		>"/tmp/$format.said" 2>&1 &
 	writers="$writers $!"
 done
-end=$(($(date +%s) + seconds))
-kill_while_loaded
+kill_while_loaded 3
 unharmed "killed $kills times under discards and zeroes"
 ! dmesg | grep -E 'I/O error|BUG:|WARNING:|blocked for more' || fail "the kernel noticed"
 
