@@ -60,7 +60,7 @@ struct ovbd_rw_pair {
 	 * 4096, and a power of two. */
 	uint64_t unit;
 	bool no_thread;      /* dead data are given back by who flushes */
-	uint64_t pinned_min; /* for tests, as below */
+	uint64_t pinned_min; /* for tests, as below; append: also dead bytes that are looked for */
 };
 
 /* Takes the files and take_lower (NULL: nothing beneath), also on failure. */

@@ -247,10 +247,11 @@ static int count_stored(struct rw_core *c, uint64_t end, uint64_t *ret, struct o
 static int find_dead(struct append *a, struct ovbd_error *err)
 {
 	struct rw_core *c = &a->core;
+	const uint64_t min = c->reclaim.pinned_min > 0 ? c->reclaim.pinned_min : DEAD_MIN;
 	uint64_t stored;
 	int r = count_stored(c, a->data_end, &stored, err);
 
-	if (r < 0 || stored < c->data_bytes + c->data_bytes / 8 + DEAD_MIN)
+	if (r < 0 || stored < c->data_bytes + c->data_bytes / 8 + min)
 		return r;
 	if (ovbd_device_flush(c->data, NULL) < 0 || ovbd_rw_records_rewrite(&a->records, NULL) < 0)
 		return 0;
@@ -292,6 +293,7 @@ int ovbd_rw_append_open(struct lsmt_header *header, const struct ovbd_rw_pair *t
 		r = ovbd_rw_core_start(c, 1, take_files->no_thread, err);
 	if (r < 0)
 		return r;
+	ovbd_rw_core_found_unflushed(c);
 	*ret = &a->core.device;
 	c = NULL;
 	return 0;

@@ -116,6 +116,13 @@ int ovbd_rw_core_init(struct rw_core *c, const struct ovbd_device_ops *ops, stru
  * (at most RW_DEAD_LISTS; 0: nothing is given back) are between a death and its burial. */
 int ovbd_rw_core_start(struct rw_core *c, unsigned nlists, bool no_thread, struct ovbd_error *err);
 
+/* What was found may be nowhere but in the kernel's memory, as whoever wrote it was killed: also a
+ * flush before which nothing is written makes it durable. Before anything else happens. */
+static inline void ovbd_rw_core_found_unflushed(struct rw_core *c)
+{
+	c->done++;
+}
+
 /* NULL is fine; nothing is flushed. */
 void ovbd_rw_core_close(struct rw_core *c);
 

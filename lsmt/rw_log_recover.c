@@ -25,7 +25,7 @@
 
 #include "base/bytes.h"
 
-#define PIECE (1u << 20)
+#define PIECE (128u << 10) /* of data, read and written again at once */
 
 struct recovery {
 	struct rw_log *log;

@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 
-#define PIECE (1u << 20) /* of an index file, read at once */
+#define PIECE (64u << 10) /* of an index file, read at once; whole records */
 
 /* ---- making ---- */
 

@@ -203,10 +203,23 @@ void ovbd_rw_reclaim_quiet(struct rw_core *c, bool quiet)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void ovbd_rw_reclaim_now(struct rw_core *c)
+/* Who has no thread: what is out, unless there are readers. */
+static void give_out(struct rw_core *c)
 {
 	const uint64_t since = ovbd_epoch_now(c->epoch);
-	struct rw_dead_list l;
+	struct rw_dead_list l = {.n = 0};
+
+	ovbd_epoch_advance(c->epoch);
+	ovbd_epoch_advance(c->epoch);
+	pthread_mutex_lock(&c->lock);
+	if (ovbd_epoch_is_over(c->epoch, since))
+		take_out(c, &l);
+	pthread_mutex_unlock(&c->lock);
+	give_back_all(c, &l);
+}
+
+void ovbd_rw_reclaim_now(struct rw_core *c)
+{
 	enum work work;
 
 	pthread_mutex_lock(&c->lock);
@@ -220,16 +233,7 @@ void ovbd_rw_reclaim_now(struct rw_core *c)
 		set_busy(c, false);
 		pthread_mutex_unlock(&c->lock);
 	}
-
-	ovbd_epoch_advance(c->epoch);
-	ovbd_epoch_advance(c->epoch);
-	pthread_mutex_lock(&c->lock);
-	if (!ovbd_epoch_is_over(c->epoch, since))
-		memset(&l, 0, sizeof(l));
-	else
-		take_out(c, &l);
-	pthread_mutex_unlock(&c->lock);
-	give_back_all(c, &l);
+	give_out(c);
 }
 
 /* ---- the thread ---- */
@@ -355,6 +359,8 @@ int ovbd_rw_reclaim_start(struct rw_core *c, struct ovbd_error *err)
 		rc->pinned_min = PINNED_MIN;
 	r = ovbd_rw_index_create(c->epoch, &rc->dead, err);
 
+	if (r == 0 && rc->no_thread)
+		give_out(c); /* as the thread would, at once */
 	if (r < 0 || rc->no_thread)
 		return r;
 	r = ovbd_thread_start(&rc->thread, reclaim_thread, c);

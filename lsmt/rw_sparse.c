@@ -37,6 +37,7 @@ struct sparse {
 	struct rw_core core; /* its head */
 	struct ovbd_device *index_file;
 	struct rw_records map; /* the core's lock */
+	bool map_found;        /* with records that may not be durable; of who flushes */
 	uint64_t unit;
 	pthread_rwlock_t order;
 	struct range *holes; /* to be made by the next flush; the core's lock */
@@ -93,10 +94,11 @@ static int sparse_sync(struct rw_core *c, struct ovbd_error *err)
 	sp->holes = NULL;
 	sp->nholes = sp->capacity = 0;
 	pthread_mutex_unlock(&c->lock);
-	if (sp->map.ntaken > 0) {
+	if (sp->map.ntaken > 0 || sp->map_found) {
 		r = ovbd_rw_records_write(&sp->map, err);
 		if (r == 0)
 			r = ovbd_rw_flush_file(c, sp->map.device, err);
+		sp->map_found = sp->map_found && r < 0;
 	}
 	if (n > 0) {
 		pthread_rwlock_wrlock(&sp->order);
@@ -426,6 +428,7 @@ static int load_map(struct sparse *sp, struct ovbd_error *err)
 		              sp->core.header.uuid);
 	if (r == 0)
 		r = ovbd_rw_records_load(&sp->map, 0, load_zero, &sp->core, err);
+	sp->map_found = sp->map.end > LSMT_RECORDS_OFF;
 	return r < 0 ? ovbd_fail_within(err, r, "map of zeros") : 0;
 }
 
@@ -490,6 +493,7 @@ int ovbd_rw_sparse_open(struct lsmt_header *header, const struct ovbd_rw_pair *t
 		r = ovbd_rw_core_start(c, 0, true, err);
 	if (r < 0)
 		return r;
+	ovbd_rw_core_found_unflushed(c);
 	*ret = &sp->core.device;
 	c = NULL;
 	return 0;

@@ -17,6 +17,7 @@
 #define TEST_POWER_DISKS 3u
 
 struct test_power;
+struct test_power_cut;
 
 struct test_power *test_power_create(void);
 void test_power_free(struct test_power *p);
@@ -45,14 +46,22 @@ void test_power_bad_flush(struct test_power *p, size_t nth);
 /* Whether it has come to that. Also ends it. */
 bool test_power_failed(struct test_power *p);
 
+/* What is written from now on can be taken back: then all bytes of the disks are what they were. */
+void test_power_keep_old(struct test_power *p);
+void test_power_take_back(struct test_power *p);
+
 /* at(arg) is called when each write is half done, and again when it is done. */
 void test_power_watch(struct test_power *p, void (*at)(void *arg), void *arg);
 
 /* Writes and flushes so far. */
 size_t test_power_count(const struct test_power *p);
 
-/* Calls check with disks (which it may change) as a cut after the first `at` of the record leaves
- * them, for every `at` from first on in steps of every; several times for each:
+/* Behind the last byte of a disk that was written so far. */
+uint64_t test_power_reach(const struct test_power *p, unsigned number);
+
+/* Calls check with disks (which it may change, unless it is said to be clean) as a cut after the
+ * first `at` of the record leaves them, for every `at` from first on in steps of every; several
+ * times for each:
  *   all that was written has arrived; nothing of what was not flushed has; each write of that is
  *   lost alone; each is torn alone, in two ways; all subsets, if there are at most 4 of them, or
  *   else nrandom random ones, torn at random.
@@ -63,13 +72,24 @@ struct test_power_params {
 	uint64_t seed;
 	unsigned nrandom;
 	unsigned nsingle; /* 0: each; or so many random ones are lost or torn alone */
+	bool is_clean;    /* check leaves the disks as it finds them: then less is copied */
 	size_t first, every;
 	void (*check)(void *arg, uint8_t *const disks[TEST_POWER_DISKS], size_t at);
 	void *arg;
 	/* May be NULL. While check runs: whether all that was written has arrived, as when only the
 	 * process was killed. */
 	bool *killed;
+	/* May be NULL. While check runs: a number of the state that the disks are in; another
+	 * state has another one, but the same may have several. */
+	uint64_t *state;
+	const struct test_power_cut **now; /* May be NULL. While check runs: where that is. */
 };
+
+/* Only a process was killed there, and another one goes on with the disks as they are: p, which has
+ * recorded nothing, begins with what they have not been told to flush. ret_durable: copies, that
+ * the caller has made of them, become without that. */
+void test_power_go_on(struct test_power *p, const struct test_power_cut *now,
+                      uint8_t *const ret_durable[TEST_POWER_DISKS]);
 
 /* Returns how often check was called. */
 uint64_t test_power_cuts(const struct test_power *p, const struct test_power_params *how);

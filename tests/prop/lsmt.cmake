@@ -23,17 +23,18 @@ set(rw_model ${CMAKE_CURRENT_SOURCE_DIR}/../lib/rw_model.c
 ovbd_unit(prop_lsmt_rw SOURCES lsmt_rw.c ${rw_model} DEPS ovbd_lsmt LABELS prop threads)
 ovbd_unit(
   prop_lsmt_rw_power
-  SOURCES lsmt_rw_power.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c ${rw_model}
+  SOURCES lsmt_rw_power.c
+          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/rw_history.c ${rw_model}
   DEPS ovbd_lsmt ovbd_test
   LABELS prop)
 ovbd_unit(
   prop_lsmt_rw_full
-  SOURCES lsmt_rw_full.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c ${rw_model}
+  SOURCES lsmt_rw_full.c ${rw_model}
   DEPS ovbd_lsmt ovbd_test
   LABELS prop)
 ovbd_unit(
   prop_lsmt_rw_seal
-  SOURCES lsmt_rw_seal.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c
+  SOURCES lsmt_rw_seal.c
           ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c ${rw_model}
   DEPS ovbd_lsmt ovbd_test
   LABELS prop)

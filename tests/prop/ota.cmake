@@ -6,7 +6,6 @@ ovbd_unit(
   SOURCES ota_merge.c
           ${CMAKE_CURRENT_SOURCE_DIR}/../lib/cow_cuts.c
           ${CMAKE_CURRENT_SOURCE_DIR}/../lib/cow_random.c
-          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c
   DEPS ovbd_ota ovbd_test
   LABELS prop)
 ovbd_unit(
@@ -14,7 +13,6 @@ ovbd_unit(
   SOURCES ota_cow_create.c
           ${CMAKE_CURRENT_SOURCE_DIR}/../lib/cow_cuts.c
           ${CMAKE_CURRENT_SOURCE_DIR}/../lib/kept.c
-          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c
   DEPS ovbd_ota ovbd_test
   LABELS prop threads
   TIMEOUT 900)

@@ -268,6 +268,31 @@ static void test_order(void **state)
 	ovbd_device_close(d);
 }
 
+/* Who wrote it was killed, so it may be in memory only: a flush is one, though nothing was written
+ * since. */
+static void test_found(void **state)
+{
+	struct ovbd_device *d;
+	struct ovbd_error err;
+
+	(void)state;
+	for (unsigned sparse = 0; sparse < 2; sparse++) {
+		fresh(sparse);
+		d = reopen();
+		assert_ok(write_byte(d, 0, 1, &err), err);
+		ovbd_device_close(d);
+		d = reopen();
+		f.data.nflushes = f.index.nflushes = 0;
+		assert_ok(ovbd_device_flush(d, &err), err);
+		assert_int_equal(f.data.nflushes, 1);
+		assert_int_equal(f.index.nflushes,
+		                 sparse ? 0 : 1); /* of a sparse one it has nothing */
+		assert_ok(ovbd_device_flush(d, &err), err);
+		assert_int_equal(f.data.nflushes, 1);
+		ovbd_device_close(d);
+	}
+}
+
 /* What was written over is given back, after a flush and not before. */
 static void test_dead(void **state)
 {
@@ -385,10 +410,10 @@ static void test_sizeless(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),  cmocka_unit_test(test_sectors),
-		cmocka_unit_test(test_full),     cmocka_unit_test(test_failed_flush),
-		cmocka_unit_test(test_order),    cmocka_unit_test(test_dead),
-		cmocka_unit_test(test_sizeless),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_sectors),
+		cmocka_unit_test(test_full),    cmocka_unit_test(test_failed_flush),
+		cmocka_unit_test(test_order),   cmocka_unit_test(test_found),
+		cmocka_unit_test(test_dead),    cmocka_unit_test(test_sizeless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

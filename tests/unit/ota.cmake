@@ -6,7 +6,6 @@ endif()
 ovbd_unit(
   unit_ota_merge
   SOURCES ota_merge.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/cow_random.c
-          ${CMAKE_CURRENT_SOURCE_DIR}/../lib/power.c
   DEPS ovbd_ota ovbd_test
   LABELS unit threads)
 ovbd_unit(
