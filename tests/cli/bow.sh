@@ -13,40 +13,39 @@ field() {
 
 # ours and theirs, to the byte
 for layout in 1.0:512 1.0:1024 1.0:2048 1.0:4096 prototype:4096 early:4096; do
-	for seed in 1; do
-		"$facts" make "${layout%:*}" "${layout#*:}" $seed disk undone live >made
-		entries=$(cut -d' ' -f1 made)
-		cp disk theirs
-		"$facts" restore theirs
-		cmp theirs undone || fail "$layout: the other implementation"
-		"$ovbd" bow status --output json disk >json
-		[ "$(field state <json) $(field log-entries <json)" = "checkpoint $entries" ] || fail "$(cat json)"
-		"$ovbd" bow check disk | grep -q "all of it is there" || fail check
-		"$ovbd" bow restore --dry-run disk 2>err
-		grep -q "can be restored: $entries entries" err || fail "$(cat err)"
-		cp disk ours
-		"$ovbd" bow restore ours 2>err
-		grep -q "^ovbd: bow: ours: restored: $entries entries, " err || fail "$(cat err)"
-		cmp ours undone || fail "$layout: restored it is something else"
-		[ "$("$ovbd" bow status --output json ours | field state)" = none ] || fail "a log is left"
-		# in pieces, the other one last
-		cp disk ours
-		expect 75 "3 of $entries entries are undone; another restore goes on" "$ovbd" bow restore --limit 3 ours
-		[ "$("$ovbd" bow status --output=json ours | field state)" = restoring ] || fail "not begun"
-		expect 1 "a restore was begun" "$ovbd" bow commit ours
-		cp ours theirs
-		"$facts" restore theirs
-		cmp theirs undone || fail "$layout: the other implementation goes on"
-		"$ovbd" bow restore -q ours
-		cmp ours undone || fail "$layout: restored in pieces it is something else"
-		if [ $layout = early:4096 ]; then
-			expect 1 "can be restored only" "$ovbd" bow commit disk
-			continue
-		fi
-		"$ovbd" bow commit disk 2>err
-		grep -q "disk: committed$" err || fail "$(cat err)"
-		cmp disk live || fail "$layout: committed it is something else"
-	done
+	"$facts" make "${layout%:*}" "${layout#*:}" 7 disk undone live >made
+	entries=$(cut -d' ' -f1 made)
+	cp disk theirs
+	"$facts" restore theirs
+	cmp theirs undone || fail "$layout: the other implementation"
+	"$ovbd" bow status --output json disk >json
+	[ "$(field state <json) $(field log-entries <json)" = "checkpoint $entries" ] || fail "$(cat json)"
+	"$ovbd" bow check disk | grep -q "all of it is there" || fail check
+	"$ovbd" bow restore --dry-run disk 2>err
+	grep -q "can be restored: $entries entries" err || fail "$(cat err)"
+	cp disk ours
+	"$ovbd" bow restore ours 2>err
+	grep -q "^ovbd: bow: ours: restored: $entries entries, " err || fail "$(cat err)"
+	cmp ours undone || fail "$layout: restored it is something else"
+	[ "$("$ovbd" bow status --output json ours | field state)" = none ] || fail "a log is left"
+	# in pieces, the other one last
+	cp disk ours
+	expect 75 "3 of $entries entries are undone; another restore goes on" "$ovbd" bow restore --limit 3 ours
+	[ "$("$ovbd" bow status --output=json ours | field state)" = restoring ] || fail "not begun"
+	expect 1 "a restore was begun" "$ovbd" bow commit ours
+	cp ours theirs
+	"$facts" restore theirs
+	cmp theirs undone || fail "$layout: the other implementation goes on"
+	"$ovbd" bow restore -q ours
+	cmp ours undone || fail "$layout: restored in pieces it is something else"
+	if [ $layout = early:4096 ]; then
+		expect 1 "can be restored only" "$ovbd" bow commit disk
+		ok "$layout"
+		continue
+	fi
+	"$ovbd" bow commit disk 2>err
+	grep -q "disk: committed$" err || fail "$(cat err)"
+	cmp disk live || fail "$layout: committed it is something else"
 	ok "$layout"
 done
 
@@ -89,7 +88,7 @@ done
 sha256sum -c --quiet sum || fail "something was written"
 [ "$("$ovbd" bow status raw)" = "state:       none" ] || fail "$("$ovbd" bow status raw)"
 
-# somebody has it; it may only be read; Ctrl-C
+# somebody has it; it may only be read
 python3 - raw <<-'END' &
 	import fcntl, os, sys, time
 	f = open(sys.argv[1], "r+b")
@@ -104,6 +103,54 @@ expect 1 "raw: is in use by process" "$ovbd" bow restore raw
 expect 1 "raw: is in use by process" "$ovbd" bow status raw
 touch release
 wait
+
+# a signal at any moment: another restore does the rest, or there was nothing left to do
+python3 - "$OVBD_SOURCE/tests/lib" <<-'END'
+	import sys
+	sys.path.insert(0, sys.argv[1])
+	sys.dont_write_bytecode = True
+	import bow_facts as b
+	MIB, block = 1 << 20, 4096
+	old = bytes(range(256)) * (MIB // 256 * 40)
+	disk = bytearray(96 * MIB)
+	disk[:40 * MIB] = disk[50 * MIB - block:90 * MIB - block] = old
+	with open("undone", "wb") as f:
+	    f.write(disk)
+	entries = [b.entry(0, 50 * MIB - block, block, b.checksum(old[:block], 0, block))]
+	for at in range(block, 40 * MIB, MIB - block):
+	    data = old[at:at + MIB - block]
+	    entries.append(b.entry(at, 50 * MIB - block + at, len(data), b.checksum(data, at, block)))
+	disk[:40 * MIB] = bytes(40 * MIB)
+	log = b.header("1.0", block, len(entries), 0, 94 * MIB) + b"".join(entries)
+	disk[:len(log)] = log
+	with open("disk", "wb") as f:
+	    f.write(disk)
+END
+mkfifo said
+for line in " 20 %" " 60 %" " 80 %"; do
+	cp disk copy
+	"$ovbd" bow restore -p copy 2>said &
+	pid=$!
+	pids="$pids $pid"
+	while read -r text; do
+		echo "$text"
+		case $text in
+		*"$line"*) kill -TERM $pid 2>/dev/null || : ;;
+		esac
+	done <said >err
+	status=0
+	wait $pid || status=$?
+	case $status in
+	0) grep -q "copy: restored: " err || fail "$(cat err)" ;;
+	143)
+		[ "$("$ovbd" bow status --output json copy | field state)" != none ] || fail "restored, but interrupted"
+		"$ovbd" bow restore -q copy
+		;;
+	*) fail "status $status: $(cat err)" ;;
+	esac
+	cmp copy undone || fail "interrupted at$line it is something else"
+	ok "$status after$line"
+done
 
 expect 2 "a word is missing" "$ovbd" bow
 expect 2 "'undo' is none of" "$ovbd" bow undo raw
