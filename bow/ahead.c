@@ -3,33 +3,38 @@
  * Who overwrites in order will overwrite what comes next. That is backed up with what is being
  * overwritten now, more each time, so that small writes, each of which would wait for two flushes
  * of the device below, mostly need nothing. As with reading ahead, a few streams are known by where
- * their next write would be.
+ * their next write would be; as many may be in flight, in any order, what is near counts, too. Only
+ * the foremost goes ahead, before which nobody is at work.
  *
- * What is backed up for nothing costs free space: one stream takes a small part of what there is.
+ * What is backed up for nothing costs free space. A stream takes a small part of what there is, and
+ * no more than twice what it has been overwriting.
  */
 #include "bow/core.h"
 
 #include "base/bytes.h"
 
 #define AHEAD_MIN  (UINT64_C(64) << 10)
-#define AHEAD_MAX  (UINT64_C(4) << 20)
-#define FREE_SHARE 64u
+#define AHEAD_MAX  (UINT64_C(16) << 20)
+#define FREE_SHARE 16u
+#define SHARE_MIN  (UINT64_C(256) << 10) /* where so little is free nobody goes ahead */
+#define NEAR       8u                    /* times what is written */
 
 /* The stream that the flight continues, or else the one that has not been continued for the longest
  * time, anew. */
 static struct bow_stream *find_stream(struct bow_device *d, const struct bow_flight *f)
 {
+	const uint64_t near = (f->end - f->off) * NEAR;
 	struct bow_stream *oldest = &d->streams[0];
 
 	for (unsigned i = 0; i < BOW_STREAMS; i++) {
 		struct bow_stream *s = &d->streams[i];
 
-		if (s->used && f->off <= s->next && s->next < f->end)
+		if (s->used && f->off <= s->next + near && s->next <= f->off + near)
 			return s;
 		if (s->used < oldest->used)
 			oldest = s;
 	}
-	oldest->window = 0;
+	*oldest = (struct bow_stream){.next = 0};
 	return oldest;
 }
 
@@ -54,12 +59,14 @@ void ovbd_bow_ahead_begin(struct bow_device *d, struct bow_flight *f, uint64_t n
 	const uint64_t n = ovbd_bow_ranges_bytes(d->ranges, BOW_FREE), min = d->params.min_free;
 	const uint64_t share = n > needed && n - needed > min ? (n - needed - min) / FREE_SHARE : 0;
 	struct bow_stream *s = find_stream(d, f);
+	const bool all_used = f->off <= s->next && s->next < f->end;
+	const uint64_t more = all_used ? ovbd_max(s->window, 2 * needed) : 2 * needed;
 
-	if (s->window > 0 && share >= AHEAD_MIN)
+	if (s->window > 0 && share >= SHARE_MIN)
 		f->end =
 			untouched(d, f, ovbd_align_down(ovbd_min(s->window, share), d->block_size));
-	s->window = ovbd_min(AHEAD_MAX, ovbd_max(AHEAD_MIN, s->window * 2));
-	s->next = f->end;
+	s->window = ovbd_min(AHEAD_MAX, ovbd_max(AHEAD_MIN, s->window + more));
+	s->next = ovbd_max(s->next, f->end);
 	s->used = ++d->nstreams;
 }
 

@@ -234,8 +234,10 @@ static void test_ahead(void **state)
 	world_discard(&w, n / 2 * block, n / 2 * block);
 	world_checkpoint(&w);
 	for (size_t i = 1; i < 20; i++)
-		world_write(&w, i * 7 * block, block);
+		world_write(&w, i * 15 * block, block);
 	assert_int_equal(world_status(&w).log_writes, 20);
+	assert_int_equal(world_status(&w).log_entries, 2 + 19);
+	assert_int_equal(world_status(&w).backed_up, (2 + 19) * block);
 	for (size_t i = 300; i < 600; i++)
 		world_write(&w, i * block + 100, block);
 	assert_in_range(world_status(&w).log_writes, 22, 35);
