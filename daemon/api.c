@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/auto.h"
+#include "daemon/api_bow.h"
 #include "daemon/api_json.h"
 #include "daemon/api_resize.h"
 #include "daemon/api_snapshot.h"
@@ -164,7 +165,10 @@ static void detach(struct call *c, struct answer *a)
 	a->json = json_pack("{ss, ss}", "id", c->id, "state", r == 0 ? "gone" : "leaving");
 }
 
-static void snapshot(struct call *c, struct answer *a)
+/* What POST /v1/devices/ID/... does with its body. */
+static void change(struct call *c, struct answer *a,
+                   unsigned (*how)(struct ovbd_devices *ds, const char *id, const json_t *body,
+                                   json_t **ret))
 {
 	json_auto_t *body = NULL;
 	struct ovbd_error err;
@@ -173,19 +177,24 @@ static void snapshot(struct call *c, struct answer *a)
 	if (r < 0)
 		fail(a, r, err.msg);
 	else
-		a->status = ovbd_api_snapshot(c->api->devices, c->id, body, &a->json);
+		a->status = how(c->api->devices, c->id, body, &a->json);
+}
+
+static void snapshot(struct call *c, struct answer *a)
+{
+	change(c, a, ovbd_api_snapshot);
 }
 
 static void resize(struct call *c, struct answer *a)
 {
-	json_auto_t *body = NULL;
-	struct ovbd_error err;
-	const int r = parse_body(c, &body, &err);
+	change(c, a, ovbd_api_resize);
+}
 
-	if (r < 0)
-		fail(a, r, err.msg);
-	else
-		a->status = ovbd_api_resize(c->api->devices, c->id, body, &a->json);
+static void bow(struct call *c, struct answer *a)
+{
+	change(c, a, ovbd_api_bow);
+	if (a->status == MHD_HTTP_OK)
+		answer_device(c, c->id, MHD_HTTP_OK, a);
 }
 
 static const char *argument(const struct call *c, const char *name)
@@ -285,6 +294,7 @@ static const struct route {
 	{"GET", DEVICES, false, "", list},
 	{"POST", DEVICES, true, "/snapshot", snapshot},
 	{"POST", DEVICES, true, "/resize", resize},
+	{"POST", DEVICES, true, "/bow", bow},
 	{"GET", DEVICES, true, "", show},
 	{"DELETE", DEVICES, true, "", detach},
 	{"POST", "/v1/drain", false, "", drain},

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/api_bow.h"
 #include "daemon/confine.h"
 #include "daemon/transports.h"
 
@@ -79,6 +80,8 @@ json_t *ovbd_api_json_device(const struct ovbd_device_view *v)
 		json_object_set_new(d, "uio", json_string(v->path));
 	if (v->error)
 		json_object_set_new(d, "error", json_string(v->error));
+	if (v->bow.on)
+		json_object_set_new(d, "bow", ovbd_api_json_bow(v));
 	if (v->considered)
 		json_object_set_new(d, "considered", considered_of(v->considered));
 	json_object_set_new(d, "stats", stats_of(v));

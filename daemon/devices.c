@@ -96,6 +96,7 @@ static void served_free(struct served *s)
 	ovbd_transport_verdicts_free(s->considered);
 	free(s->path);
 	free(s->alias);
+	pthread_mutex_destroy(&s->bow_lock);
 	free(s);
 }
 
@@ -262,6 +263,7 @@ int devices_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
 		return -ENOMEM;
 	}
 	*s = (struct served){.all = ds, .spec = take_spec, .kind = kind, .nrefs = 1};
+	pthread_mutex_init(&s->bow_lock, NULL);
 	at = place_of(ds, s->spec->id);
 	s->next = *at;
 	*at = s;
@@ -391,6 +393,8 @@ int ovbd_devices_attach_while(struct ovbd_devices *ds, struct ovbd_spec *take_s,
 
 	if (r == 0 && take_s->leaving)
 		r = ovbd_fail(err, -EINVAL, "\"leaving\" is no wish: detach the device");
+	if (r == 0 && (take_s->bow.device || take_s->bow.state != OVBD_BOW_TRIM))
+		r = ovbd_fail(err, -EINVAL, "\"bow\": \"device\" and \"state\" are no wishes");
 	if (r < 0) {
 		ovbd_spec_free(take_s);
 		return r;

@@ -32,6 +32,13 @@ const char *ovbd_device_state_name(enum ovbd_device_state s);
 
 struct ovbd_transport_verdict;
 
+/* Of backup on write. */
+struct ovbd_device_bow {
+	bool on;
+	struct ovbd_bow_status status; /* while it is not served, its state alone */
+	struct ovbd_error said;        /* that its policy was followed, and why; "": it was not */
+};
+
 /* What there is to say of a device. */
 struct ovbd_device_view {
 	const struct ovbd_spec *spec; /* the transport is its name; "auto" until it is chosen */
@@ -46,6 +53,7 @@ struct ovbd_device_view {
 	uint64_t retries;
 	uint64_t fetched;                     /* bytes */
 	const struct ovbd_serve_stats *stats; /* since the manager has it */
+	struct ovbd_device_bow bow;
 };
 
 /* What a person may want to know that happened by itself. Any thread. */
@@ -197,6 +205,12 @@ int ovbd_devices_with_merger(struct ovbd_devices *ds, const char *id, ovbd_with_
 int ovbd_devices_snapshot(struct ovbd_devices *ds, const char *id,
                           const struct ovbd_snapshot_params *p, struct ovbd_snapshot *ret,
                           struct ovbd_error *err);
+
+/* Brings a device with backup on write to CHECKPOINT, COMMITTED or ABORTED: bow/bow.h. -ENOENT: no
+ * such device, -EINVAL: it is no such device, or not in a state from which this can be reached,
+ * -EAGAIN: it is not served now. */
+int ovbd_devices_bow(struct ovbd_devices *ds, const char *id, enum ovbd_bow_state to,
+                     struct ovbd_error *err);
 
 /* Whether there is a device of this id, or alias. */
 bool ovbd_devices_has(struct ovbd_devices *ds, const char *id);

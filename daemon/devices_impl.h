@@ -61,6 +61,13 @@ struct served {
 	void (*resized)(void *arg, int status, const char *why);
 	void *resized_arg;
 
+	/* Of backup on write. NULL: it is not served, or was aborted before this daemon began. */
+	struct ovbd_device *bow;
+	bool bow_moves; /* from one state to another, for somebody */
+
+	pthread_mutex_t bow_lock; /* the innermost of all; guards: */
+	struct ovbd_error bow_said;
+
 	bool changed; /* its size, since its users were told; its thread's */
 };
 
@@ -139,11 +146,13 @@ void devices_report(struct served *s, int status, const char *why);
 /* What is open. */
 struct line {
 	struct ovbd_image *img;
-	struct ovbd_device *writable; /* or an update; NULL: img */
-	struct ovbd_device *upper;    /* of img, which keeps it; NULL: it takes no writes */
-	struct ovbd_merger *merger;   /* of an update; NULL: img */
-	struct ovbd_tracer *tracer;   /* of img, while it is recorded; or NULL */
-	struct ovbd_device read_only; /* its blob is the image's */
+	struct ovbd_device *writable;  /* or an update; NULL: img */
+	struct ovbd_device *upper;     /* of img, which keeps it; NULL: it takes no writes */
+	struct ovbd_device *bow;       /* of writable: what bow/bow.h speaks of; or NULL */
+	struct ovbd_stand_in *aborted; /* in its place, if all was taken back before this daemon */
+	struct ovbd_merger *merger;    /* of an update; NULL: img */
+	struct ovbd_tracer *tracer;    /* of img, while it is recorded; or NULL */
+	struct ovbd_device read_only;  /* its blob is the image's */
 	struct ovbd_stand_in *stand_in;
 	struct ovbd_transport *t, *early; /* the latter is to become the former */
 	unsigned nworkers;                /* as it was opened for */
@@ -154,6 +163,11 @@ struct line {
 int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err);
 struct ovbd_device *devices_line_device(struct line *l);
 bool devices_is_quick(const struct line *l); /* it needs no network */
+
+/* devices_bow.c. Whether its image is a configuration that names one; then spec says it. */
+int devices_settle_bow(struct served *s, struct ovbd_error *err);
+int devices_open_bow(struct served *s, struct line *l, struct ovbd_error *err);
+void devices_view_bow(struct served *s, struct ovbd_device_view *v); /* lock held */
 
 /* From here on what this thread does is seen by others, and who detaches waits for it; false if
  * that has been done already. */

@@ -70,6 +70,8 @@ static void put_image(struct served *s, struct line *l, struct line *bytes)
 	s->img = l->img = OVBD_MOVE(bytes->img);
 	s->writable = l->writable = OVBD_MOVE(bytes->writable);
 	l->upper = bytes->upper;
+	s->bow = l->bow = bytes->bow;
+	l->aborted = OVBD_MOVE(bytes->aborted);
 	s->merger = l->merger = OVBD_MOVE(bytes->merger);
 	l->read_only = bytes->read_only;
 	pthread_mutex_unlock(&s->all->lock);

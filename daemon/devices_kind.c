@@ -51,6 +51,7 @@ static int check_suits(const struct ovbd_transport_kind *kind, const struct ovbd
 	const struct ovbd_transport_need need = {
 		.size = size,
 		.writable = s->writable,
+		.discards = s->bow.on,
 		.path = kind->suffix ? s->path : NULL, /* the kernel's own name is no wish */
 	};
 	const int r = ovbd_transport_kind_suits(kind, &need, err);
@@ -110,6 +111,7 @@ int devices_choose_kind(struct served *s, uint64_t size, struct ovbd_error *err)
 	const struct ovbd_transport_need need = {
 		.size = size,
 		.writable = s->spec->writable,
+		.discards = s->spec->bow.on,
 		.path = s->spec->path,
 	};
 	struct ovbd_transport_verdict *list;
@@ -123,7 +125,9 @@ int devices_choose_kind(struct served *s, uint64_t size, struct ovbd_error *err)
 
 bool devices_choose_again(struct served *s, uint64_t size, const struct ovbd_error *why)
 {
-	const struct ovbd_transport_need need = {.size = size, .writable = s->spec->writable};
+	const struct ovbd_transport_need need = {.size = size,
+	                                         .writable = s->spec->writable,
+	                                         .discards = s->spec->bow.on};
 	struct ovbd_transport_verdict *list;
 
 	if (!s->considered || s->kept || s->kind->suffix)

@@ -205,7 +205,7 @@ int ovbd_devices_detach(struct ovbd_devices *ds, const char *id, enum ovbd_detac
 	return devices_detach_by(ds, id, how, NULL, err);
 }
 
-static void show_one(const struct served *s, void (*show)(void *, const struct ovbd_device_view *),
+static void show_one(struct served *s, void (*show)(void *, const struct ovbd_device_view *),
                      void *arg)
 {
 	struct ovbd_device_view v = {
@@ -220,6 +220,7 @@ static void show_one(const struct served *s, void (*show)(void *, const struct o
 		.stats = &s->stats,
 	};
 
+	devices_view_bow(s, &v);
 	for (size_t i = 0; i < v.nlayers; i++)
 		if (s->img->layers[i].http) {
 			const struct ovbd_http_stats h = ovbd_lazy_stats(s->img->layers[i].http);
@@ -237,7 +238,7 @@ size_t ovbd_devices_show(struct ovbd_devices *ds, const char *id,
 	size_t n = 0;
 
 	pthread_mutex_lock(&ds->lock);
-	for (const struct served *s = ds->list; s; s = s->next)
+	for (struct served *s = ds->list; s; s = s->next)
 		if (!id || strcmp(id, s->spec->id) == 0) {
 			show_one(s, show, arg);
 			n++;

@@ -52,6 +52,7 @@ void devices_close_line(struct line *l)
 		l->early->ops->close(l->early);
 	ovbd_stand_in_close(l->stand_in);
 	ovbd_device_close(l->writable);
+	ovbd_stand_in_close(l->aborted);
 	ovbd_tracer_close(l->tracer);
 	ovbd_image_close(l->img);
 	ovbd_merger_close(l->merger);
@@ -61,14 +62,14 @@ void devices_close_line(struct line *l)
 
 struct ovbd_device *devices_line_device(struct line *l)
 {
-	if (l->writable)
-		return l->writable;
+	if (l->writable || l->aborted)
+		return l->writable ? l->writable : ovbd_stand_in_device(l->aborted);
 	return l->upper ? l->upper : &l->read_only;
 }
 
 bool devices_is_quick(const struct line *l)
 {
-	return l->writable || l->merger || !ovbd_image_is_remote(l->img);
+	return l->writable || l->aborted || l->merger || !ovbd_image_is_remote(l->img);
 }
 
 /* What the kernel has named is written down with its name, so that the next daemon finds it. */
@@ -175,6 +176,7 @@ bool devices_publish(struct served *s, struct line *l)
 		s->img = l->img;
 		s->writable = l->writable;
 		s->merger = l->merger;
+		s->bow = l->bow;
 		s->stand_in = l->stand_in;
 		if (l->path)
 			s->path = OVBD_MOVE(l->path);
@@ -205,6 +207,7 @@ void devices_withdraw(struct served *s, struct line *l)
 	s->img = NULL;
 	s->writable = NULL;
 	s->merger = NULL;
+	s->bow = NULL;
 	s->stand_in = NULL;
 	l->path = OVBD_MOVE(s->path);
 	s->size = 0;

@@ -125,6 +125,10 @@ int devices_open_blob(struct served *s, struct line *l, struct ovbd_error *err)
 	if (spec->update != OVBD_UPDATE_NONE)
 		return open_update(spec, l, err);
 	if (spec->writable && !s->adopted)
+		r = devices_settle_bow(s, err);
+	if (r == 0 && spec->bow.on)
+		return devices_open_bow(s, l, err);
+	if (r == 0 && spec->writable && !s->adopted)
 		r = settle_format(s, err);
 	if (r < 0)
 		return r;

@@ -68,6 +68,7 @@ static int open_old(const struct ovbd_transport_open *p, struct ovbd_transport *
 const struct ovbd_transport_kind ovbd_transport_kind_dmuser = {
 	.name = "dm-user",
 	.writable = true,
+	.discards = true,
 	.only_by_name = BY_NAME,
 	.available = available,
 	.open = open_dmuser,
@@ -76,6 +77,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_dmuser = {
 const struct ovbd_transport_kind ovbd_transport_kind_dmuser_old = {
 	.name = "dm-user-48",
 	.writable = true,
+	.discards = true,
 	.only_by_name = BY_NAME ", with the first protocol",
 	.available = available,
 	.open = open_old,

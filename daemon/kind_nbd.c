@@ -100,6 +100,7 @@ static int abandon_nbd(const struct ovbd_transport_open *p, struct ovbd_error *e
 const struct ovbd_transport_kind ovbd_transport_kind_nbd = {
 	.name = "nbd",
 	.writable = true,
+	.discards = true,
 	.block_size = NBD_BLOCK_SIZE,
 	.survives = true,
 	.caps = OVBD_CAP(SYS_ADMIN) | OVBD_CAP(NET_ADMIN),

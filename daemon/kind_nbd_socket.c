@@ -63,6 +63,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_nbd_socket = {
 	.name = "nbd-socket",
 	.suffix = ".nbd",
 	.writable = true,
+	.discards = true,
 	.only_by_name = "is for NBD clients, and no device of this host",
 	.available = available,
 	.open = open_nbd,

@@ -361,6 +361,7 @@ static int resize_own(const struct ovbd_transport_open *p, struct ovbd_transport
 const struct ovbd_transport_kind ovbd_transport_kind_tcmu = {
 	.name = "tcmu",
 	.writable = true,
+	.discards = true,
 	.block_size = OVBD_TCMU_BLOCK_SIZE,
 	.late = true,
 	.survives = true,
@@ -449,6 +450,7 @@ static int resize_adopted(const struct ovbd_transport_open *p, struct ovbd_trans
 const struct ovbd_transport_kind ovbd_transport_kind_tcmu_adopted = {
 	.name = "tcmu",
 	.writable = true,
+	.discards = true,
 	.block_size = OVBD_TCMU_BLOCK_SIZE,
 	.survives = true,
 	.available = ovbd_tcmu_disk_available,

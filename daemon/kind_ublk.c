@@ -105,6 +105,7 @@ static int abandon_ublk(const struct ovbd_transport_open *p, struct ovbd_error *
 const struct ovbd_transport_kind ovbd_transport_kind_ublk = {
 	.name = "ublk",
 	.writable = true,
+	.discards = true,
 	.block_size = BLOCK_SIZE,
 	.late = true,
 	.survives = true,

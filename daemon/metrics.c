@@ -16,6 +16,7 @@ struct family {
 	const char *name, *help, *unit; /* unit: NULL, or what the name ends with */
 	bool gauge, us; /* us: the value is of microseconds, what is told of seconds */
 	uint64_t (*value)(const struct ovbd_device_view *v);
+	bool bow; /* only of devices with backup on write */
 };
 
 struct writing {
@@ -34,6 +35,26 @@ COUNTER(writes)
 COUNTER(written_bytes)
 COUNTER(flushes)
 COUNTER(failed)
+
+static uint64_t get_bow_state(const struct ovbd_device_view *v)
+{
+	return v->bow.status.state;
+}
+
+static uint64_t get_bow_free(const struct ovbd_device_view *v)
+{
+	return v->bow.status.free_bytes;
+}
+
+static uint64_t get_bow_backed_up(const struct ovbd_device_view *v)
+{
+	return v->bow.status.backed_up;
+}
+
+static uint64_t get_bow_log_writes(const struct ovbd_device_view *v)
+{
+	return v->bow.status.log_writes;
+}
 
 static uint64_t get_size(const struct ovbd_device_view *v)
 {
@@ -81,6 +102,13 @@ static const struct family families[] = {
 	{"http_requests", "Requests sent for layers", NULL, false, false, get_requests},
 	{"http_retries", "Of them sent again", NULL, false, false, get_retries},
 	{"http_bytes", "Bytes fetched for layers", "bytes", false, false, get_fetched},
+	{"bow_state", "Backup on write: 0 trim, 1 checkpoint, 2 committed, 3 aborted", NULL, true,
+         false, get_bow_state, true},
+	{"bow_free_bytes", "What backups may still take", "bytes", true, false, get_bow_free, true},
+	{"bow_backed_up_bytes", "What has been backed up since the checkpoint", "bytes", true,
+         false, get_bow_backed_up, true},
+	{"bow_log_writes", "Writes of the log of backups", NULL, false, false, get_bow_log_writes,
+         true},
 };
 
 static void add_sample(void *arg, const struct ovbd_device_view *v)
@@ -90,6 +118,8 @@ static void add_sample(void *arg, const struct ovbd_device_view *v)
 	const uint64_t value = w->family->value(v);
 	char text[32];
 
+	if (w->family->bow && !v->bow.on)
+		return;
 	if (w->family->us)
 		snprintf(text, sizeof(text), "%" PRIu64 ".%06u", value / 1000000,
 		         (unsigned)(value % 1000000));

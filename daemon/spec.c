@@ -10,8 +10,8 @@
 #include "remote/http.h"
 
 static const char *const keys[] = {
-	"schema",   "id",     "images",   "format", "transport", "path",
-	"writable", "update", "prefetch", "trace",  "leaving",
+	"schema",   "id",     "images", "format",   "transport", "path",
+	"writable", "update", "bow",    "prefetch", "trace",     "leaving",
 };
 
 int ovbd_spec_check_id(const char *id, struct ovbd_error *err)
@@ -145,6 +145,19 @@ static int get_update(const json_t *object, struct ovbd_spec *s, struct ovbd_err
 	return 0;
 }
 
+static int get_bow(const json_t *object, struct ovbd_spec *s, struct ovbd_error *err)
+{
+	const json_t *bow = json_object_get(object, "bow");
+	int r = bow ? ovbd_spec_bow_decode(bow, &s->bow, err) : 0;
+
+	if (r < 0 || !s->bow.on)
+		return r;
+	s->writable = true;
+	if (s->nimages != 1 || s->images[0][0] != '/' || s->update != OVBD_UPDATE_NONE)
+		return ovbd_fail(err, -EINVAL, "\"bow\": needs one image, a file or block device");
+	return 0;
+}
+
 static int get_prefetch(const json_t *object, struct ovbd_spec *s, struct ovbd_error *err)
 {
 	AUTO_FREE char *mode = NULL;
@@ -181,6 +194,8 @@ int ovbd_spec_decode(const json_t *object, struct ovbd_spec **ret, struct ovbd_e
 	if (r == 0)
 		r = get_update(object, s, err);
 	if (r == 0)
+		r = get_bow(object, s, err);
+	if (r == 0)
 		r = get_prefetch(object, s, err);
 	if (r == 0 && s->writable && s->nimages != 1 && s->update == OVBD_UPDATE_NONE)
 		r = ovbd_fail(err, -ENOTSUP, "a stack of several images cannot be writable");
@@ -199,19 +214,20 @@ json_t *ovbd_spec_encode(const struct ovbd_spec *s)
 			json_decref(images);
 			return NULL;
 		}
-	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb, s:s*, s:s*, s:s*, sb}", "schema",
+	object = json_pack("{ss, s:s*, so, ss, ss, s:s*, sb, s:s*, s:o*, s:s*, s:s*, sb}", "schema",
 	                   "ovbd.device-state.v1", "id", s->id, "images", images, "format",
 	                   ovbd_format_name(s->format), "transport", s->transport, "path", s->path,
-	                   "writable", s->writable, "update", ovbd_update_name(s->update),
-	                   "prefetch", ovbd_prefetch_mode_name(s->prefetch), "trace", s->trace,
-	                   "leaving", s->leaving);
+	                   "writable", s->writable, "update", ovbd_update_name(s->update), "bow",
+	                   ovbd_spec_bow_encode(&s->bow), "prefetch",
+	                   ovbd_prefetch_mode_name(s->prefetch), "trace", s->trace, "leaving",
+	                   s->leaving);
 	return object;
 }
 
 bool ovbd_spec_fits(const struct ovbd_spec *have, const struct ovbd_spec *asked)
 {
 	if (have->nimages != asked->nimages || have->writable != asked->writable ||
-	    have->update != asked->update)
+	    have->update != asked->update || !ovbd_spec_bow_fits(&have->bow, &asked->bow))
 		return false;
 	if (asked->format != OVBD_FORMAT_AUTO && have->format != asked->format)
 		return false;
@@ -236,5 +252,6 @@ void ovbd_spec_free(struct ovbd_spec *s)
 	free(s->transport);
 	free(s->path);
 	free(s->trace);
+	free(s->bow.device);
 	free(s);
 }

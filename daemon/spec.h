@@ -11,6 +11,13 @@
  *   writable   default false
  *   update     how images, a base and a COW, shall appear, as ovbd_update_parse(); default: as one
  *              image
+ *   bow        an object: the image, a file or block device, with backup on write, writable:
+ *                blockSize  0: the largest; 512 to 4096
+ *                onFull     as ovbd_bow_on_full_parse(); default "error"
+ *                minFree    bytes; default 0
+ *                device     only in a file: what lies beneath, where the image is a configuration
+ *                           that names it
+ *                state      only in a file: the last that it was in, or is on its way to
  *   prefetch   of remote layers: none, trace or all; default: as the daemon has it
  *   trace      absolute path of a trace for that; default: as the images' configuration has it
  *   leaving    default false; only in a file: it has been detached, and goes with its last user
@@ -23,11 +30,22 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "bow/bow.h"
 #include "image/image.h"
 #include "image/update.h"
 
 #define OVBD_SPEC_ID_MAX   64
 #define OVBD_SPEC_SIZE_MAX (1u << 20) /* bytes of JSON */
+
+/* Backup on write: bow/bow.h. */
+struct ovbd_spec_bow {
+	bool on;
+	uint32_t block_size;
+	enum ovbd_bow_on_full on_full;
+	uint64_t min_free;
+	char *device; /* NULL: the image */
+	enum ovbd_bow_state state;
+};
 
 struct ovbd_spec {
 	char *id;
@@ -38,6 +56,7 @@ struct ovbd_spec {
 	char *path; /* NULL: not given */
 	bool writable;
 	enum ovbd_update_kind update;
+	struct ovbd_spec_bow bow;
 	enum ovbd_prefetch_mode prefetch; /* OVBD_PREFETCH_AUTO: not given */
 	char *trace;                      /* NULL: not given */
 	bool leaving;
@@ -56,6 +75,14 @@ int ovbd_spec_check_id(const char *id, struct ovbd_error *err);
 /* Whether asked can be answered by the device that have describes: the same images, and nothing
  * else that was asked for contradicts. */
 bool ovbd_spec_fits(const struct ovbd_spec *have, const struct ovbd_spec *asked);
+
+/* The part of the key "bow". */
+int ovbd_spec_bow_decode(const json_t *object, struct ovbd_spec_bow *ret, struct ovbd_error *err);
+json_t *ovbd_spec_bow_encode(const struct ovbd_spec_bow *b); /* NULL where there is none */
+bool ovbd_spec_bow_fits(const struct ovbd_spec_bow *have, const struct ovbd_spec_bow *asked);
+
+/* What a person asks for with "bow": the path beneath it. */
+const char *ovbd_spec_bow_device(const struct ovbd_spec *s);
 
 /* NULL is fine. */
 void ovbd_spec_free(struct ovbd_spec *s);

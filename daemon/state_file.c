@@ -73,14 +73,24 @@ int ovbd_state_file_write(const char *dir, const struct ovbd_spec *s, struct ovb
 	return 0;
 }
 
+char *ovbd_state_file_trimmed(const char *dir, const char *id)
+{
+	char *name;
+
+	return asprintf(&name, "%s/%s.trimmed", dir, id) < 0 ? NULL : name;
+}
+
 int ovbd_state_file_remove(const char *dir, const char *id, struct ovbd_error *err)
 {
-	AUTO_FREE char *name = NULL;
+	AUTO_FREE char *name = NULL, *trimmed = NULL;
 
 	if (asprintf(&name, "%s/%s" SUFFIX, dir, id) < 0)
 		return ovbd_fail(err, -ENOMEM, "device %s: out of memory", id);
 	if (unlink(name) < 0 && errno != ENOENT)
 		return ovbd_fail_errno(err, -errno, "%s: removing the device's state", name);
+	trimmed = ovbd_state_file_trimmed(dir, id);
+	if (trimmed)
+		unlink(trimmed);
 	return 0;
 }
 

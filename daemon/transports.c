@@ -115,6 +115,10 @@ int ovbd_transport_kind_suits(const struct ovbd_transport_kind *k,
 {
 	if (need->writable && !k->writable)
 		return ovbd_fail(err, -ENOTSUP, "is read-only: it takes no writes");
+	if (need->discards && !k->discards)
+		return ovbd_fail(err, -ENOTSUP,
+		                 "has no discards, only holes, which must read as zeros: nothing "
+		                 "would ever be free for backups on write");
 	if (need->path && !k->suffix)
 		return ovbd_fail(err, -EINVAL, "the kernel names its devices, none can be at %s",
 		                 need->path);

@@ -33,6 +33,7 @@ struct ovbd_transport_kind {
 	 * keeps; NULL: the kernel names the device. */
 	const char *suffix;
 	bool writable; /* can take writes */
+	bool discards; /* and tells what is not needed any more from what shall be zeros */
 	/* The device's size must be a multiple of it; 0: any size will do. */
 	unsigned block_size;
 	/* Why "auto" never means it; NULL: it may. */
@@ -104,6 +105,7 @@ int ovbd_transport_kind_find(const char *name, const struct ovbd_transport_kind 
 struct ovbd_transport_need {
 	uint64_t size; /* OVBD_TRANSPORT_ANY_SIZE: not known yet */
 	bool writable;
+	bool discards;
 	const char *path; /* where the user wants it; NULL: anywhere */
 };
 #define OVBD_TRANSPORT_ANY_SIZE UINT64_MAX

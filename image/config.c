@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "base/bytes.h"
+#include "image/bow.h"
 #include "image/image.h"
 #include "lsmt/lsmt.h"
 #include "remote/verity.h"
@@ -300,6 +301,37 @@ static int parse_prefetch(struct place *at, const json_t *root, struct ovbd_conf
 	return r;
 }
 
+/* A device with backup on write, and nothing else: it is no layer of anything. */
+static int parse_bow(const struct place *at, const json_t *root, struct ovbd_config *c)
+{
+	AUTO_FREE char *on_full = NULL;
+	uint64_t block_size = 0;
+	int r = get_string(at, root, "bow", &c->bow);
+
+	if (r == 0)
+		r = get_size(at, root, "blockSize", &block_size);
+	if (r == 0)
+		r = get_size(at, root, "minFree", &c->bow_params.min_free);
+	if (r == 0)
+		r = get_string(at, root, "onFull", &on_full);
+	if (r < 0 || !c->bow[0])
+		return r;
+	if (c->upper_data[0] || json_object_get(root, "lowers"))
+		return ovbd_fail(at->err, -EBADMSG,
+		                 "%s: bow: names a device, beside which there are no lowers and no "
+		                 "upper",
+		                 at->name);
+	if (on_full[0] && ovbd_bow_on_full_parse(on_full, &c->bow_params.on_full) < 0)
+		return ovbd_fail(at->err, -EBADMSG,
+		                 "%s: onFull: '%.40s' is none of error, commit and abort", at->name,
+		                 on_full);
+	r = ovbd_image_bow_check_block_size(block_size, at->err);
+	if (r < 0)
+		return ovbd_fail_within(at->err, -EBADMSG, "%s: blockSize", at->name);
+	c->bow_params.block_size = (uint32_t)block_size;
+	return 0;
+}
+
 static void free_lower(struct ovbd_layer_ref *l)
 {
 	free(l->file);
@@ -334,6 +366,8 @@ static int parse_root(struct place *at, const json_t *root, struct ovbd_config *
 	if (r == 0)
 		r = parse_upper(at, root, c);
 	if (r == 0)
+		r = parse_bow(at, root, c);
+	if (r == 0 && !c->bow[0])
 		r = parse_lowers(at, root, c);
 	if (r == 0)
 		r = parse_download(at, root, c);
@@ -346,7 +380,7 @@ static int parse_root(struct place *at, const json_t *root, struct ovbd_config *
 	if (r == 0 && c->deadline_s > OVBD_CONFIG_DEADLINE_MAX)
 		r = ovbd_fail(at->err, -EBADMSG, "%s: deadline: at most %d seconds", at->name,
 		              OVBD_CONFIG_DEADLINE_MAX);
-	if (r < 0)
+	if (r < 0 || c->bow[0])
 		return r;
 	if (accelerated && c->nlowers > 0)
 		take_last_lower(c);
@@ -410,5 +444,6 @@ void ovbd_config_free(struct ovbd_config *c)
 	free(c->trace_dir);
 	free(c->trace);
 	free(c->prefetch);
+	free(c->bow);
 	free(c);
 }

@@ -12,6 +12,7 @@
 
 #include "base/auto.h"
 #include "base/error.h"
+#include "bow/bow.h"
 #include "remote/download.h"
 
 /* Bytes of JSON. 255 layers take about 100 KiB; read, a hostile one takes 80 times as many. */
@@ -60,7 +61,11 @@ struct ovbd_config {
 	bool has_download; /* it says how layers are to be fetched in the background: */
 	struct ovbd_download_params download;
 	uint64_t deadline_s; /* ours: of a read over the network; 0: not given */
-	unsigned ignored;    /* bits 1 << OVBD_CONFIG_... of what was asked for */
+	/* ours: no image at all, but a device with backup on write (image/bow.h), and how; "": it
+	 * is an image */
+	char *bow;
+	struct ovbd_bow_params bow_params;
+	unsigned ignored; /* bits 1 << OVBD_CONFIG_... of what was asked for */
 };
 
 /* Parses len bytes of JSON; name is for messages. -EBADMSG: no JSON, or wrong types; -ENOTSUP: says

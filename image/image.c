@@ -331,6 +331,24 @@ static int open_upper(struct ovbd_image *img, struct ovbd_refs *refs, struct ovb
 	return 0;
 }
 
+/* A device with backup on write, which is all of the image. */
+static int open_bow(struct ovbd_image *img, const struct ovbd_image_bow *b, struct ovbd_error *err)
+{
+	struct ovbd_device *bow;
+	int r = 0;
+
+	if (!b->device)
+		return 0;
+	r = ovbd_image_bow_open(b->device, &b->params, &img->upper, &bow, err);
+	if (r == 0)
+		r = ovbd_blob_open_lent(img->upper->blob, &img->blob, err);
+	if (r < 0)
+		return r;
+	img->format = OVBD_FORMAT_IMAGE;
+	img->reach = img->blob->size;
+	return 0;
+}
+
 int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_params *p,
                     struct ovbd_image **ret, struct ovbd_error *err)
 {
@@ -373,6 +391,8 @@ int ovbd_image_open(const char *const *names, size_t n, const struct ovbd_image_
 		r = open_all(&o, refs.n == 1 && !refs.configured, err);
 	if (r == 0 && !o.params.no_upper)
 		r = open_upper(img, &refs, err);
+	if (r == 0)
+		r = open_bow(img, &refs.bow, err);
 	if (r == 0)
 		r = ovbd_image_prefetch_begin(img, &o.params.prefetch, &trace, err);
 	if (r < 0)

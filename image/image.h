@@ -74,7 +74,8 @@ struct ovbd_image {
 		format; /* of the one name given, IMAGE for a configuration or a stack of several */
 	bool stack;     /* all are layers, and blob comes from ovbd_stack_open() */
 	/* A configuration's writable layer, through which blob reads, and which takes writes of any
-	 * length: image/upper.h. It is open once. NULL: there is none. */
+	 * length: image/upper.h. It is open once. NULL: there is none. Or its device with backup on
+	 * write (image/bow.h), and no layers. */
 	struct ovbd_device *upper;
 	struct ovbd_blob *lower; /* what lies beneath it; NULL: nothing, or there is no upper */
 	/* The same as upper, for snapshots (image/snapshot.h), and the configuration it is from. */

@@ -307,6 +307,34 @@ static int note_upper(struct ovbd_refs *refs, const char *config, const struct o
 	return 0;
 }
 
+/* A device that is no image: it is the only name. */
+static int note_bow(struct ovbd_image_bow *ret, const char *config, const struct ovbd_config *c,
+                    struct ovbd_error *err)
+{
+	if (ovbd_http_is_url(config))
+		return ovbd_fail(err, -ENOTSUP,
+		                 "%s: bow: the device is here; so must be the configuration that "
+		                 "names it",
+		                 config);
+	ret->params = c->bow_params;
+	ret->device = ovbd_refs_resolve(config, c->bow);
+	return ret->device ? 0 : ovbd_fail(err, -ENOMEM, "out of memory");
+}
+
+int ovbd_image_bow_find(const char *name, struct ovbd_image_bow *ret, struct ovbd_error *err)
+{
+	static const struct ovbd_image_params p;
+	OVBD_AUTO(ovbd_config_freep) struct ovbd_config *c = NULL;
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int r = read_config(name, &p, &text, &len, err);
+
+	*ret = (struct ovbd_image_bow){0};
+	if (r > 0)
+		r = ovbd_config_parse(text, len, name, &c, err);
+	return r == 0 && c && c->bow[0] ? note_bow(ret, name, c, err) : r;
+}
+
 int ovbd_image_is_config(const char *name, bool *ret_upper, struct ovbd_error *err)
 {
 	static const struct ovbd_image_params p;
@@ -365,6 +393,8 @@ static int expand(struct ovbd_refs *refs, const char *name, const struct ovbd_im
 		r = note_prefetch(refs, name, c, err);
 	if (r == 0)
 		r = note_upper(refs, name, c, err);
+	if (r == 0 && c->bow[0])
+		r = note_bow(&refs->bow, name, c, err);
 	if (r == 0 && c->deadline_s > 0 && (!refs->deadline_s || c->deadline_s < refs->deadline_s))
 		refs->deadline_s = c->deadline_s;
 	for (size_t i = 0; r == 0 && i < c->nlowers; i++)
@@ -417,6 +447,10 @@ int ovbd_refs_expand(struct ovbd_refs *refs, const char *const *names, size_t n,
 		if (r == 0)
 			r = expand(refs, names[i], p, err);
 	}
+	if (r == 0 && refs->bow.device && n > 1)
+		return ovbd_fail(err, -EINVAL,
+		                 "%s: a device with backup on write is no layer of an image",
+		                 refs->bow.device);
 	for (size_t i = 0; r == 0 && i < refs->n; i++)
 		r = ovbd_registry_note(p->registry, refs->refs[i].name, err);
 	return r;
@@ -457,4 +491,5 @@ void ovbd_refs_free(struct ovbd_refs *refs)
 	free(refs->upper_data);
 	free(refs->upper_index);
 	free(refs->upper_config);
+	ovbd_image_bow_release(&refs->bow);
 }

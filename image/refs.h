@@ -4,6 +4,7 @@
 #ifndef OVBD_IMAGE_REFS_H
 #define OVBD_IMAGE_REFS_H
 
+#include "image/bow.h"
 #include "image/image.h"
 
 struct ovbd_ref {
@@ -32,6 +33,7 @@ struct ovbd_refs {
 	enum ovbd_prefetch_mode prefetch;
 	/* The writable layer on top: image/upper.h. NULL: there is none. */
 	char *upper_data, *upper_index, *upper_config;
+	struct ovbd_image_bow bow; /* device NULL: it is none */
 };
 
 /* *refs is zero before; ovbd_refs_free() it also after a failure. */

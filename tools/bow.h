@@ -9,7 +9,9 @@
 
 struct ovbd_bow_arguments {
 	const char *path; /* the device */
-	uint64_t limit;   /* 0: none */
+	const char *id;   /* in its place, one that is served; NULL: none */
+	const char *socket;
+	uint64_t limit; /* 0: none */
 	bool dry_run, json, progress;
 };
 

@@ -4,13 +4,24 @@
 #include <stdio.h>
 
 #include "base/auto.h"
+#include "base/size.h"
+#include "image/bow.h"
 #include "image/registry.h"
 #include "remote/http.h"
 #include "tools/control.h"
 #include "tools/source.h"
 #include "tools/verbs.h"
 
-enum { OPTION_ID = OVBD_OPTION_LONG, OPTION_PATH, OPTION_RW, OPTION_UPDATE };
+enum {
+	OPTION_ID = OVBD_OPTION_LONG,
+	OPTION_PATH,
+	OPTION_RW,
+	OPTION_UPDATE,
+	OPTION_BOW,
+	OPTION_BLOCK_SIZE,
+	OPTION_ON_FULL,
+	OPTION_MIN_FREE
+};
 
 static const struct ovbd_option options[] = {
 	{OPTION_ID, "id", "ID",
@@ -32,6 +43,18 @@ static const struct ovbd_option options[] = {
          "be "
          "merged. dm-snapshot-1: the same, in the order of the file. merge: the two put together, "
          "to be merged by ovbdd."},
+	{OPTION_BOW, "bow", NULL,
+         "SRC is a file or block device whose changes shall be undoable: backup on write (see ovbd "
+         "bow). Implies --rw."},
+	{OPTION_BLOCK_SIZE, "block-size", "SIZE",
+         "With --bow: what is backed up at once, 512 to 4096 bytes (default: the largest that "
+         "divides SRC's size); that of the file system or a smaller one."},
+	{OPTION_ON_FULL, "on-full", "commit|abort|error",
+         "With --bow: when a write needs a backup and no space is free for it, all that was "
+         "written "
+         "becomes final, or is taken back, or the write fails (default)."},
+	{OPTION_MIN_FREE, "min-free", "SIZE",
+         "With --bow: that is so when less than SIZE would be left (default 0)."},
 	{OVBD_OPTION_TRACE, "trace", "FILE",
          "Fetch in the background what this trace, or list of paths, names (see ovbd trace)."},
 	{OVBD_OPTION_PREFETCH, "prefetch", "none|trace|all",
@@ -55,7 +78,44 @@ struct arguments {
 	struct ovbd_image_prefetch prefetch;
 	enum ovbd_format format;
 	bool rw, json;
+	struct {
+		bool on;
+		const char *on_full;
+		uint64_t block_size, min_free;
+		const char *needs; /* an option that means nothing without it */
+	} bow;
 };
+
+/* An option of backup on write. 0, or -1 with c->status set. */
+static int parse_bow(struct ovbd_cli *c, int id, struct arguments *a)
+{
+	enum ovbd_bow_on_full on_full;
+
+	if (id == OPTION_BOW) {
+		a->bow.on = true;
+		return 0;
+	}
+	a->bow.needs = id == OPTION_ON_FULL    ? "--on-full"
+	               : id == OPTION_MIN_FREE ? "--min-free"
+	                                       : "--block-size";
+	a->bow.on_full = id == OPTION_ON_FULL ? c->value : a->bow.on_full;
+	if (id == OPTION_ON_FULL) {
+		if (ovbd_bow_on_full_parse(c->value, &on_full) == 0)
+			return 0;
+		ovbd_cli_usage(c, "--on-full must be commit, abort or error, not '%s'", c->value);
+	} else if (id == OPTION_MIN_FREE) {
+		if (ovbd_size_parse(c->value, &a->bow.min_free) == 0)
+			return 0;
+		ovbd_cli_usage(c, "--min-free: '%s' is no size", c->value);
+	} else {
+		if (ovbd_size_parse(c->value, &a->bow.block_size) == 0 && a->bow.block_size > 0 &&
+		    ovbd_image_bow_check_block_size(a->bow.block_size, NULL) == 0)
+			return 0;
+		ovbd_cli_usage(c, "--block-size must be 512, 1024, 2048 or 4096, not '%s'",
+		               c->value);
+	}
+	return -1;
+}
 
 /* 0, or -1 with c->status set. */
 static int parse(struct ovbd_cli *c, struct arguments *a)
@@ -79,6 +139,12 @@ static int parse(struct ovbd_cli *c, struct arguments *a)
 		case OPTION_UPDATE:
 			a->update = c->value;
 			break;
+		case OPTION_BOW:
+		case OPTION_BLOCK_SIZE:
+		case OPTION_ON_FULL:
+		case OPTION_MIN_FREE:
+			r = parse_bow(c, id, a);
+			break;
 		case 'f':
 			r = ovbd_source_format(c, c->value, &a->format);
 			break;
@@ -96,6 +162,14 @@ static int parse(struct ovbd_cli *c, struct arguments *a)
 		return -1;
 	if (c->noperands == 0) {
 		ovbd_cli_usage(c, "SRC is missing");
+		return -1;
+	}
+	if (a->bow.needs && !a->bow.on) {
+		ovbd_cli_usage(c, "%s goes with --bow", a->bow.needs);
+		return -1;
+	}
+	if (a->bow.on && (c->noperands > 1 || a->update)) {
+		ovbd_cli_usage(c, "--bow takes one SRC, a file or block device");
 		return -1;
 	}
 	return 0;
@@ -124,6 +198,17 @@ static json_t *json_name(struct ovbd_cli *c, const char *name)
 	if (!v)
 		ovbd_cli_error(c, "%s: is not UTF-8, and cannot be told to ovbdd", name);
 	return v;
+}
+
+static json_t *make_bow(const struct arguments *a)
+{
+	json_t *bow = json_object();
+
+	ovbd_json_set_size(bow, "blockSize", a->bow.block_size);
+	ovbd_json_set_size(bow, "minFree", a->bow.min_free);
+	if (a->bow.on_full)
+		ovbd_json_set_text(bow, "onFull", a->bow.on_full);
+	return bow;
 }
 
 static int make_request(struct ovbd_cli *c, const struct arguments *a, json_t *request)
@@ -156,6 +241,8 @@ static int make_request(struct ovbd_cli *c, const struct arguments *a, json_t *r
 		ovbd_json_set_text(request, "format", ovbd_format_name(a->format));
 	if (a->update)
 		ovbd_json_set_text(request, "update", a->update);
+	if (a->bow.on)
+		ovbd_json_set(request, "bow", make_bow(a));
 	if (a->rw)
 		ovbd_json_set_bool(request, "writable", true);
 	return 0;

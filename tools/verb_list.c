@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/auto.h"
+#include "tools/bow_served.h"
 #include "tools/control.h"
 #include "tools/size.h"
 #include "tools/verbs.h"
@@ -31,12 +32,15 @@ static void print_line(const json_t *d)
 	AUTO_FREE char *id = ovbd_control_text(d, "id"), *state = ovbd_control_text(d, "state");
 	AUTO_FREE char *transport = ovbd_control_text(d, "transport");
 	AUTO_FREE char *path = ovbd_control_text(d, "path");
+	const json_t *state_of_bow = json_object_get(json_object_get(d, "bow"), "state");
+	const char *bow = json_string_value(state_of_bow);
 	char size[OVBD_SIZE_TEXT] = "-";
 
 	if (json_object_get(d, "size"))
 		ovbd_size_text(size, number(d, "size"));
 	if (id && state && transport && path)
-		printf("%-16s %-8s %-6s %12s  %s\n", id, state, transport, size, path);
+		printf("%-16s %-8s %-6s %12s  %s%s%s\n", id, state, transport, size, path,
+		       bow ? "  bow: " : "", bow ? bow : "");
 }
 
 static int run_list(struct ovbd_cli *c)
@@ -102,6 +106,10 @@ static void print_device(const json_t *d)
 	for (size_t i = 0; i < json_array_size(images); i++)
 		printf("  %s\n", json_string_value(json_array_get(images, i)));
 	print_considered(d);
+	if (json_object_get(d, "bow")) {
+		printf("bow\n");
+		ovbd_bow_print(json_object_get(d, "bow"));
+	}
 	printf("stats\n");
 	print_numbers(json_object_get(d, "stats"));
 }

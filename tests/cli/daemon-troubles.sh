@@ -171,6 +171,48 @@ wait_for is_in_state slow opening
 wait $waiting && fail "attached though it was detached"
 cat err2 >>said
 
+# --- backup on write
+attach_fails -t fuse --bow blocks
+"$ovbd" attach --id bow -t nbd-socket --bow blocks >/dev/null
+attach_fails -t nbd-socket --bow blocks
+fails "$ovbd" bow checkpoint --id bow
+fails "$ovbd" bow abort --id bow
+fails "$ovbd" bow commit --id a
+fails "$ovbd" bow free --id a
+"$ovbd" bow commit --id bow >/dev/null
+fails "$ovbd" bow commit --id bow
+"$ovbd" detach bow
+fails "$ovbd" bow commit blocks
+left() { # LAYOUT FILE
+	"$OVBD_SOURCE/tests/lib/bow_facts.py" make "$1" 4096 4 "$2" undone live >/dev/null
+}
+left early left
+fails "$ovbd" bow commit left
+left 1.0 left
+"$ovbd" bow restore -q --limit 1 left 2>/dev/null || :
+fails "$ovbd" bow commit left
+left 1.0 left
+python3 - <<'EOF'
+import struct
+with open("left", "r+b") as f:
+    count = struct.unpack("<I", f.read(16)[12:])[0]
+    f.seek(28 + 24 * (count - 1))
+    source, dest, size, checksum = struct.unpack("<QQII", f.read(24))
+    f.seek(dest * 512 + 17)
+    f.write(b"spoilt")
+EOF
+fails "$ovbd" bow check left
+left 1.0 left
+printf '\377\377' | dd of=left bs=1 seek=12 conv=notrunc 2>/dev/null
+fails "$ovbd" bow status left
+if loop=$(losetup --find --show blocks 2>/dev/null) && mkfs.ext4 -q "$loop" 2>/dev/null && mount "$loop" certs; then
+	fails "$ovbd" bow status "$loop"
+	umount certs
+else
+	cannot "no loop devices" "is mounted, or part of another device"
+fi
+[ -z "$loop" ] || losetup -d "$loop"
+
 # --- detaching
 exec 5<a
 fails "$ovbd" detach a

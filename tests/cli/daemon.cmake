@@ -1,6 +1,7 @@
 foreach(
   story
   attach
+  bow
   cache
   config
   confine
