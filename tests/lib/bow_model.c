@@ -108,6 +108,26 @@ void test_bow_look(struct test_bow *t, uint64_t off, uint64_t len, const uint8_t
 	free(got);
 }
 
+static void keep_file(const struct test_bow *t, const char *what, const void *p, uint64_t len)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%llu.%llu.%s", t->keep, (unsigned long long)t->seed,
+	         (unsigned long long)t->step, what);
+	f = fopen(path, "w");
+	if (!f || fwrite(p, 1, len, f) != len || fclose(f) != 0)
+		test_bow_die(t, "%s: cannot be written", path);
+}
+
+/* For an observer that is no part of this. */
+static void keep(const struct test_bow *t)
+{
+	keep_file(t, "disk", t->disk.bytes, t->size);
+	keep_file(t, "old", t->old, t->size);
+	keep_file(t, "any", t->old_any, t->size / SECTOR);
+}
+
 void test_bow_observe(struct test_bow *t)
 {
 	struct test_bow_disk k = {.bytes = t->copy, .size = t->size};
@@ -117,6 +137,8 @@ void test_bow_observe(struct test_bow *t)
 
 	if (t->state != OVBD_BOW_CHECKPOINT || t->commit_began || t->abort_began)
 		return;
+	if (t->keep && t->size <= 1 << 18 && ++t->nobserved % 16 == 0)
+		keep(t);
 	memcpy(t->copy, t->disk.bytes, t->size);
 	if (test_bow_undo(t->copy, t->size, &why) != TEST_BOW_UNDONE)
 		test_bow_die(t, "the observer finds %s", why ? why : "no log");

@@ -30,6 +30,8 @@ struct test_bow {
 	bool lost;      /* a flush of the disk has failed: one of the device's may, once */
 	unsigned ntold; /* how often a policy was followed */
 	uint64_t nfailed;
+	const char *keep; /* a folder for what an observer is shown, now and then; or NULL */
+	uint64_t nobserved;
 };
 
 struct test_bow_geometry {

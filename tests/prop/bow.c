@@ -8,7 +8,8 @@
  *
  * Of odd seeds, calls of the disk fail now and then, and everything goes on.
  *
- * OVBD_SEED is the first seed, OVBD_CASES how many there are: by hand, thousands.
+ * OVBD_SEED is the first seed, OVBD_CASES how many there are: by hand, thousands. OVBD_KEEP is a
+ * folder for disks that were observed, and what is expected of them (bow-facts.sh).
  */
 #include <errno.h>
 #include <malloc.h>
@@ -240,15 +241,17 @@ static void one(uint64_t seed)
 		.on_full = (enum ovbd_bow_on_full)(test_random(&random) % 3),
 	};
 	const uint64_t unit = g.block_size ? g.block_size : SECTOR;
+	const uint64_t least = test_random(&random) % 100 == 0 ? 6u << 20 : 8 * unit;
 	const uint64_t most = test_random(&random) % 10 == 0 ? 4u << 20
 	                      : test_random(&random) % 4     ? 32 * unit
 	                                                     : 256 * unit;
 
-	g.size = (8 + test_random(&random) % (most / unit)) * unit;
+	g.size = (least + test_random(&random) % most) / unit * unit;
 	if (test_random(&random) % 3 == 0)
 		g.min_free = test_random(&random) % (g.size / 8);
 	behind = 0;
 	test_bow_create(&t, seed, &g);
+	t.keep = getenv("OVBD_KEEP");
 	for (unsigned i = 0; i < CYCLES; i++)
 		cycle(&t);
 	nfailed += t.nfailed;

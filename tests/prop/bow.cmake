@@ -18,3 +18,4 @@ ovbd_unit(
           ${lib}/bow_undo.c ${lib}/power.c
   DEPS ovbd_bow ovbd_test
   LABELS prop threads)
+ovbd_script(prop_bow_facts bow-facts.sh LABELS prop)

@@ -24,6 +24,7 @@
 #define SECTORS_MAX 2048u
 #define THREADS_MAX 6u
 #define RUN_MAX     24u
+#define MUCH        (UINT64_C(10) << 20)
 #define ANY         (UINT64_C(1) << 63) /* of a number: it was discarded since */
 
 /* What becomes of the checkpoint, while threads write. */
@@ -39,7 +40,7 @@ struct worker {
 	struct test *t;
 	pthread_t thread;
 	unsigned number;
-	uint64_t random;
+	uint64_t random, walk;
 };
 
 struct test {
@@ -49,6 +50,7 @@ struct test {
 	struct ovbd_device *device;
 	unsigned nthreads, nops;
 	enum ending ending;
+	bool in_order; /* all write from the beginning on, and much is free */
 	struct worker workers[THREADS_MAX];
 	struct run runs[SECTORS_MAX]; /* thread i has every nthreads-th from i on */
 	unsigned nruns;
@@ -98,8 +100,9 @@ static struct run some_run(struct worker *w)
 {
 	const struct test *t = w->t;
 	const uint64_t n = t->nruns / t->nthreads;
-	const struct run *of = &t->runs[below(&w->random, n) * t->nthreads + w->number];
-	const uint64_t from = below(&w->random, of->n);
+	const uint64_t number = t->in_order ? w->walk++ % n : below(&w->random, n);
+	const struct run *of = &t->runs[number * t->nthreads + w->number];
+	const uint64_t from = t->in_order ? 0 : below(&w->random, of->n);
 
 	return (struct run){of->off + from, 1 + below(&w->random, of->n - from)};
 }
@@ -297,7 +300,8 @@ static void make(struct test *t, uint64_t seed)
 	t->next = 1;
 	t->block_size = sizes[below(&t->random, 4)];
 	t->nsectors = 512 + below(&t->random, (SECTORS_MAX - 512) / 8) * 8;
-	t->size = t->nsectors * SECTOR;
+	t->in_order = below(&t->random, 4) == 0;
+	t->size = t->nsectors * SECTOR + (t->in_order ? MUCH : 0);
 	t->nthreads = 2 + (unsigned)below(&t->random, THREADS_MAX - 1);
 	t->nops = 20 + (unsigned)below(&t->random, 200);
 	t->ending = (enum ending)below(&t->random, NENDINGS);
