@@ -125,7 +125,7 @@ static int move(struct batch *b, struct ovbd_error *err)
 		r = settle(b, place, err);
 	else
 		ovbd_rw_reclaim_dead(c, place, b->len);
-	behind = c->reclaim.pinned > c->data_bytes;
+	behind = c->reclaim.pinned > c->data_bytes || c->reclaim.nheld > 0;
 	pthread_mutex_unlock(&c->lock);
 	b->since_flush += b->len;
 	b->npieces = b->len = 0;

@@ -13,8 +13,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bytes.h"
+
+#define HELD_TIMES   2u  /* so much more is dead than is shown, */
+#define HELD_MIN     16u /* and so many times what is worth to be moved: writers wait, */
+#define HELD_SECONDS 1   /* so long at most */
 
 static struct rw_core *core_of_blob(struct ovbd_blob *b)
 {
@@ -110,6 +115,33 @@ static const struct ovbd_blob_ops core_blob_ops = {
 
 /* ---- writing ---- */
 
+/* With the lock. More is dead than the file may have, and somebody is at it to make it less. */
+static bool is_behind(const struct rw_core *c)
+{
+	const struct rw_reclaim *rc = &c->reclaim;
+	const uint64_t pinned = ovbd_rw_wants_compaction(c) ? rc->pinned : 0;
+
+	return rc->started && !rc->quiet && !c->broken &&
+	       rc->waiting + pinned > HELD_TIMES * c->data_bytes + HELD_MIN * rc->pinned_min;
+}
+
+/* With the lock, which it gives up meanwhile: who writes faster than the dead are given back waits
+ * for that; not for ever, as a disk that is full may be in the way. */
+static void hold(struct rw_core *c)
+{
+	struct rw_reclaim *rc = &c->reclaim;
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += HELD_SECONDS;
+	rc->nheld++;
+	pthread_cond_signal(&rc->wake);
+	while (r == 0 && is_behind(c))
+		r = pthread_cond_timedwait(&rc->room, &c->lock, &until);
+	rc->nheld--;
+}
+
 int ovbd_rw_check(struct rw_core *c, uint64_t off, uint64_t len, struct ovbd_error *err)
 {
 	int broken;
@@ -120,6 +152,8 @@ int ovbd_rw_check(struct rw_core *c, uint64_t off, uint64_t len, struct ovbd_err
 		                 " are not whole sectors",
 		                 len, off);
 	pthread_mutex_lock(&c->lock);
+	if (is_behind(c))
+		hold(c);
 	broken = c->broken;
 	pthread_mutex_unlock(&c->lock);
 	if (broken)

@@ -70,8 +70,10 @@ struct rw_reclaim {
 	bool no_thread;             /* it is done at the end of each flush */
 	pthread_t thread;
 	pthread_cond_t wake;
-	bool started, stop; /* stop: lock */
-	bool quiet, busy;   /* nobody is to flush or tend by himself; somebody does; lock */
+	pthread_cond_t room; /* something was given back */
+	unsigned nheld;      /* who waits for that; lock */
+	bool started, stop;  /* stop: lock */
+	bool quiet, busy;    /* nobody is to flush or tend by himself; somebody does; lock */
 };
 
 struct rw_core {
@@ -131,7 +133,8 @@ static inline void ovbd_rw_core_closep(struct rw_core **c)
 	ovbd_rw_core_close(*c);
 }
 
-/* -EINVAL for what is not made of sectors; -EIO if a flush has failed. */
+/* Of who is about to write. -EINVAL for what is not made of sectors; -EIO if a flush has failed.
+ * Waits, for a second at most, if much more is dead than is shown. */
 int ovbd_rw_check(struct rw_core *c, uint64_t off, uint64_t len, struct ovbd_error *err);
 
 /* With the lock: s is put into the index, and counts as a change; what dies is told to reclaim. */

@@ -155,6 +155,7 @@ static void give_back_all(struct rw_core *c, struct rw_dead_list *l)
 	c->reclaim.given_back += bytes;
 	c->reclaim.pinned += pinned;
 	c->reclaim.pinned_left = ovbd_min(c->reclaim.pinned_left, c->reclaim.pinned);
+	pthread_cond_broadcast(&c->reclaim.room);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -200,6 +201,7 @@ void ovbd_rw_reclaim_quiet(struct rw_core *c, bool quiet)
 	while (quiet && c->reclaim.busy)
 		pthread_cond_wait(&c->synced, &c->lock);
 	pthread_cond_signal(&c->reclaim.wake);
+	pthread_cond_broadcast(&c->reclaim.room);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -291,6 +293,12 @@ bool ovbd_rw_reclaim_pause(struct rw_core *c, unsigned ms)
 	return go_on;
 }
 
+static bool wants_flush(const struct rw_reclaim *rc)
+{
+	return rc->waiting >= FLUSH_BYTES || rc->unflushed >= FLUSH_BYTES ||
+	       (rc->nheld > 0 && rc->waiting > 0);
+}
+
 /* With the lock, which it gives up meanwhile. Whether there was something to do, and it went well.
  * */
 static bool flush_or_tend(struct rw_core *c)
@@ -298,8 +306,7 @@ static bool flush_or_tend(struct rw_core *c)
 	enum work work = work_of(c);
 	int r;
 
-	if (work == NOTHING && !c->reclaim.quiet && !c->broken &&
-	    (c->reclaim.waiting >= FLUSH_BYTES || c->reclaim.unflushed >= FLUSH_BYTES))
+	if (work == NOTHING && !c->reclaim.quiet && !c->broken && wants_flush(&c->reclaim))
 		work = FLUSH;
 	if (work == NOTHING)
 		return false;
@@ -347,6 +354,7 @@ void ovbd_rw_reclaim_init(struct rw_core *c)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->reclaim.wake, &attr);
+	pthread_cond_init(&c->reclaim.room, &attr);
 	pthread_condattr_destroy(&attr);
 }
 
@@ -385,6 +393,7 @@ void ovbd_rw_reclaim_close(struct rw_core *c)
 	free(rc->out.p);
 	ovbd_rw_index_free(rc->dead);
 	pthread_cond_destroy(&rc->wake);
+	pthread_cond_destroy(&rc->room);
 }
 
 struct scan {

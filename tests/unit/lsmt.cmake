@@ -21,6 +21,11 @@ ovbd_unit(
   DEPS ovbd_lsmt ovbd_test
   LABELS unit)
 ovbd_unit(
+  unit_lsmt_rw_held
+  SOURCES lsmt_rw_held.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c
+  DEPS ovbd_lsmt ovbd_test
+  LABELS unit threads)
+ovbd_unit(
   unit_lsmt_rw_log
   SOURCES lsmt_rw_log.c ${CMAKE_CURRENT_SOURCE_DIR}/../lib/mem_device.c
   DEPS ovbd_lsmt ovbd_test_malloc

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Who writes faster than the dead can be given back waits for that: what the files take has a
+ * bound. And he is not held where nothing is given back.
+ */
+#include "tests/unit/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "lsmt/rw.h"
+#include "tests/lib/mem_device.h"
+
+#define SIZE      (1u << 20)
+#define PIECE     (64u << 10)
+#define NWRITES   512u
+#define FILE_SIZE (NWRITES * (PIECE + 8192u) + SIZE)
+#define PINNED    4096u
+/* what is shown; twice as much and 16 times PINNED; what is written now; blocks of the log */
+#define MOST (3u * SIZE + 16u * PINNED + PIECE + SIZE)
+
+static struct test_mem data, index_file;
+static struct ovbd_device_ops slow;
+static int (*discard)(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err);
+
+static int slow_discard(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err)
+{
+	usleep(2000);
+	return discard(d, off, len, err);
+}
+
+static struct ovbd_device *open_layer(bool log)
+{
+	const struct ovbd_rw_params create = {.virtual_size = SIZE};
+	const struct ovbd_rw_open_params p = {.pinned_min = PINNED};
+	struct ovbd_rw_pair pair = {.pinned_min = PINNED};
+	struct ovbd_device *d;
+	struct ovbd_error err;
+
+	data = (struct test_mem){.bytes = calloc(1, FILE_SIZE), .size = FILE_SIZE};
+	index_file = (struct test_mem){.bytes = calloc(1, SIZE), .size = SIZE};
+	assert_true(data.bytes && index_file.bytes);
+	pair.data.device = test_mem_device(&data);
+	pair.index.device = test_mem_device(&index_file);
+	slow = *data.device.ops;
+	discard = slow.discard;
+	slow.discard = slow_discard;
+	data.device.ops = &slow;
+	if (log) {
+		assert_ok(ovbd_rw_create(pair.data.device, &create, &err), err);
+		pair.data.end = data.end;
+		assert_ok(ovbd_rw_open(&pair.data, &p, NULL, &d, &err), err);
+		ovbd_device_close(pair.index.device);
+		return d;
+	}
+	assert_ok(ovbd_rw_create_pair(pair.data.device, pair.index.device, &create, &err), err);
+	pair.data.end = data.end;
+	pair.index.end = index_file.end;
+	assert_ok(ovbd_rw_open_pair(&pair, NULL, &d, &err), err);
+	return d;
+}
+
+static uint64_t taken(void)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&data.lock);
+	n = data.nwritten - data.ndiscarded;
+	pthread_mutex_unlock(&data.lock);
+	return n;
+}
+
+/* What the file took at most. */
+static uint64_t write_over(struct ovbd_device *d)
+{
+	static uint8_t buf[PIECE];
+	struct ovbd_error err;
+	uint64_t most = 0;
+
+	for (unsigned i = 0; i < NWRITES; i++) {
+		memset(buf, (int)(i % 251), sizeof(buf));
+		assert_ok(ovbd_device_pwrite(d, buf, PIECE, (uint64_t)i * PIECE % SIZE, 0, &err),
+		          err);
+		most = ovbd_max(most, taken());
+	}
+	for (unsigned i = NWRITES - SIZE / PIECE; i < NWRITES; i++) {
+		assert_int_equal(ovbd_blob_pread(d->blob, buf, PIECE, (uint64_t)i * PIECE % SIZE,
+		                                 NULL),
+		                 0);
+		for (unsigned k = 0; k < PIECE; k += 512)
+			assert_int_equal(buf[k], i % 251);
+	}
+	return most;
+}
+
+static void close_layer(struct ovbd_device *d)
+{
+	ovbd_device_close(d);
+	free(data.bytes);
+	free(index_file.bytes);
+}
+
+static void test_bound(void **state)
+{
+	(void)state;
+	for (unsigned log = 0; log < 2; log++) {
+		struct ovbd_device *d = open_layer(log);
+		const uint64_t most = write_over(d);
+
+		printf("%s: %llu KiB at most, of %u\n", log ? "ovbd-rw" : "append",
+		       (unsigned long long)most / 1024, SIZE / 1024);
+		assert_true(most <= MOST);
+		close_layer(d);
+	}
+}
+
+/* For a snapshot nothing is flushed in the background, so that there is nothing to wait for. */
+static void test_quiet(void **state)
+{
+	struct ovbd_device *d;
+
+	(void)state;
+	d = open_layer(true);
+	ovbd_rw_quiet(d, true);
+	assert_true(write_over(d) > 2 * MOST);
+	ovbd_rw_quiet(d, false);
+	close_layer(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_quiet),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
