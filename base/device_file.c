@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/busy.h"
 #include "base/bytes.h"
 #include "base/lock.h"
 
@@ -200,9 +201,13 @@ static int open_fd(int take_fd, const char *path, uint64_t max, struct ovbd_devi
 static int open_file(const char *path, int flags, struct ovbd_error *err)
 {
 	const int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | flags);
+	char holder[320];
 
-	if (fd < 0 && errno == EBUSY)
-		return ovbd_fail(err, -EBUSY, "%s: is mounted, or part of another device", path);
+	if (fd < 0 && errno == EBUSY) {
+		ovbd_busy_holder(path, holder, sizeof(holder));
+		return ovbd_fail(err, -EBUSY, "%s: is mounted, or part of another device%s", path,
+		                 holder);
+	}
 	return fd >= 0 ? fd : ovbd_fail_errno(err, -errno, "%s", path);
 }
 

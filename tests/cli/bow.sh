@@ -18,8 +18,8 @@ for layout in 1.0:512 1.0:1024 1.0:2048 1.0:4096 prototype:4096 early:4096; do
 	cp disk theirs
 	"$facts" restore theirs
 	cmp theirs undone || fail "$layout: the other implementation"
-	"$ovbd" bow status --output json disk >json
-	[ "$(field state <json) $(field log-entries <json)" = "checkpoint $entries" ] || fail "$(cat json)"
+	"$ovbd" bow status --output json disk >told
+	[ "$(field state <told) $(field log-entries <told)" = "checkpoint $entries" ] || fail "$(cat told)"
 	"$ovbd" bow check disk | grep -q "all of it is there" || fail check
 	"$ovbd" bow restore --dry-run disk 2>err
 	grep -q "can be restored: $entries entries" err || fail "$(cat err)"
@@ -151,6 +151,22 @@ for line in " 20 %" " 60 %" " 80 %"; do
 	cmp copy undone || fail "interrupted at$line it is something else"
 	ok "$status after$line"
 done
+
+# mounted, where that can be done
+truncate -s 16M fs
+mkfs.ext4 -q fs
+if [ "$(id -u)" = 0 ] && loop=$(losetup -f --show fs 2>/dev/null); then
+	loops="$loops $loop"
+	mkdir mnt
+	mount "$loop" mnt
+	for word in status check restore commit; do
+		expect 1 "is mounted, or part of another device (mounted at $tmp/mnt)" "$ovbd" bow $word "$loop"
+	done
+	umount mnt
+	"$ovbd" bow status "$loop" | grep -q none || fail "not mounted any more"
+else
+	echo "not looked at: a mounted device (needs root and loop devices)"
+fi
 
 expect 2 "a word is missing" "$ovbd" bow
 expect 2 "'undo' is none of" "$ovbd" bow undo raw
