@@ -438,15 +438,16 @@ int ovbd_tcmu_disk_tell_size(const struct ovbd_tcmu_name *n, const char *serial,
 {
 	struct telling t = {serial, err};
 	char path[PATH_MAX_], text[NAME_SIZE];
-	int r = 0;
+	int r = each_scsi(rescan, &t);
 
 	device_path(n->hba, n->device, "/attrib/dev_size", path);
+	if (r < 0 || access(path, F_OK) < 0)
+		return r;
 	snprintf(text, sizeof(text), "%" PRIu64, size);
-	if (access(path, F_OK) == 0)
-		r = ovbd_helper_write(path, text, TELL_MS, err);
-	if (r == -EBUSY) /* somebody else is telling it, and the kernel waits for what we say */
-		r = 0;
-	return r < 0 ? r : each_scsi(rescan, &t);
+	r = ovbd_helper_write(path, text, TELL_MS, err);
+	/* EBUSY: somebody else is writing it, and the kernel waits for what we say. EAGAIN: we have
+	 * just begun to listen (ovbd_tcmu_listen()); nobody needs it. */
+	return r == -EBUSY || r == -EAGAIN ? 0 : r;
 }
 
 struct places {

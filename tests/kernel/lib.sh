@@ -98,7 +98,7 @@ grow() {
 	echo "$1" >files/grow
 	shift
 	# shellcheck disable=SC2086 # several words
-	guest grow.sh $with_snapshotter -r 768 -t 350 -b "$OVBD_BUILD/daemon/ovbdd" -b "$OVBD_BUILD/tests/kernel/ovbdd_faults" \
+	guest grow.sh $with_snapshotter -r 768 -t 450 -b "$OVBD_BUILD/daemon/ovbdd" -b "$OVBD_BUILD/tests/kernel/ovbdd_faults" \
 		-b "$(PATH=$PATH:/sbin command -v resize2fs)" -b "$(PATH=$PATH:/sbin command -v e2fsck)" "$@"
 }
 
