@@ -27,8 +27,9 @@ struct test_bow {
 	uint8_t *now_any, *old_any; /* a sector each: whether nobody knows */
 	uint8_t *is_free;           /* a block each, in TRIM: discarded; 1: maybe */
 	uint8_t *copy, *data;
-	bool lost;      /* a flush of the disk has failed: one of the device's may, once */
-	unsigned ntold; /* how often a policy was followed */
+	bool lost; /* a flush of the disk has failed: one of the device's may, once */
+	void (*arm)(struct test_bow *t); /* before what is done offline: calls may fail; or NULL */
+	unsigned ntold;                  /* how often a policy was followed */
 	uint64_t nfailed;
 	const char *keep; /* a folder for what an observer is shown, now and then; or NULL */
 	uint64_t nobserved;

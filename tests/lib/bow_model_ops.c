@@ -259,8 +259,14 @@ void test_bow_checkpoint(struct test_bow *t)
 	struct ovbd_error err = {""};
 	int r;
 
-	if (t->state == OVBD_BOW_TRIM)
+	if (t->state == OVBD_BOW_TRIM) {
+		const uint64_t says = test_bow_status(t).free_bytes;
+
+		if (t->nfailed == 0 && says != nfree)
+			test_bow_die(t, "status says %llu bytes are free, and %llu are",
+			             (unsigned long long)says, (unsigned long long)nfree);
 		make_old(t);
+	}
 	t->checkpoint_began = t->state == OVBD_BOW_TRIM;
 	r = ovbd_bow_checkpoint(t->device, &err);
 	if (t->state != OVBD_BOW_TRIM) {

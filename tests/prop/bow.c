@@ -95,6 +95,11 @@ static void prepare_fault(struct test_bow *t, uint64_t among)
 	t->disk.nth = 1 + (long)test_bow_below(t, among);
 }
 
+static void prepare_offline(struct test_bow *t)
+{
+	prepare_fault(t, 12);
+}
+
 /* It has not come to it. */
 static void forget_fault(struct test_bow *t)
 {
@@ -252,6 +257,7 @@ static void one(uint64_t seed)
 	behind = 0;
 	test_bow_create(&t, seed, &g);
 	t.keep = getenv("OVBD_KEEP");
+	t.arm = prepare_offline;
 	for (unsigned i = 0; i < CYCLES; i++)
 		cycle(&t);
 	nfailed += t.nfailed;
