@@ -62,6 +62,11 @@ def twice(w):
     back_up(w, 9 * 512, 25 * 512)
 
 
+def unaligned(w):
+    header(8, "<I", 1024)(w)
+    entry(3, 16, "<I", 1024)(w)
+
+
 def prototype(count, sequence, sector0):
     def change(w):
         w.disk[:512] = bytes(512)
@@ -88,6 +93,7 @@ FAULTS = {
     "entry-size-none": (entry(2, 16, "<I", 0), 3, "entry 2: 0 bytes are not whole blocks"),
     "entry-size-odd": (entry(2, 16, "<I", 700), 3, "entry 2: 700 bytes are not whole blocks"),
     "entry-size-large": (entry(2, 16, "<I", 0xfffffe00), 3, "lie beyond the device's"),
+    "entry-unaligned": (unaligned, 3, "entry 3: sector 3 or 26 is not where a block of 1024 begins"),
     "entry-source-beyond": (entry(2, 0, "<Q", 60), 3, "lie beyond the device's 30720 bytes"),
     "entry-dest-beyond": (entry(2, 8, "<Q", 1 << 63), 3, "lie beyond the device's 30720 bytes"),
     "entry-dest-log": (entry(2, 8, "<Q", 0), 3, "entry 2: its backup is said to be in block 0"),
