@@ -5,6 +5,8 @@
  * log in block 0, compatible with Android's dm-bow (docs/format-bow.md). It is always in its final
  * state; going back is the work: bow/restore.h.
  *
+ * What was discarded reads as anything in CHECKPOINT, as backups go there.
+ *
  * Its three states are entered in order only. A device whose log is there opens in CHECKPOINT; what
  * its users had been told is durable is there. Any thread may call anything, concurrently.
  */

@@ -34,6 +34,14 @@ enum {
 	BOW_OFF_SIZE = 16,
 	BOW_OFF_CHECKSUM = 20,
 	BOW_ENTRY_SIZE = 24,
+	/* of a free map (bow/free_map.h) */
+	BOW_OFF_MAP_MAGIC = 0,
+	BOW_OFF_MAP_CHECKSUM = 4,
+	BOW_OFF_MAP_BLOCK_SIZE = 8,
+	BOW_OFF_MAP_RUNS_SIZE = 16,
+	BOW_OFF_MAP_SOURCE = 24,
+	BOW_OFF_MAP_DEST = 32,
+	BOW_MAP_HEADER_SIZE = 40,
 };
 
 #define BOW_MAGIC         0x00574f42u

@@ -8,16 +8,6 @@
 #include "bow/format.h"
 #include "bow/ranges.h"
 
-enum {
-	BOW_OFF_MAP_MAGIC = 0,
-	BOW_OFF_MAP_CHECKSUM = 4,
-	BOW_OFF_MAP_BLOCK_SIZE = 8,
-	BOW_OFF_MAP_RUNS_SIZE = 16,
-	BOW_OFF_MAP_SOURCE = 24,
-	BOW_OFF_MAP_DEST = 32,
-	BOW_MAP_HEADER_SIZE = 40,
-};
-
 /* What is FREE. *ret, to be freed, is whole blocks. */
 int ovbd_bow_free_map_encode(const struct bow_ranges *r, uint32_t block_size, uint8_t **ret,
                              size_t *ret_size, struct ovbd_error *err);

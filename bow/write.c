@@ -189,14 +189,17 @@ static int bow_write_zeroes(struct ovbd_device *dev, uint64_t off, uint64_t len,
 
 /* ---- discards ---- */
 
-/* The whole blocks of it, but for block 0, that are of kind from. No memory: they stay. */
+#define AT_ONCE 256u
+
+/* The whole blocks of it, but for block 0, that are of kind from. No memory: they stay. With the
+ * lock, which is given up now and then, as there may be many. */
 static void set_free(struct bow_device *d, uint64_t off, uint64_t len, enum bow_kind from)
 {
 	const uint64_t end = ovbd_align_down(off + len, d->block_size);
 	size_t budget = 0;
 
 	off = ovbd_max(ovbd_align_up(off, d->block_size), d->block_size);
-	while (off < end) {
+	for (unsigned n = 1; off < end; n++) {
 		const struct bow_range g = ovbd_bow_ranges_at(d->ranges, off, end - off);
 
 		if (g.kind == from) {
@@ -206,6 +209,10 @@ static void set_free(struct bow_device *d, uint64_t off, uint64_t len, enum bow_
 			ovbd_bow_ranges_release(d->ranges, &budget);
 		}
 		off += g.len;
+		if (n % AT_ONCE == 0) {
+			pthread_mutex_unlock(&d->lock);
+			pthread_mutex_lock(&d->lock);
+		}
 	}
 }
 

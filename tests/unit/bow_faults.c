@@ -153,11 +153,53 @@ static void test_dead_log(void **state)
 	world_teardown(&w);
 }
 
+#define BAD (450u * 4096u)
+
+static const struct ovbd_blob_ops *right;
+
+static int pread_bad(struct ovbd_blob *b, void *buf, size_t len, uint64_t off,
+                     struct ovbd_error *err)
+{
+	if (off <= BAD && BAD < off + len)
+		return ovbd_fail(err, -EIO, "a bad sector");
+	return right->pread(b, buf, len, off, err);
+}
+
+/* What cannot be read cannot be backed up, and is not overwritten; but it is nobody else's trouble
+ * who writes in order. */
+static void test_bad_sector(void **state)
+{
+	struct ovbd_blob_ops ops;
+	struct ovbd_error err;
+	struct world w;
+
+	(void)state;
+	world_setup(&w, 16 << 20, (struct ovbd_bow_params){0});
+	world_discard(&w, w.size / 2, w.size / 2);
+	world_checkpoint(&w);
+	right = w.mem.blob.ops;
+	ops = *right;
+	ops.pread = pread_bad;
+	w.mem.blob.ops = &ops;
+	for (unsigned i = 300; i < 450; i++)
+		world_write(&w, i * 4096, 4096);
+	assert_fails(ovbd_device_pwrite(w.d, w.want, 4096, BAD, 0, &err), -EIO, err,
+	             "backup of 4096 bytes at 1843200: a bad sector");
+	for (unsigned i = 451; i < 600; i++)
+		world_write(&w, i * 4096, 4096);
+	assert_true(world_status(&w).log_writes < 60);
+	w.mem.blob.ops = right;
+	world_reads_right(&w);
+	world_restores_right(&w);
+	world_teardown(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every),
 		cmocka_unit_test(test_dead_log),
+		cmocka_unit_test(test_bad_sector),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
