@@ -25,6 +25,7 @@
 enum {
 	OVBD_CALLS_MOUNT = 1, /* mount, umount */
 	OVBD_CALLS_RING = 2,  /* io_uring: what it does is beyond the filter */
+	OVBD_CALLS_NODES = 4, /* inotify: who watches names come and go */
 };
 
 struct ovbd_confine_params {

@@ -191,6 +191,8 @@ static const char *const for_ring[] = {
 	NULL,
 };
 
+static const char *const for_nodes[] = {"inotify_init1", "inotify_add_watch", NULL};
+
 static void trapped(int sig, siginfo_t *info, void *context)
 {
 	const int saved = errno, nr = info->si_syscall;
@@ -336,6 +338,8 @@ static int fill(scmp_filter_ctx ctx, unsigned calls)
 		r = allow(ctx, for_mount);
 	if (r == 0 && (calls & OVBD_CALLS_RING) != 0)
 		r = allow(ctx, for_ring);
+	if (r == 0 && (calls & OVBD_CALLS_NODES) != 0)
+		r = allow(ctx, for_nodes);
 	if (r == 0)
 		r = allow_threads(ctx);
 	if (r == 0)

@@ -94,6 +94,7 @@ static void served_free(struct served *s)
 {
 	ovbd_spec_free(s->spec);
 	ovbd_transport_verdicts_free(s->considered);
+	pthread_cond_destroy(&s->came);
 	free(s->path);
 	free(s->alias);
 	pthread_mutex_destroy(&s->bow_lock);
@@ -216,9 +217,11 @@ size_t ovbd_devices_stop(struct ovbd_devices *ds, unsigned timeout_ms)
 	ds->stopping = true;
 	ovbd_fault_point("stop-begun");
 	pthread_cond_broadcast(&ds->changed);
-	for (struct served *s = ds->list; s; s = s->next)
+	for (struct served *s = ds->list; s; s = s->next) {
+		pthread_cond_signal(&s->came);
 		if (s->t && !s->kind->survives)
 			s->t->ops->stop(s->t);
+	}
 	while (is_awaited(ds) && devices_wait(ds, &deadline))
 		;
 	left = ds->nthreads;
@@ -236,8 +239,7 @@ void ovbd_devices_close(struct ovbd_devices *take_ds)
 		take_ds->list = s->next;
 		served_free(s);
 	}
-	if (take_ds->is_over) /* or its last steps would be taken while the process ends */
-		pthread_join(take_ds->over, NULL);
+	devices_end_threads(take_ds);
 	if (take_ds->lock_fd >= 0)
 		close(take_ds->lock_fd);
 	ovbd_shared_close(take_ds->shared);
@@ -264,6 +266,7 @@ int devices_enlist(struct ovbd_devices *ds, struct ovbd_spec *take_spec,
 	}
 	*s = (struct served){.all = ds, .spec = take_spec, .kind = kind, .nrefs = 1};
 	pthread_mutex_init(&s->bow_lock, NULL);
+	pthread_cond_init(&s->came, NULL);
 	at = place_of(ds, s->spec->id);
 	s->next = *at;
 	*at = s;
@@ -455,6 +458,7 @@ int ovbd_devices_recover(struct ovbd_devices *ds, struct ovbd_error *err)
 {
 	const int r = ovbd_state_file_each(ds->state_dir, recover, tell_bad, ds, err);
 
+	devices_keep_threads(ds);
 	if (r == 0)
 		devices_take_left(ds);
 	return r;

@@ -147,16 +147,25 @@ struct ovbd_adoption {
 	struct ovbd_spec *take_spec; /* with an id, and a path that leads kind->open() to it */
 	const struct ovbd_transport_kind *kind;
 	bool kept;         /* it has been served before: a failure to open it is tried again */
+	bool expected;     /* see ovbd_devices_announce(); opened is NULL */
 	const char *alias; /* another name for it; NULL: none */
 	/* What became of the first try: 0, it is served; or -errno and why. */
 	void (*opened)(void *arg, int status, const char *why);
 	void *arg;
 };
 
-/* Another that was adopted by the same id has been taken away, if there is one. After a failure
- * opened() is not called. */
+/* Another that was adopted by the same id has been taken away, if there is one; -EEXIST if one is
+ * only expected. After a failure opened() is not called. */
 int ovbd_devices_adopt(struct ovbd_devices *ds, const struct ovbd_adoption *a,
                        struct ovbd_error *err);
+
+/* Of a device that was adopted as expected, whose image is being opened since: now it has come, and
+ * may be served. -ENOENT: none of this id and path is expected; opened() is not called. */
+int ovbd_devices_announce(struct ovbd_devices *ds, const char *id, const char *path,
+                          void (*opened)(void *arg, int status, const char *why), void *arg);
+
+/* The device at path, if it is still expected, will not come. NULL: none of those will. */
+void ovbd_devices_expect_no_more(struct ovbd_devices *ds, const char *path);
 
 /* It is being taken away: its service is ended; gone() is called when nothing of it is in use any
  * more. -ENOENT: there is none of this id and path; gone() is not called. */

@@ -55,6 +55,12 @@ struct served {
 	void (*gone)(void *arg);
 	void *gone_arg;
 	bool growing; /* somebody has it become larger, while it is served */
+	/* The kernel has yet to tell of it; until it does the image may be opened, and no more.
+	 * Then what could be opened meanwhile, for so many workers, is its thread's. */
+	bool expected;
+	pthread_cond_t came;
+	struct ovbd_transport *early;
+	unsigned early_nworkers;
 	/* While it is being resized: from, to, and who wants to know, or NULL. */
 	bool resizing;
 	uint64_t size_before, size_wanted;
@@ -70,6 +76,8 @@ struct served {
 
 	bool changed; /* its size, since its users were told; its thread's */
 };
+
+struct device_thread;
 
 struct ovbd_devices {
 	char *files_dir;            /* where devices that are files appear */
@@ -93,8 +101,10 @@ struct ovbd_devices {
 	pthread_mutex_t lock; /* guards what follows, and of each device what its struct says */
 	pthread_cond_t changed;
 	struct served *list;
-	size_t nthreads; /* that are not over yet */
-	pthread_t over;  /* the last that was, to be joined, where there is one: */
+	size_t nthreads;            /* that have a device */
+	struct device_thread *idle; /* that have none: so many */
+	unsigned nidle;
+	pthread_t over; /* the last that has ended, to be joined, where there is one: */
 	bool is_over;
 	size_t norphans; /* of them: of devices that are not listed any more */
 	bool stopping;
@@ -173,6 +183,12 @@ void devices_view_bow(struct served *s, struct ovbd_device_view *v); /* lock hel
  * that has been done already. */
 bool devices_enter(struct served *s);
 
+/* What can be opened before the image, which may take long; if it has come. */
+void devices_open_early(struct served *s, struct line *l);
+
+/* Until an expected device has come, or is not wanted any more. */
+void devices_wait_for_coming(struct served *s, struct line *l);
+
 /* d for the kernel; with ready() as in struct ovbd_transport_open. */
 int devices_open_transport(struct served *s, struct line *l, struct ovbd_device *d,
                            void (*ready)(void *arg), struct ovbd_error *err);
@@ -227,8 +243,17 @@ void devices_follow(struct served *s, struct line *l);
 /* devices_left.c. Disks of devices that are not listed go, if nobody uses them. */
 void devices_take_left(struct ovbd_devices *ds);
 
-/* The thread: from its opening to its end. Lock held; s is listed and opening. */
+/* From its opening to its end. */
+void devices_live(struct served *s);
+
+/* devices_threads.c. A thread for it. Lock held; s is listed and opening. */
 int devices_start(struct served *s);
+
+/* Some threads are there before their devices are. */
+void devices_keep_threads(struct ovbd_devices *ds);
+
+/* At the end, when no thread has a device. */
+void devices_end_threads(struct ovbd_devices *ds);
 
 /* Detaches a device that is opening, without waiting for its image, which may take long: its id is
  * free at the return. False if that is too late. The lock is held, and given up meanwhile. */

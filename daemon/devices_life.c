@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The life of a device, in a thread of its own:
+ * The life of a device, in a thread of its own (devices_threads.c):
  *
  *     opening ──► serving ──► (leaving) ──► gone
  *      │   ▲         │ the transport has failed
@@ -256,21 +256,6 @@ bool devices_is_left(struct served *s)
 	return left;
 }
 
-/* What can be opened before the image, which may take long. */
-static void open_early(struct served *s, struct line *l)
-{
-	const struct ovbd_transport_open p = {
-		.id = s->spec->id,
-		.path = s->spec->path,
-		.nworkers = atomic_load(&s->all->nworkers),
-	};
-
-	l->nworkers = p.nworkers;
-	if (!s->kept && s->kind && s->kind->open_early &&
-	    s->kind->open_early(&p, &l->early, NULL) < 0)
-		l->early = NULL;
-}
-
 /* One turn: 0 when it has been served to its end, or why it could not be. */
 static int serve_once(struct served *s, struct ovbd_error *err)
 {
@@ -278,8 +263,9 @@ static int serve_once(struct served *s, struct ovbd_error *err)
 	bool wanted;
 	int r;
 
-	open_early(s, &l);
+	devices_open_early(s, &l);
 	r = devices_open_blob(s, &l, err);
+	devices_wait_for_coming(s, &l);
 	if (r == 0 && !devices_enter(s))
 		r = ovbd_fail(err, -ECANCELED, "was detached while its image was opened");
 	atomic_store(&s->quick, r == 0 && devices_is_quick(&l));
@@ -335,14 +321,13 @@ static void settle(struct served *s)
 	s->forget = !s->adopted && !s->orphan && (s->leave || !s->all->stopping || !s->kept);
 }
 
+/* Its thread takes it out of the list afterwards. */
 static void bury(struct served *s)
 {
 	struct ovbd_devices *ds = s->all;
 	void (*gone)(void *arg);
 	void *gone_arg;
 	struct ovbd_error err;
-	pthread_t before;
-	bool had;
 
 	devices_report(s, -ESHUTDOWN, "the daemon is ending");
 	devices_report_resized(s, -EAGAIN, "it is not served any more");
@@ -356,21 +341,6 @@ static void bury(struct served *s)
 	pthread_mutex_unlock(&ds->lock);
 	if (gone) /* it was unlisted when that was set */
 		gone(gone_arg);
-	pthread_mutex_lock(&ds->lock);
-	if (s->orphan)
-		ds->norphans--;
-	else
-		devices_unlist(s);
-	devices_unref(s);
-	before = ds->over;
-	had = ds->is_over;
-	ds->over = pthread_self();
-	ds->is_over = true;
-	ds->nthreads--;
-	pthread_cond_broadcast(&ds->changed);
-	pthread_mutex_unlock(&ds->lock);
-	if (had)
-		pthread_join(before, NULL); /* it had no more to do than this */
 }
 
 void devices_abandon(struct served *s)
@@ -438,9 +408,8 @@ static int serve_turn(struct served *s, struct ovbd_error *err)
 	return r < 0 ? r : devices_serve_kept(s, size, err);
 }
 
-static void *live(void *arg)
+void devices_live(struct served *s)
 {
-	struct served *s = arg;
 	unsigned wait_ms = RETRY_FIRST_MS;
 	struct ovbd_error err = {0}, last = {0};
 
@@ -462,19 +431,4 @@ static void *live(void *arg)
 	}
 	end(s);
 	bury(s);
-	return NULL;
-}
-
-int devices_start(struct served *s)
-{
-	pthread_t thread;
-	int r;
-
-	s->nrefs++;
-	r = -pthread_create(&thread, NULL, live, s);
-	if (r < 0)
-		s->nrefs--;
-	else
-		s->all->nthreads++;
-	return r;
 }

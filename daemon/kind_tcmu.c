@@ -366,6 +366,7 @@ const struct ovbd_transport_kind ovbd_transport_kind_tcmu = {
 	.late = true,
 	.survives = true,
 	.caps = OVBD_CAP(NET_ADMIN), /* the listener's */
+	.calls = OVBD_CALLS_NODES,   /* the same */
 	.prepare = ovbd_helper_start,
 	.available = ovbd_tcmu_disk_available,
 	.size = size_own,

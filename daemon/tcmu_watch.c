@@ -6,6 +6,9 @@
  * when closing takes longer than the remover should wait; or stop().
  *
  * Whatever is called back (opened, gone) is called once, and frees its note.
+ *
+ * A disk's node in /dev is there before the disk is told of, and where many disks are made at a
+ * time long before; so images are opened from then on.
  */
 #include "daemon/tcmu_watch.h"
 
@@ -20,10 +23,10 @@
 #include "base/auto.h"
 #include "daemon/fault_point.h"
 #include "daemon/result_file.h"
-#include "daemon/tcmu.h"
-#include "daemon/tcmu_disk.h"
+#include "daemon/tcmu_nodes.h"
+#include "daemon/tcmu_spec.h"
+#include "daemon/transports.h"
 
-#define OVERLAYBD  "overlaybd"
 #define REMOVED_MS 2000 /* so long a remover waits for our last reader */
 #define LOOK_MS    200
 #define BUSY_MAX_S 10   /* it does nothing that takes long */
@@ -43,6 +46,7 @@ struct ovbd_tcmu_watch {
 	struct ovbd_tcmu_watch_params p;
 	struct ovbd_tcmu_listener *listener;
 	int stop_fd;
+	int nodes_fd; /* -1: there are no hints */
 	pthread_t thread;
 	_Atomic int64_t busy_since; /* seconds; 0: the thread waits for events */
 	pthread_mutex_t lock;       /* guards the list */
@@ -172,77 +176,48 @@ static void was_closed(void *arg)
 	note_free(arg);
 }
 
-/* The path that a disk's configuration means; to be freed. */
-static char *image_of(const struct ovbd_tcmu_name *name)
-{
-	const char *config = name->config, *id = strrchr(config, ';');
-	size_t n = strlen(config);
-	char *path;
+/* What the device manager has of a disk. */
+struct key {
+	char id[OVBD_SPEC_ID_MAX + 1], path[32];
+};
 
-	if (strcmp(name->subtype, OVERLAYBD) == 0 && id && access(config, F_OK) < 0)
-		n = (size_t)(id - config);
-	if (asprintf(&path, "%s%.*s", config[0] == '/' ? "" : "/", (int)n, config) < 0)
-		return NULL;
-	return path;
+static int key_of(const struct ovbd_tcmu_event *e, struct key *ret, struct ovbd_error *err)
+{
+	snprintf(ret->path, sizeof(ret->path), "/dev/uio%u", e->minor);
+	return ovbd_tcmu_name_id(&e->name, ret->id, sizeof(ret->id), err);
 }
 
-/* By what its maker may call it besides, for snapshots; NULL: nothing. */
-static const char *alias_of(const struct ovbd_tcmu_name *name, const char *image)
-{
-	const char *id = strrchr(name->config, ';');
-	size_t n, tail;
-
-	if (strcmp(name->subtype, OVERLAYBD) != 0 || !id || !id[1])
-		return NULL;
-	n = strlen(image);
-	tail = strlen(id); /* it is part of the path, if there is such a file */
-	return n >= tail && strcmp(image + n - tail, id) == 0 ? NULL : id + 1;
-}
-
-/* As its configuration has it. If that cannot be read, a disk that is in use may be one that its
- * users write to: what they write waits. */
-static bool is_writable(const char *image, bool asked)
-{
-	bool upper = false;
-
-	return ovbd_image_is_config(image, &upper, NULL) < 0 ? !asked : upper;
-}
-
-static int spec_of(const struct ovbd_tcmu_event *e, bool asked, struct ovbd_spec **ret,
-                   struct ovbd_error *err)
-{
-	OVBD_AUTO(ovbd_spec_freep) struct ovbd_spec *s = calloc(1, sizeof(*s));
-	char id[OVBD_SPEC_ID_MAX + 1];
-	int r = ovbd_tcmu_name_id(&e->name, id, sizeof(id), err);
-
-	if (r < 0)
-		return r;
-	s->id = s ? strdup(id) : NULL;
-	s->images = s ? calloc(1, sizeof(*s->images)) : NULL;
-	if (!s || !s->id || !s->images || asprintf(&s->path, "/dev/uio%u", e->minor) < 0)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	s->images[0] = image_of(&e->name);
-	s->nimages = 1;
-	s->transport = strdup(ovbd_transport_kind_tcmu_adopted.name);
-	s->format = strcmp(e->name.subtype, OVERLAYBD) == 0 ? OVBD_FORMAT_IMAGE : OVBD_FORMAT_AUTO;
-	if (!s->images[0] || !s->transport)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
-	s->writable = is_writable(s->images[0], asked);
-	*ret = OVBD_MOVE(s);
-	return 0;
-}
-
-/* Has the device manager serve a disk; asked: the kernel waits for how it went, else it has been
- * served before. */
-static void adopt(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e, bool asked)
+/* Has the device manager open a disk, for the note; NULL: the kernel has yet to tell of the disk.
+ * in_use: it has been served before. */
+static int begin(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e, bool in_use,
+                 struct note *n, struct ovbd_error *err)
 {
 	struct ovbd_adoption a = {
 		.kind = &ovbd_transport_kind_tcmu_adopted,
-		.kept = !asked,
-		.opened = was_opened,
+		.kept = in_use,
+		.expected = !n,
+		.opened = n ? was_opened : NULL,
+		.arg = n,
 	};
+	int r = ovbd_tcmu_spec_of(&e->name, e->minor, in_use, &a.take_spec, err);
+
+	if (r == 0 && !n && a.take_spec->writable) {
+		ovbd_spec_free(a.take_spec);
+		return -ENOTSUP;
+	}
+	if (r < 0)
+		return r;
+	a.alias = ovbd_tcmu_alias_of(&e->name, a.take_spec->images[0]);
+	ovbd_fault_point("add-understood");
+	return ovbd_devices_adopt(w->p.devices, &a, err);
+}
+
+/* asked: the kernel waits for how it went, else it has been served before. */
+static void adopt(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e, bool asked)
+{
 	struct note *n = note_new(w, e, asked);
 	struct ovbd_error err;
+	struct key key;
 	int r;
 
 	if (!n) {
@@ -250,15 +225,14 @@ static void adopt(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e, bo
 			reply(w, e, -ENOMEM);
 		return;
 	}
-	a.arg = n;
-	r = spec_of(e, asked, &a.take_spec, &err);
+	if (ovbd_tcmu_has_result(&e->name))
+		n->config = ovbd_tcmu_image_of(&e->name);
+	r = key_of(e, &key, &err);
 	if (r == 0)
-		a.alias = alias_of(&e->name, a.take_spec->images[0]);
-	if (r == 0 && a.take_spec->format == OVBD_FORMAT_IMAGE)
-		n->config = strdup(a.take_spec->images[0]);
-	ovbd_fault_point("add-understood");
-	if (r == 0)
-		r = ovbd_devices_adopt(w->p.devices, &a, &err);
+		r = asked ? ovbd_devices_announce(w->p.devices, key.id, key.path, was_opened, n)
+		          : -ENOENT;
+	if (r == -ENOENT)
+		r = begin(w, e, !asked, n, &err);
 	ovbd_fault_point("add-begun");
 	if (r < 0) {
 		tell(w, true, &e->name, err.msg);
@@ -266,22 +240,40 @@ static void adopt(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e, bo
 	}
 }
 
+/* The kernel is about to tell of a disk. What of it can be opened before takes no writes: it does
+ * no harm that there are two for a moment, as one fails and is tried again. */
+static void on_node(void *arg, unsigned minor, bool there)
+{
+	struct ovbd_tcmu_watch *w = arg;
+	struct ovbd_tcmu_event e = {.kind = OVBD_TCMU_ADDED, .minor = minor};
+	struct key key;
+
+	if (there) {
+		if (ovbd_tcmu_name_of(minor, &e.name, NULL) == 0 &&
+		    ovbd_tcmu_is_asked_of_us(&e.name))
+			begin(w, &e, false, NULL, NULL);
+		ovbd_fault_point("add-expected");
+		return;
+	}
+	snprintf(key.path, sizeof(key.path), "/dev/uio%u", minor);
+	ovbd_devices_expect_no_more(w->p.devices, key.path);
+}
+
 static void disown(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e)
 {
 	struct note *n = note_new(w, e, true);
-	char id[OVBD_SPEC_ID_MAX + 1], path[32];
 	struct ovbd_error err;
+	struct key key;
 	int r;
 
 	if (!n) {
 		reply(w, e, 0); /* the ring is our process's as long as it is mapped */
 		return;
 	}
-	snprintf(path, sizeof(path), "/dev/uio%u", e->minor);
-	r = ovbd_tcmu_name_id(&e->name, id, sizeof(id), &err);
+	r = key_of(e, &key, &err);
 	ovbd_fault_point("remove-understood");
 	if (r == 0)
-		r = ovbd_devices_disown(w->p.devices, id, path, was_closed, n);
+		r = ovbd_devices_disown(w->p.devices, key.id, key.path, was_closed, n);
 	ovbd_fault_point("remove-begun");
 	if (r < 0)
 		was_closed(n); /* it was never served */
@@ -325,15 +317,9 @@ static void reconfigure(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event 
 	was_resized(n, r, r < 0 ? err.msg : "");
 }
 
-static bool is_ours(const struct ovbd_tcmu_name *name)
-{
-	return strcmp(name->subtype, OVERLAYBD) == 0 ||
-	       (strcmp(name->subtype, "ovbd") == 0 && name->hba != OVBD_TCMU_HBA);
-}
-
 static void on_event(struct ovbd_tcmu_watch *w, const struct ovbd_tcmu_event *e)
 {
-	if (!is_ours(&e->name))
+	if (!ovbd_tcmu_is_asked_of_us(&e->name))
 		return;
 	switch (e->kind) {
 	case OVBD_TCMU_ADDED:
@@ -355,7 +341,7 @@ static int on_found(void *arg, unsigned minor, const struct ovbd_tcmu_name *name
 {
 	const struct ovbd_tcmu_event e = {.minor = minor, .name = *name};
 
-	if (is_ours(name))
+	if (ovbd_tcmu_is_asked_of_us(name))
 		adopt(arg, &e, false);
 	return 0;
 }
@@ -387,15 +373,23 @@ static void receive(struct ovbd_tcmu_watch *w)
 	}
 }
 
+/* After what was told: a hint of a disk that is known means nothing. */
+static void look_at_nodes(struct ovbd_tcmu_watch *w)
+{
+	if (ovbd_tcmu_nodes_read(w->nodes_fd, on_node, w) < 0)
+		ovbd_devices_expect_no_more(w->p.devices, NULL);
+}
+
 static void *watch_main(void *arg)
 {
 	struct ovbd_tcmu_watch *w = arg;
 	struct ovbd_tcmu_event e;
 
 	for (;;) {
-		struct pollfd fds[2] = {
+		struct pollfd fds[] = {
 			{.fd = ovbd_tcmu_listener_fd(w->listener), .events = POLLIN},
 			{.fd = w->stop_fd, .events = POLLIN},
+			{.fd = w->nodes_fd, .events = POLLIN},
 		};
 		bool owing;
 
@@ -403,11 +397,13 @@ static void *watch_main(void *arg)
 		owing = w->owed != NULL;
 		pthread_mutex_unlock(&w->lock);
 		atomic_store(&w->busy_since, 0);
-		if (poll(fds, 2, owing ? LOOK_MS : -1) > 0 && fds[1].revents != 0)
+		if (poll(fds, 3, owing ? LOOK_MS : -1) > 0 && fds[1].revents != 0)
 			return NULL;
 		atomic_store(&w->busy_since, now_s());
 		if (fds[0].revents != 0)
 			receive(w);
+		if (fds[2].revents != 0)
+			look_at_nodes(w);
 		while (take_due(w, false, &e))
 			reply(w, &e, 0);
 	}
@@ -445,6 +441,7 @@ int ovbd_tcmu_watch_start(const struct ovbd_tcmu_watch_params *p, struct ovbd_tc
 		return ovbd_fail(err, -ENOMEM, "out of memory");
 	w->p = *p;
 	pthread_mutex_init(&w->lock, NULL);
+	w->nodes_fd = ovbd_tcmu_nodes_open("/dev");
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = w->stop_fd < 0 ? ovbd_fail_errno(err, -errno, "TCMU's listener") : start(w, err);
 	if (r < 0) {
@@ -484,6 +481,8 @@ void ovbd_tcmu_watch_close(struct ovbd_tcmu_watch *take_w)
 	if (!take_w)
 		return;
 	ovbd_tcmu_listener_close(take_w->listener);
+	if (take_w->nodes_fd >= 0)
+		close(take_w->nodes_fd);
 	if (take_w->stop_fd >= 0)
 		close(take_w->stop_fd);
 	pthread_mutex_destroy(&take_w->lock);

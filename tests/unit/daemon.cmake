@@ -22,6 +22,7 @@ endif()
 ovbd_unit(unit_daemon_transports SOURCES daemon_transports.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_adopt SOURCES daemon_adopt.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
 ovbd_unit(unit_daemon_grow SOURCES daemon_grow.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
+ovbd_unit(unit_daemon_expect SOURCES daemon_expect.c DEPS ovbd_daemon LABELS unit threads TIMEOUT 60)
 ovbd_unit(unit_daemon_helper SOURCES daemon_helper.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_devices_end SOURCES daemon_devices_end.c DEPS ovbd_daemon LABELS unit threads)
 ovbd_unit(unit_daemon_genl SOURCES daemon_genl.c DEPS ovbd_daemon LABELS unit)
@@ -31,6 +32,7 @@ ovbd_unit(
   DEPS ovbd_daemon
   LABELS unit threads
   TIMEOUT 60)
+ovbd_unit(unit_daemon_tcmu_nodes SOURCES daemon_tcmu_nodes.c DEPS ovbd_daemon LABELS unit)
 ovbd_unit(unit_daemon_tcmu SOURCES daemon_tcmu.c DEPS ovbd_daemon LABELS unit)
 if(FUSE3_FOUND)
   ovbd_unit(unit_daemon_devices SOURCES daemon_devices.c DEPS ovbd_daemon LABELS unit threads)

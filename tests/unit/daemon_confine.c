@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
@@ -155,6 +156,7 @@ static void refused_body(void)
 	check(is_refused(unshare(CLONE_NEWUSER)));
 	check(is_refused(mount("a", "/", "tmpfs", MS_REMOUNT, NULL)));
 	check(is_refused(syscall(SYS_io_uring_setup, 1, NULL)));
+	check(is_refused(inotify_init1(IN_CLOEXEC)));
 	check(is_refused(syscall(SYS_bpf, 0, NULL, 0)));
 	check(is_refused(kill(getppid(), 0)));
 	check(is_refused(setrlimit(RLIMIT_NOFILE, &(struct rlimit){1, 1})));
@@ -164,8 +166,10 @@ static void refused_body(void)
 	check(fork() < 0 && errno == EPERM);
 	check(posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ) != 0);
 	check(is_refused(syscall(SYS_bpf, 0, NULL, 0)));
-	check(ovbd_confine_refused(&first) >= 12 && strcmp(first, "execve") == 0);
-	check(strncmp(told, "execve ptrace socket unshare mount io_uring_setup bpf kill", 58) == 0);
+	check(ovbd_confine_refused(&first) >= 13 && strcmp(first, "execve") == 0);
+	check(strncmp(told,
+	              "execve ptrace socket unshare mount io_uring_setup inotify_init1 bpf kill",
+	              72) == 0);
 	check(strstr(strstr(told, "bpf") + 3, "bpf") == NULL); /* once each */
 }
 
@@ -191,11 +195,12 @@ static void allowed_body(void)
 	pthread_t id;
 	char *big;
 
-	filtered = is_filtered(OVBD_CALLS_MOUNT | OVBD_CALLS_RING, false);
+	filtered = is_filtered(OVBD_CALLS_MOUNT | OVBD_CALLS_RING | OVBD_CALLS_NODES, false);
 	check(pthread_create(&id, NULL, thread, &there) == 0 && pthread_join(id, NULL) == 0);
 	check(there == filtered);
 	check(mount("x", "/nowhere", "tmpfs", 0, NULL) < 0 && errno == ENOENT);
 	check(syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno != ENOSYS);
+	check(inotify_add_watch(inotify_init1(IN_CLOEXEC), "/tmp", IN_CREATE) >= 0);
 	big = malloc(1 << 26);
 	check(big && (big = realloc(big, 1 << 27)));
 	free(big);

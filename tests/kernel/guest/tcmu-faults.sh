@@ -59,7 +59,7 @@ attached_well() { # ID
 start_daemon
 kill_daemon KILL
 
-for p in add-received add-understood add-begun ring-mapped add-opened add-told add-answering add-answered; do
+for p in add-understood add-expected add-received add-begun ring-mapped add-opened add-told add-answering add-answered; do
 	faulty $p
 	attach_in_background 1
 	good
