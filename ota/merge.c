@@ -321,7 +321,7 @@ int ovbd_merge_open(struct ovbd_device *take_cow, struct ovbd_device *take_base,
 		r = make_room(m, err);
 	if (r == 0)
 		r = cow_loader_create(m->cow, m->base->blob, p && p->nthreads ? p->nthreads : 1,
-		                      m->group_blocks, &m->loader, err);
+		                      &m->loader, err);
 	if (r < 0)
 		return r;
 	count_merged(m, (uint32_t)m->cow->info.nmerged);

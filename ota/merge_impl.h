@@ -50,7 +50,7 @@ struct cow_write {
 struct cow_load {
 	struct cow_group group;
 	struct cow_write *writes; /* group.n of them, by block */
-	uint32_t nwrites_max;
+	uint32_t nwrites_max, nblocks_max;
 	uint8_t *data;
 };
 
@@ -59,7 +59,7 @@ void cow_load_free(struct cow_load *l); /* what it points to */
 struct cow_loader;
 
 int cow_loader_create(const struct ovbd_cow *c, struct ovbd_blob *base, unsigned nthreads,
-                      unsigned group_blocks, struct cow_loader **ret, struct ovbd_error *err);
+                      struct cow_loader **ret, struct ovbd_error *err);
 void cow_loader_free(struct cow_loader *take_l); /* NULL is fine */
 
 /* Begins to load group into to. Nobody may look at it before cow_loader_wait(), which is to follow,

@@ -40,7 +40,7 @@ struct cow_loader {
 	struct piece pieces[NPIECES];
 	int error; /* of the first piece that has failed */
 	struct ovbd_error why;
-	unsigned nthreads, group_blocks;
+	unsigned nthreads;
 	struct thread *threads;
 };
 
@@ -222,7 +222,8 @@ static uint32_t data_blocks(const struct ovbd_cow *c, const struct cow_write *w)
 	return op->type == OVBD_COW_ZERO ? 0 : UINT32_C(1) << op->shift;
 }
 
-static void put_in_order(const struct ovbd_cow *c, struct cow_load *to)
+/* Returns how many blocks of data that is. */
+static uint32_t put_in_order(const struct ovbd_cow *c, struct cow_load *to)
 {
 	bool sorted = true;
 	uint32_t at = 0;
@@ -240,16 +241,13 @@ static void put_in_order(const struct ovbd_cow *c, struct cow_load *to)
 		at += data_blocks(c, &to->writes[i]);
 	}
 	assert(at <= COW_GROUP_BLOCKS);
+	return at;
 }
 
-static int make_room(struct cow_load *to, unsigned nblocks, uint32_t n, struct ovbd_error *err)
+static int make_room(struct cow_load *to, uint32_t n, struct ovbd_error *err)
 {
 	struct cow_write *writes;
 
-	if (!to->data)
-		to->data = malloc((size_t)nblocks * BLOCK);
-	if (!to->data)
-		return ovbd_fail(err, -ENOMEM, "out of memory");
 	if (n <= to->nwrites_max)
 		return 0;
 	writes = realloc(to->writes, (size_t)n * sizeof(*writes));
@@ -258,6 +256,17 @@ static int make_room(struct cow_load *to, unsigned nblocks, uint32_t n, struct o
 	to->writes = writes;
 	to->nwrites_max = n;
 	return 0;
+}
+
+/* Just what is needed: most merges are of few blocks. */
+static int make_data_room(struct cow_load *to, uint32_t nblocks, struct ovbd_error *err)
+{
+	if (to->data && nblocks <= to->nblocks_max)
+		return 0;
+	free(to->data);
+	to->nblocks_max = nblocks;
+	to->data = malloc((size_t)ovbd_max(nblocks, 1) * BLOCK);
+	return to->data ? 0 : ovbd_fail(err, -ENOMEM, "out of memory for %u blocks", nblocks);
 }
 
 static int submit(struct cow_loader *l, struct cow_load *to, uint32_t from, uint32_t end,
@@ -277,13 +286,13 @@ int cow_loader_begin(struct cow_loader *l, struct cow_load *to, const struct cow
                      struct ovbd_error *err)
 {
 	uint32_t from = 0, nblocks = 0;
-	int r = make_room(to, l->group_blocks, group->n, err);
+	int r = make_room(to, group->n, err);
 
 	l->error = 0;
 	if (r < 0)
 		return r;
 	to->group = *group;
-	put_in_order(l->cow, to);
+	r = make_data_room(to, put_in_order(l->cow, to), err);
 	for (uint32_t i = 0; r == 0 && i < group->n; i++) {
 		const uint32_t n = data_blocks(l->cow, &to->writes[i]);
 
@@ -331,7 +340,7 @@ static void loader_freep(struct cow_loader **l)
 }
 
 int cow_loader_create(const struct ovbd_cow *c, struct ovbd_blob *base, unsigned nthreads,
-                      unsigned group_blocks, struct cow_loader **ret, struct ovbd_error *err)
+                      struct cow_loader **ret, struct ovbd_error *err)
 {
 	static const struct ovbd_pool_ops ops = {.work = work, .done = done};
 	OVBD_AUTO(loader_freep) struct cow_loader *l = calloc(1, sizeof(*l));
@@ -342,7 +351,6 @@ int cow_loader_create(const struct ovbd_cow *c, struct ovbd_blob *base, unsigned
 	l->cow = c;
 	l->base = base;
 	l->nthreads = nthreads;
-	l->group_blocks = group_blocks;
 	l->threads = calloc(nthreads, sizeof(l->threads[0]));
 	if (!l->threads)
 		return ovbd_fail(err, -ENOMEM, "out of memory for %u threads", nthreads);

@@ -9,8 +9,14 @@
 
 enum { COW, BASE };
 
+/* What a merge needs of memory: once for each depth, since there are thousands of merges. */
+struct room {
+	uint8_t *disks[2], *before[2];
+};
+
 struct run {
 	struct test_cuts *t;
+	struct room *rooms;
 	unsigned depth;
 	struct ovbd_blob *view;
 	uint8_t *buf; /* base_size */
@@ -109,7 +115,8 @@ static void after_cut(void *arg, uint8_t *const disks[2], size_t at)
 	r->t->nstates++;
 	r->at = at;
 	look(r, disks, "after a cut");
-	next = (struct run){.t = r->t, .depth = r->depth + 1, .buf = r->buf, .at = at};
+	next = (struct run){
+		.t = r->t, .rooms = r->rooms, .depth = r->depth + 1, .buf = r->buf, .at = at};
 	next.random = test_random(&r->random);
 	merge_and_cut(&next, disks);
 }
@@ -117,23 +124,25 @@ static void after_cut(void *arg, uint8_t *const disks[2], size_t at)
 static void merge_and_cut(struct run *r, uint8_t *const before[2])
 {
 	struct test_cuts *t = r->t;
+	const struct room *room = &r->rooms[r->depth];
 	const bool cut =
 		r->depth == 0 || (r->depth < t->depth && test_random(&r->random) % t->nested == 0);
 	struct test_power *p = test_power_create();
-	uint8_t *disks[2] = {malloc(t->cow_size), malloc(t->base_size)};
 
-	assert_non_null(disks[COW]);
-	assert_non_null(disks[BASE]);
-	memcpy(disks[COW], before[COW], t->cow_size);
-	memcpy(disks[BASE], before[BASE], t->base_size);
-	merge(r, p, disks);
+	memcpy(room->disks[COW], before[COW], t->cow_size);
+	memcpy(room->disks[BASE], before[BASE], t->base_size);
+	if (cut) { /* before may be the disks that the next cut makes anew */
+		memcpy(room->before[COW], before[COW], t->cow_size);
+		memcpy(room->before[BASE], before[BASE], t->base_size);
+	}
+	merge(r, p, room->disks);
 	if (r->depth == 0)
 		t->nwrites += test_power_count(p);
 	if (cut && test_power_count(p) > 0) {
 		const size_t n = test_power_count(p) + 1;
 		/* within a merge that goes on after a cut, one place is enough */
 		const struct test_power_params how = {
-			.before = {before[COW], before[BASE]},
+			.before = {room->before[COW], room->before[BASE]},
 			.sizes = {t->cow_size, t->base_size},
 			.seed = test_random(&r->random),
 			.nrandom = t->nrandom,
@@ -145,35 +154,40 @@ static void merge_and_cut(struct run *r, uint8_t *const before[2])
 			.check = after_cut,
 			.arg = r,
 		};
-		uint8_t *copies[2] = {malloc(t->cow_size), malloc(t->base_size)};
-		struct test_power_params own = how;
 
-		/* before may be the disks that the next cut makes anew */
-		for (unsigned i = 0; i < 2; i++) {
-			assert_non_null(copies[i]);
-			memcpy(copies[i], before[i], how.sizes[i]);
-			own.before[i] = copies[i];
-		}
-		test_power_cuts(p, &own);
-		free(copies[COW]);
-		free(copies[BASE]);
+		test_power_cuts(p, &how);
 	}
-	free(disks[COW]);
-	free(disks[BASE]);
 	test_power_free(p);
+}
+
+static uint8_t *room_of(size_t size)
+{
+	uint8_t *p = malloc(size);
+
+	assert_non_null(p);
+	return p;
 }
 
 void test_cuts(struct test_cuts *t)
 {
-	struct run r = {.t = t, .buf = malloc(t->base_size), .random = t->seed};
-	uint8_t *before[2] = {malloc(t->cow_size), malloc(t->base_size)};
+	const unsigned nrooms = 1 + (t->depth > 1 ? t->depth : 1);
+	struct run r = {.t = t, .buf = room_of(t->base_size), .random = t->seed};
+	uint8_t *before[2] = {room_of(t->cow_size), room_of(t->base_size)};
 
-	assert_non_null(r.buf);
-	assert_non_null(before[COW]);
-	assert_non_null(before[BASE]);
+	r.rooms = calloc(nrooms, sizeof(*r.rooms));
+	assert_non_null(r.rooms);
+	for (unsigned i = 0; i < nrooms; i++)
+		r.rooms[i] = (struct room){{room_of(t->cow_size), room_of(t->base_size)},
+		                           {room_of(t->cow_size), room_of(t->base_size)}};
 	memcpy(before[COW], t->cow, t->cow_size);
 	memcpy(before[BASE], t->base, t->base_size);
 	merge_and_cut(&r, before);
+	for (unsigned i = 0; i < nrooms; i++)
+		for (unsigned k = 0; k < 2; k++) {
+			free(r.rooms[i].disks[k]);
+			free(r.rooms[i].before[k]);
+		}
+	free(r.rooms);
 	free(before[COW]);
 	free(before[BASE]);
 	free(r.buf);
