@@ -31,6 +31,12 @@ if(OVBD_FUZZ) # the libraries tell the fuzzer where it has been
   target_compile_options(ovbd_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# While developing, hundreds of programs are linked: with the linker of binutils that needs a third of the time.
+find_program(GOLD ld.gold)
+if(GOLD AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+  target_link_options(ovbd_flags INTERFACE -fuse-ld=gold)
+endif()
+
 # ovbd_library(NAME SOURCES a.c b.c DEPS ovbd_base PKGS liblz4): the static library ovbd_NAME of a
 # folder. DEPS are other folders' libraries, PKGS pkg-config modules (required). -DNDEBUG is not
 # wanted: an assertion that does not run protects nobody.
