@@ -30,6 +30,17 @@ static struct test_bow_disk *disk_of(struct ovbd_device *d)
 	return OVBD_CONTAINER_OF(d, struct test_bow_disk, device);
 }
 
+/* For a time that depends on n; not often so that others that want the processor get it. */
+static void idle(unsigned long n)
+{
+	const unsigned random = (unsigned)(n * 2654435761u >> 7);
+
+	if (random % 16 == 0)
+		sched_yield();
+	for (volatile unsigned i = 0; i < random % 4096; i++)
+		;
+}
+
 /* 0, or what the call fails with. *ret_now: it is the one of which a half arrives. */
 static int fails(struct test_bow_disk *k, enum test_bow_call call, bool *ret_now)
 {
@@ -39,8 +50,8 @@ static int fails(struct test_bow_disk *k, enum test_bow_call call, bool *ret_now
 	                                                  1, memory_order_relaxed);
 
 	*ret_now = false;
-	for (unsigned i = 0; k->idles && i < (n * 2654435761u >> 7) % 4; i++)
-		sched_yield();
+	if (k->idles)
+		idle(n);
 	if (atomic_load_explicit(&k->dead, memory_order_relaxed))
 		return -EIO;
 	if (!(k->calls & call) || atomic_load_explicit(&k->nth, memory_order_relaxed) <= 0 ||

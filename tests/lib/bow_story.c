@@ -311,7 +311,7 @@ static bool has_threads(const struct story *t)
 
 void story_do(struct story *t)
 {
-	const uint64_t most = t->depth > 0 ? 8 : 30;
+	const uint64_t most = t->depth > 0 ? 8 : below(t, 3) ? 30 : 80;
 
 	if (t->depth == 0 && t->seed % 4 == 3) {
 		t->failing = true;

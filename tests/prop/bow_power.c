@@ -22,7 +22,7 @@
 #include "tests/lib/bow_undo.h"
 #include "tests/unit/test.h"
 
-#define CASES  6
+#define CASES  8
 #define SECTOR TEST_BOW_SECTOR
 
 static uint64_t ncuts, nstates, nfound[6], nopened, nagain; /* ncuts: of a seed */
