@@ -141,13 +141,27 @@ static bool take_out(struct rw_core *c, struct rw_dead_list *ret)
 	return ret->n > 0;
 }
 
+static int by_src(const void *a, const void *b)
+{
+	const uint64_t x = ((const struct rw_dead *)a)->src, y = ((const struct rw_dead *)b)->src;
+
+	return (x > y) - (x < y);
+}
+
+/* What is written over at once was not written in that order: neighbours become one hole. */
 static void give_back_all(struct rw_core *c, struct rw_dead_list *l)
 {
 	uint64_t bytes = 0, pinned = 0;
 
-	for (size_t i = 0; i < l->n; i++) {
-		pinned += give_back(c, &l->p[i]);
-		bytes += l->p[i].len;
+	if (l->n > 1)
+		qsort(l->p, l->n, sizeof(*l->p), by_src);
+	for (size_t i = 0, next; i < l->n; i = next) {
+		struct rw_dead d = l->p[i];
+
+		for (next = i + 1; next < l->n && l->p[next].src == d.src + d.len; next++)
+			d.len += l->p[next].len;
+		pinned += give_back(c, &d);
+		bytes += d.len;
 	}
 	free(l->p);
 	pthread_mutex_lock(&c->lock);

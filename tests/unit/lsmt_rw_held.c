@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Who writes faster than the dead can be given back waits for that: what the files take has a
- * bound. And he is not held where nothing is given back.
+ * bound. And he is not held where nothing is given back. Neighbours are given back at once.
  */
 #include "tests/unit/test.h"
 
@@ -23,11 +23,13 @@
 
 static struct test_mem data, index_file;
 static struct ovbd_device_ops slow;
+static _Atomic unsigned ndiscards;
 static int (*discard)(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err);
 
 static int slow_discard(struct ovbd_device *d, uint64_t off, uint64_t len, struct ovbd_error *err)
 {
 	usleep(2000);
+	ndiscards++;
 	return discard(d, off, len, err);
 }
 
@@ -129,11 +131,39 @@ static void test_quiet(void **state)
 	close_layer(d);
 }
 
+/* Written in some order, and over at once. */
+static void test_neighbours(void **state)
+{
+	static uint8_t buf[SIZE];
+	const unsigned n = SIZE / 4096;
+	struct ovbd_rw_info info;
+	struct ovbd_device *d;
+
+	(void)state;
+	d = open_layer(true);
+	for (unsigned i = 0; i < n; i++) /* 77 is odd: each once */
+		assert_int_equal(ovbd_device_pwrite(d, buf, 4096, i * 77 % n * 4096, 0, NULL), 0);
+	assert_int_equal(ovbd_device_flush(d, NULL), 0);
+	ndiscards = 0;
+	assert_int_equal(ovbd_device_pwrite(d, buf, SIZE, 0, 0, NULL), 0);
+	do { /* as many flushes as it takes, each after a write */
+		assert_int_equal(ovbd_device_pwrite(d, buf, 512, 0, OVBD_WRITE_FUA, NULL), 0);
+		ovbd_rw_info(d, &info);
+		usleep(1000);
+	} while (info.dead_size >= SIZE);
+	ovbd_device_close(d);
+	printf("%u blocks in %u holes\n", n, (unsigned)ndiscards);
+	assert_true(ndiscards < n / 4);
+	free(data.bytes);
+	free(index_file.bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_quiet),
+		cmocka_unit_test(test_neighbours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
