@@ -109,10 +109,15 @@ wait_for grep -qs ready /tmp/server
 attach_all 0 100
 at_once=$took
 [ "$used" -le 200 ] || fail "ovbdd computes too much"
-attach_all 2000 1000
-[ "$used" -le 200 ] || fail "ovbdd computes too much"
-[ $((took - at_once)) -le 2050 ] || fail "the server's time is paid more than once"
-[ "$took" -le 2500 ] || fail "the server's 2 s became more than 2 s and 25 %"
+in_time() { # FIRST
+	attach_all 2000 "$1"
+	[ "$used" -le 200 ] || fail "ovbdd computes too much"
+	[ $((took - at_once)) -le 2050 ] || fail "the server's time is paid more than once"
+	[ "$took" -le 2500 ]
+}
+# Whose turn it is when all are ready to run is chance: 2430 to 2440 nearly always, 2504 once in a
+# while. So one of three may be above.
+in_time 1000 || { in_time 2000 && in_time 3000; } || fail "the server's 2 s became more than 2 s and 25 %"
 wait_for settled
 ok "$ndisks disks at a time"
 ! dmesg | grep -E 'I/O error|WARNING|BUG:|blocked for more|tcmu nl cmd' || fail "the kernel complains"
