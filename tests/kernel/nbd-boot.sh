@@ -40,7 +40,8 @@ uri="nbd+unix:///?socket=$tmp/disk.sock"
 rm copy
 { qemu-img convert -O raw "$uri" copy && cmp copy upper.raw; } || fail "qemu-img convert"
 rm copy
-APPEND="rdinit=/boot-init systemd.show_status=0 systemd.default_timeout_start_sec=300" \
+# without udev nobody says that there is a terminal: a login would be waited for, for 90 s
+APPEND="rdinit=/boot-init systemd.show_status=0 systemd.getty_auto=0 systemd.default_timeout_start_sec=300" \
 	guest boot-init -m ext4 -r 640 -t 400 -d "$uri,snapshot=on"
 kill $server
 wait $server || fail "the server ended with $?"

@@ -35,5 +35,6 @@ ln -s ../systemd-check.service root/etc/systemd/system/multi-user.target.wants/
 truncate -s 1G disk
 mkfs.ext4 -q -d root disk
 rm -rf root
-APPEND="rdinit=/boot-init systemd.show_status=0 systemd.default_timeout_start_sec=300" \
+# without udev nobody says that there is a terminal: a login would be waited for, for 90 s
+APPEND="rdinit=/boot-init systemd.show_status=0 systemd.getty_auto=0 systemd.default_timeout_start_sec=300" \
 	guest boot-init -m "$tcmu_modules" -r 640 -t 700 -d disk
