@@ -33,7 +33,7 @@ endif()
 
 # While developing, hundreds of programs are linked: with the linker of binutils that needs a third of the time.
 find_program(GOLD ld.gold)
-if(GOLD AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+if(GOLD AND NOT OVBD_FUZZ AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   target_link_options(ovbd_flags INTERFACE -fuse-ld=gold)
 endif()
 
