@@ -287,7 +287,8 @@ static int get_ready(struct bow_device *d, struct bow_flight *f, struct survey *
 	}
 }
 
-static int backup(struct bow_device *d, struct bow_flight *f, bool *ret_full,
+/* *ret_copied: it is not what is copied that it fails for. */
+static int backup(struct bow_device *d, struct bow_flight *f, bool *ret_full, bool *ret_copied,
                   struct ovbd_error *err)
 {
 	struct plan p = {.job = {.n = 0}};
@@ -296,6 +297,7 @@ static int backup(struct bow_device *d, struct bow_flight *f, bool *ret_full,
 
 	if (r == 0)
 		r = run_plan(d, &p, ret_full, err);
+	*ret_copied = p.job.done;
 	free(p.job.entries);
 	return r;
 }
@@ -306,6 +308,7 @@ int ovbd_bow_backup(struct bow_device *d, struct bow_flight *f, bool *ret_full,
 	const uint64_t end = f->end;
 	struct survey s;
 	size_t budget = 0;
+	bool copied;
 	int r = get_ready(d, f, &s, err);
 
 	if (r < 0)
@@ -316,13 +319,13 @@ int ovbd_bow_backup(struct bow_device *d, struct bow_flight *f, bool *ret_full,
 		return r;
 	}
 	ovbd_bow_ahead_begin(d, f, to_copy(d, &s) + s.bytes[BOW_FREE]);
-	r = backup(d, f, ret_full, err);
-	if (r < 0 && f->end > end) { /* it may be for what comes behind */
+	r = backup(d, f, ret_full, &copied, err);
+	if (r < 0 && (!copied || *ret_full) && f->end > end) { /* it may be for what comes behind */
 		ovbd_bow_ahead_end(d, f, end);
 		*ret_full = false;
 		r = get_ready(d, f, &s, err);
 		if (r == 0)
-			r = backup(d, f, ret_full, err);
+			r = backup(d, f, ret_full, &copied, err);
 	}
 	ovbd_bow_ahead_end(d, f, end);
 	return r;

@@ -194,12 +194,42 @@ static void test_bad_sector(void **state)
 	world_teardown(&w);
 }
 
+/* A log that cannot be written is everybody's: nobody tries again who was told of nothing. */
+static void test_bad_flush_ahead(void **state)
+{
+	struct world w;
+	struct ovbd_error err;
+	uint64_t flushes;
+	unsigned i = 300;
+
+	(void)state;
+	world_setup(&w, 16 << 20, (struct ovbd_bow_params){0});
+	world_discard(&w, w.size / 2, w.size / 2);
+	world_checkpoint(&w);
+	while (world_status(&w).log_writes < 4) /* the next one goes ahead, too */
+		world_write(&w, i++ * 4096, 4096);
+	flushes = w.mem.nflushes;
+	w.mem.bad_flush = true;
+	while (w.mem.nflushes == flushes &&
+	       ovbd_device_pwrite(w.d, w.want + i * 4096, 4096, i * 4096, 0, &err) == 0)
+		i++;
+	assert_int_equal(w.mem.nflushes, flushes + 1);
+	assert_non_null(strstr(err.msg, "log: memory device: flush"));
+	w.mem.bad_flush = false;
+	assert_fails(ovbd_device_flush(w.d, &err), -EIO, err, "may have been lost");
+	world_write(&w, i * 4096, 4096);
+	world_reads_right(&w);
+	world_restores_right(&w);
+	world_teardown(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every),
 		cmocka_unit_test(test_dead_log),
 		cmocka_unit_test(test_bad_sector),
+		cmocka_unit_test(test_bad_flush_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
