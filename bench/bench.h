@@ -53,5 +53,6 @@ void bench_cow_create(struct bench *b);
 void bench_cow_merge(struct bench *b);
 void bench_verity(struct bench *b);
 void bench_cache(struct bench *b);
+void bench_bow(struct bench *b);
 
 #endif

@@ -11,7 +11,7 @@ static const char usage[] =
 	"Prints what ovbd does a second, what the stated limit does in the same process, and the\n"
 	"ratio. Groups: zfile lookup merge rw-index rw-space convert cow cow-create cow-merge "
 	"verity "
-	"cache.\n"
+	"cache bow.\n"
 	"Exit 0 also where a wanted ratio is missed.\n";
 
 void bench_groups(struct bench *b)
@@ -31,6 +31,7 @@ void bench_groups(struct bench *b)
 		{"cow-merge", bench_cow_merge},
 		{"verity", bench_verity},
 		{"cache", bench_cache},
+		{"bow", bench_bow},
 	};
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
