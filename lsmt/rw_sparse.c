@@ -3,10 +3,8 @@
  * The original's sparse format: the device lies in the data file as it is, behind the header, and
  * holes of the file are holes of the layer. It has no room for two things that happen over layers:
  *
- * - A block of the file system is data or a hole as a whole. So a write of less than one to what
- * is a
- *   hole writes all of the block, filled up with what showed there. Then the original, too, finds
- * it.
+ * - A block of the file system is data or a hole as a whole. So a write of less than one to what is
+ *   a hole writes all of it, filled up with what showed there. Then the original, too, finds it.
  * - A range that was zeroed becomes a hole, through which shows what is beneath. So the ranges are
  *   kept in a map beside the data file: "if there is a hole here, it is zeros". What is data wins,
  *   so a map that is older than the data does no harm; without one (or where it was lost) the file
@@ -405,21 +403,25 @@ static int load_zero(void *arg, const struct lsmt_entry *e, struct ovbd_error *e
 
 static int load_map(struct sparse *sp, struct ovbd_error *err)
 {
+	struct ovbd_device *map = sp->map.device;
 	struct lsmt_header h = sp->core.header;
 	uint8_t raw[LSMT_HEADER_SIZE];
 	int r;
 
-	if (!sp->map.device)
-		return 0;
-	r = ovbd_blob_pread(sp->map.device->blob, raw, sizeof(raw), 0, err);
-	if (r < 0)
+	r = map ? ovbd_blob_pread(map->blob, raw, sizeof(raw), 0, err) : 0;
+	if (r < 0 || !map)
 		return r;
 	if (sp->map.end < LSMT_HEADER_SIZE || ovbd_is_zero(raw, sizeof(raw))) { /* a fresh one */
+		const uint64_t n = sp->map.end - ovbd_min(sp->map.end, LSMT_RECORDS_OFF);
+
+		/* records whose header was lost are nobody's: they must not get this one */
+		r = ovbd_device_write_zeroes(map, LSMT_RECORDS_OFF, n, OVBD_WRITE_FUA, err);
 		sp->map.end = LSMT_RECORDS_OFF;
 		h.flags = LSMT_FLAG_HEADER;
 		h.index_off = LSMT_RECORDS_OFF;
 		ovbd_lsmt_header_encode(&h, raw);
-		return ovbd_device_pwrite(sp->map.device, raw, sizeof(raw), 0, OVBD_WRITE_FUA, err);
+		return r < 0 ? r
+		             : ovbd_device_pwrite(map, raw, sizeof(raw), 0, OVBD_WRITE_FUA, err);
 	}
 	r = ovbd_lsmt_rw_header_decode(raw, true, &h, err);
 	if (r == 0 && strcmp(h.uuid, sp->core.header.uuid) != 0)
@@ -437,23 +439,20 @@ static int load_map(struct sparse *sp, struct ovbd_error *err)
 static int load_data(struct sparse *sp, uint64_t end, struct ovbd_error *err)
 {
 	struct rw_core *c = &sp->core;
+	struct ovbd_segment s;
 	struct ovbd_run run;
 	int r = 0;
 
-	end = ovbd_min(end, DATA_OFF + LSMT_DEVICE_MAX);
-	end -= end % LSMT_SECTOR_SIZE;
+	end = ovbd_min(end, DATA_OFF + LSMT_DEVICE_MAX) / LSMT_SECTOR_SIZE * LSMT_SECTOR_SIZE;
 	for (uint64_t at = DATA_OFF; r == 0 && at < end; at += run.len) {
 		r = ovbd_blob_run_at(c->data->blob, at, end - at, &run, err);
 		if (r == 0 && run.len < end - at)
 			run.len = run.len / LSMT_SECTOR_SIZE * LSMT_SECTOR_SIZE;
 		if (r == 0 && run.len == 0)
 			r = ovbd_fail(err, -ENOTSUP, "a file whose holes are smaller than sectors");
-		if (r == 0 && run.kind == OVBD_RUN_DATA) {
-			const struct ovbd_segment s = {at - DATA_OFF, run.len, at, 0,
-			                               OVBD_RUN_DATA};
-
+		s = (struct ovbd_segment){at - DATA_OFF, run.len, at, 0, OVBD_RUN_DATA};
+		if (r == 0 && run.kind == OVBD_RUN_DATA)
 			r = ovbd_rw_put(c, &s, err);
-		}
 	}
 	return r;
 }
