@@ -107,6 +107,10 @@ static void some_range(struct story *t, uint64_t *ret_off, uint64_t *ret_n)
 		off = below(t, per); /* block 0 */
 	else if (below(t, 2))
 		off %= ovbd_min(t->nsectors, 6 * per);
+	if (t->small) {
+		off = below(t, t->nsectors);
+		n = 1 + below(t, per);
+	}
 	if (below(t, 2))
 		off = off / per * per;
 	*ret_off = off;
@@ -225,7 +229,8 @@ static void some_ops(struct story *t, uint64_t n)
 static void trim(struct story *t)
 {
 	const uint64_t per = t->block_size / SECTOR, nblocks = t->nsectors / per;
-	const uint64_t from = below(t, nblocks), n = 1 + below(t, nblocks - from);
+	const uint64_t from = t->small ? nblocks / 2 : below(t, nblocks);
+	const uint64_t n = t->small ? nblocks - from : 1 + below(t, nblocks - from);
 
 	if (has_room(t, 24))
 		do_discard(t, from * per, n * per);
@@ -311,7 +316,7 @@ static bool has_threads(const struct story *t)
 
 void story_do(struct story *t)
 {
-	const uint64_t most = t->depth > 0 ? 8 : below(t, 3) ? 30 : 80;
+	const uint64_t most = t->depth > 0 ? 8 : below(t, 3) && !t->small ? 30 : 80;
 
 	if (t->depth == 0 && t->seed % 4 == 3) {
 		t->failing = true;
@@ -382,8 +387,11 @@ void story_begin(struct story *t, uint64_t seed)
 
 	*t = (struct story){.seed = seed, .random = seed, .next = 1};
 	t->block_size = (uint32_t)most[below(t, 4)];
-	t->nsectors = ovbd_min(TEST_BOW_SECTORS,
-	                       (12 + below(t, below(t, 8) ? 40 : 200)) * t->block_size / SECTOR);
+	t->small = below(t, 3) == 0;
+	t->nsectors = (12 + below(t, below(t, 8) ? 40 : 200)) * t->block_size / SECTOR;
+	if (t->small)
+		t->nsectors = 80 * t->block_size / SECTOR;
+	t->nsectors = ovbd_min(TEST_BOW_SECTORS, t->nsectors);
 	t->size = t->nsectors * SECTOR;
 	t->params = (struct ovbd_bow_params){
 		.block_size = t->block_size,
@@ -409,6 +417,7 @@ void story_continue(struct story *t, const struct story *before, uint8_t *bytes,
 		.next = before->next,
 		.time = before->time,
 		.depth = before->depth + 1,
+		.small = before->small,
 		.block_size = before->block_size,
 		.size = before->size,
 		.nsectors = before->nsectors,

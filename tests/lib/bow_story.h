@@ -24,6 +24,7 @@ struct story {
 	struct ovbd_device *device;
 	struct ovbd_bow_params params;
 	enum ovbd_bow_state state;
+	bool small;   /* many small writes: the log becomes long */
 	bool failing; /* a call of the disk is going to */
 	bool lost;    /* a call of the disk has failed: a flush of the device may, once */
 	bool over;    /* nothing more is done */
