@@ -57,6 +57,12 @@ static void follow(struct test_bow *t, const struct ovbd_bow_status *before, uin
 	const bool commits = t->params.on_full == OVBD_BOW_FULL_COMMIT;
 
 	if (s == t->state) {
+		const struct ovbd_bow_status now = test_bow_status(t);
+
+		if (t->nfailed == 0 && now.backed_up > before->backed_up &&
+		    now.free_bytes < t->params.min_free)
+			test_bow_die(t, "a backup has left %llu bytes free",
+			             (unsigned long long)now.free_bytes);
 		if (ntold != t->ntold && t->nfailed == 0 && !t->disk.hit)
 			test_bow_die(t, "told of a policy that was not followed");
 		return;
