@@ -89,8 +89,10 @@ static int open_once(struct served *s, struct line *l, struct ovbd_error *err)
 	bool grown;
 	int r = devices_open_blob(s, &bytes, err);
 
-	if (r < 0)
+	if (r < 0) {
+		devices_close_line(&bytes);
 		return r;
+	}
 	size = devices_line_device(&bytes)->blob->size;
 	grown = size > kept && devices_can_follow(s, l, &bytes);
 	if (size != kept && !grown) {
