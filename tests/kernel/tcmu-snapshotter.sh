@@ -17,4 +17,4 @@ printf '%s %s\n' "${ROUNDS:-15}" "${DISKS:-60}" >files/numbers
 # The clock counts instructions: what is said of time holds on a busy host too.
 # shellcheck disable=SC2086 # several words
 guest tcmu-snapshotter.sh $with_snapshotter -i -m "$tcmu_modules erofs" -r 1024 -t $((${ROUNDS:-15} * 2 + 250)) \
-	-b "$OVBD_BUILD/daemon/ovbdd" -b "$OVBD_BUILD/tests/kernel/slow_server"
+	-b /usr/bin/nice -b "$OVBD_BUILD/daemon/ovbdd" -b "$OVBD_BUILD/tests/kernel/slow_server"

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 . /ovbdd-lib.sh
 . /snapshotter.sh
+# as its unit has it: a busy host's turn order is not to decide when requests leave
+ovbdd="nice -n -5 ovbdd"
 
 read -r rounds ndisks </numbers
 start_daemon
@@ -109,16 +111,10 @@ wait_for grep -qs ready /tmp/server
 attach_all 0 100
 at_once=$took
 [ "$used" -le 200 ] || fail "ovbdd computes too much"
-in_time() { # FIRST
-	attach_all 2000 "$1"
-	[ "$used" -le 200 ] || fail "ovbdd computes too much"
-	[ $((took - at_once)) -le 2050 ] || fail "the server's time is paid more than once"
-	[ "$took" -le 2575 ] || fail "the server's 2 s became far more than 2 s and 25 %"
-	[ "$took" -le 2500 ]
-}
-# It is 2430 to 2440 usually, but 2504 and 2509 in two runs of 17; whose turn it is when all are ready
-# to run is chance. So it is the best of three that counts.
-in_time 1000 || in_time 2000 || in_time 3000 || fail "the server's 2 s became more than 2 s and 25 %"
+attach_all 2000 1000
+[ "$used" -le 200 ] || fail "ovbdd computes too much"
+[ $((took - at_once)) -le 2050 ] || fail "the server's time is paid more than once"
+[ "$took" -le 2500 ] || fail "the server's 2 s became more than 2 s and 25 %"
 wait_for settled
 ok "$ndisks disks at a time"
 ! dmesg | grep -E 'I/O error|WARNING|BUG:|blocked for more|tcmu nl cmd' || fail "the kernel complains"
