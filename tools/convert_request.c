@@ -130,6 +130,24 @@ int ovbd_convert_codec(struct ovbd_cli *c, struct ovbd_convert_request *q)
 	return 0;
 }
 
+int ovbd_convert_layer_format(struct ovbd_cli *c, bool *ret_bare)
+{
+	*ret_bare = strcmp(c->value, "lsmt") == 0;
+	if (*ret_bare || strcmp(c->value, "ovbd") == 0)
+		return 0;
+	return ovbd_cli_usage(c, "--output-format %s: it is ovbd or lsmt", c->value);
+}
+
+int ovbd_convert_layer_codec(struct ovbd_cli *c, struct ovbd_convert_request *q, bool *bare)
+{
+	if (ovbd_convert_codec(c, q) != 0)
+		return -1;
+	if (q->deflate)
+		return ovbd_cli_usage(c, "-c deflate is not for a layer");
+	*bare |= !q->compress;
+	return 0;
+}
+
 int ovbd_convert_block_size(struct ovbd_cli *c, struct ovbd_convert_request *q)
 {
 	const int r = ovbd_size_parse(c->value, &q->block_size);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tools/commit.h"
+#include "tools/convert_request.h"
 #include "tools/dst.h"
 #include "tools/interrupt.h"
 #include "tools/scan.h"
@@ -49,14 +50,6 @@ struct request {
 
 /* ---- the command line ---- */
 
-static int set_format(struct ovbd_cli *c, struct request *q)
-{
-	q->bare = strcmp(c->value, "lsmt") == 0;
-	if (q->bare || strcmp(c->value, "ovbd") == 0)
-		return OVBD_EXIT_OK;
-	return ovbd_cli_usage(c, "--output-format %s: it is ovbd or lsmt", c->value);
-}
-
 static int set_threads(struct ovbd_cli *c, struct request *q)
 {
 	char *end;
@@ -75,7 +68,7 @@ static int take_option(struct ovbd_cli *c, int id, struct request *q)
 		q->bases[q->nbases++] = c->value;
 		break;
 	case 'O':
-		return set_format(c, q);
+		return ovbd_convert_layer_format(c, &q->bare);
 	case 'j':
 		return set_threads(c, q);
 	case 'm':

@@ -237,24 +237,6 @@ static int make_layer(const struct diff *q, const struct ovbd_image *const img[2
 
 /* ---- the command line ---- */
 
-static int set_bare(struct ovbd_cli *c, struct diff *q)
-{
-	q->bare = strcmp(c->value, "lsmt") == 0;
-	if (q->bare || strcmp(c->value, "ovbd") == 0)
-		return 0;
-	return ovbd_cli_usage(c, "--output-format %s: it is ovbd or lsmt", c->value);
-}
-
-static int set_codec(struct ovbd_cli *c, struct diff *q)
-{
-	if (ovbd_convert_codec(c, &q->how) != 0)
-		return -1;
-	if (q->how.deflate)
-		return ovbd_cli_usage(c, "-c deflate is not for a layer");
-	q->bare |= !q->how.compress;
-	return 0;
-}
-
 static int take_option(struct ovbd_cli *c, int id, struct diff *q)
 {
 	switch (id) {
@@ -264,9 +246,9 @@ static int take_option(struct ovbd_cli *c, int id, struct diff *q)
 	case OVBD_OPTION_OUTPUT:
 		return ovbd_json_wanted(c, c->value, &q->json);
 	case 'O':
-		return set_bare(c, q);
+		return ovbd_convert_layer_format(c, &q->bare);
 	case 'c':
-		return set_codec(c, q);
+		return ovbd_convert_layer_codec(c, &q->how, &q->bare);
 	case OPT_BLOCK_SIZE:
 		return ovbd_convert_block_size(c, &q->how);
 	case 'j':

@@ -80,24 +80,6 @@ static int set_number(struct ovbd_cli *c, const char *option, size_t *ret)
 	return 0;
 }
 
-static int set_format(struct ovbd_cli *c, struct request *q)
-{
-	q->bare = strcmp(c->value, "lsmt") == 0;
-	if (q->bare || strcmp(c->value, "ovbd") == 0)
-		return 0;
-	return ovbd_cli_usage(c, "--output-format %s: it is ovbd or lsmt", c->value);
-}
-
-static int set_codec(struct ovbd_cli *c, struct request *q)
-{
-	if (ovbd_convert_codec(c, &q->how) != 0)
-		return -1;
-	if (q->how.deflate)
-		return ovbd_cli_usage(c, "-c deflate is not for a layer");
-	q->bare |= !q->how.compress;
-	return 0;
-}
-
 static int take_option(struct ovbd_cli *c, int id, struct request *q)
 {
 	switch (id) {
@@ -106,9 +88,9 @@ static int take_option(struct ovbd_cli *c, int id, struct request *q)
 	case OPT_TO:
 		return set_number(c, "to", &q->last);
 	case 'O':
-		return set_format(c, q);
+		return ovbd_convert_layer_format(c, &q->bare);
 	case 'c':
-		return set_codec(c, q);
+		return ovbd_convert_layer_codec(c, &q->how, &q->bare);
 	case OPT_BLOCK_SIZE:
 		return ovbd_convert_block_size(c, &q->how);
 	case 'j':
