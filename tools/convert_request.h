@@ -49,8 +49,8 @@ bool ovbd_convert_uuid(const char *text, char ret[OVBD_UUID_SIZE]);
 /* The value of -c ("lz4", "zstd:19", ...) and of --block-size. 0; a mistake is told, and not 0. */
 int ovbd_convert_codec(struct ovbd_cli *c, struct ovbd_convert_request *q);
 
-/* Of verbs that make a layer: "ovbd" or "lsmt", which is bare, without a ZFile around it; and a codec
- * that a layer may have: none is bare, too. */
+/* Of verbs that make a layer: "ovbd" or "lsmt", which is bare, without a ZFile around it; and a
+ * codec that a layer may have: none is bare, too. */
 int ovbd_convert_layer_format(struct ovbd_cli *c, bool *ret_bare);
 int ovbd_convert_layer_codec(struct ovbd_cli *c, struct ovbd_convert_request *q, bool *bare);
 int ovbd_convert_block_size(struct ovbd_cli *c, struct ovbd_convert_request *q);
