@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -343,6 +344,17 @@ static const char *name_trouble(struct transfer *t, CURLcode code)
 	return t->trouble;
 }
 
+/* A TLS alert about our certificate (RFC 8446, section 6.2), which the server would send again.
+ * OpenSSL, whose words libcurl passes on, adds 1000 to its number. */
+static bool is_certificate_alert(const char *text)
+{
+	static const char mark[] = "error:0A000"; /* its part libssl */
+	const char *at = strstr(text, mark);
+	const unsigned long alert = at ? strtoul(at + strlen(mark), NULL, 16) - 1000 : 0;
+
+	return (alert >= 42 && alert <= 46) || alert == 48 || alert == 49 || alert == 116;
+}
+
 static int conclude_trouble(struct transfer *t, CURLcode code)
 {
 	const char *text = name_trouble(t, code);
@@ -361,6 +373,10 @@ static int conclude_trouble(struct transfer *t, CURLcode code)
 			text = curl_easy_strerror(code); /* not how the connection ended then */
 	} else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
 		retry = HTTP_FEW;
+	} else if (is_certificate_alert(text)) {
+		return http_verdict(&t->got->verdict, r, HTTP_NEVER,
+		                    "the server refuses our certificate, or wants one: %.150s",
+		                    text);
 	}
 	if (t->judged)
 		return http_verdict(&t->got->verdict, r, retry,

@@ -115,5 +115,5 @@ said "$committed" "$digest" "$commit" --commit_sealed up/writable_data tls -z --
 in_registry tls
 said "$committed" "$digest" "$commit" --commit_sealed -f up/writable_data tls -z --upload "$url" --tls-verify=false \
 	--tls_key_path client.key --tls_cert_path client.crt
-refused 74 "$registry" "$commit" --commit_sealed up/writable_data no -z --upload "$url" --cert-dir certs # who are we?
+refused 74 "wants one" "$commit" --commit_sealed up/writable_data no -z --upload "$url" --cert-dir certs # who are we?
 ok "by TLS"
