@@ -20,6 +20,7 @@ struct fake {
 	bool stopped, asked;
 	int status; /* 1: not answered yet */
 	uint8_t byte;
+	struct iovec v;
 };
 
 static struct fake *_Atomic opened_fake; /* the last one opened */
@@ -34,7 +35,6 @@ static struct fake *fake_of(struct ovbd_transport *t)
 static int fake_next(struct ovbd_transport *t, unsigned worker, struct ovbd_request *ret,
                      struct ovbd_error *err)
 {
-	static struct iovec v;
 	struct fake *f = fake_of(t);
 	bool stopped;
 
@@ -46,8 +46,7 @@ static int fake_next(struct ovbd_transport *t, unsigned worker, struct ovbd_requ
 	stopped = f->stopped;
 	f->asked = false;
 	pthread_mutex_unlock(&f->lock);
-	v = (struct iovec){&f->byte, 1};
-	*ret = (struct ovbd_request){.op = OVBD_REQUEST_READ, .iov = &v, .niov = 1, .len = 1};
+	*ret = (struct ovbd_request){.op = OVBD_REQUEST_READ, .iov = &f->v, .niov = 1, .len = 1};
 	return stopped ? -ESHUTDOWN : 0;
 }
 
@@ -95,6 +94,7 @@ static struct fake *make_fake(void)
 
 	assert_non_null(f);
 	f->transport.ops = &fake_ops;
+	f->v = (struct iovec){&f->byte, 1};
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
 	atomic_fetch_add(&nopen, 1);
