@@ -174,6 +174,17 @@ static int choose_block_size(struct bow_device *d, struct ovbd_error *err)
 	return 0;
 }
 
+/* It is held for a moment at a time, never across I/O: to spin is sooner than to sleep. */
+static void init_lock(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
 static int start(struct bow_device *d, struct ovbd_error *err)
 {
 	uint8_t first[BOW_SECTOR];
@@ -204,7 +215,7 @@ int ovbd_bow_open(struct ovbd_device *take_below, const struct ovbd_bow_params *
 	d->below = OVBD_MOVE(below);
 	if (p)
 		d->params = *p;
-	pthread_mutex_init(&d->lock, NULL);
+	init_lock(&d->lock);
 	pthread_cond_init(&d->landed, NULL);
 	pthread_cond_init(&d->logged, NULL);
 	opened = &d->device;
