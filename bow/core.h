@@ -126,7 +126,7 @@ void ovbd_bow_flight_end(struct bow_device *d, struct bow_flight *f);
 /* The next range for a backup, of at most want bytes; false: nothing is free. */
 bool ovbd_bow_space_find(struct bow_device *d, uint64_t want, struct bow_range *ret);
 
-/* One block for what is not copied back in its order: from the smallest range. It is TAKEN. */
+/* One block for what is not copied back in its order: the end of the largest range. It is TAKEN. */
 int ovbd_bow_space_block(struct bow_device *d, uint64_t *ret, size_t *budget,
                          struct ovbd_error *err);
 

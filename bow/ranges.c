@@ -279,25 +279,15 @@ bool ovbd_bow_ranges_next(const struct bow_ranges *r, uint64_t off, struct bow_r
 	return n != NULL;
 }
 
-static bool outermost(const struct bow_ranges *r, unsigned side, struct bow_range *ret)
+bool ovbd_bow_ranges_largest(const struct bow_ranges *r, struct bow_range *ret)
 {
 	const struct node *n = r->root[BY_LEN];
 
-	while (n && n->kid[BY_LEN][side])
-		n = n->kid[BY_LEN][side];
+	while (n && n->kid[BY_LEN][1])
+		n = n->kid[BY_LEN][1];
 	if (n)
 		*ret = (struct bow_range){n->off, n->len, n->kind};
 	return n != NULL;
-}
-
-bool ovbd_bow_ranges_largest(const struct bow_ranges *r, struct bow_range *ret)
-{
-	return outermost(r, 1, ret);
-}
-
-bool ovbd_bow_ranges_smallest(const struct bow_ranges *r, struct bow_range *ret)
-{
-	return outermost(r, 0, ret);
 }
 
 uint64_t ovbd_bow_ranges_bytes(const struct bow_ranges *r, enum bow_kind kind)

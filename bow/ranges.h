@@ -51,9 +51,8 @@ struct bow_range ovbd_bow_ranges_at(const struct bow_ranges *r, uint64_t off, ui
  * False: there is none. */
 bool ovbd_bow_ranges_next(const struct bow_ranges *r, uint64_t off, struct bow_range *ret);
 
-/* Of those that are FREE; of several the one that comes last, or first. False: there is none. */
+/* Of those that are FREE; of several the one that comes last. False: there is none. */
 bool ovbd_bow_ranges_largest(const struct bow_ranges *r, struct bow_range *ret);
-bool ovbd_bow_ranges_smallest(const struct bow_ranges *r, struct bow_range *ret);
 
 uint64_t ovbd_bow_ranges_bytes(const struct bow_ranges *r, enum bow_kind kind);
 uint64_t ovbd_bow_ranges_count(const struct bow_ranges *r, enum bow_kind kind);

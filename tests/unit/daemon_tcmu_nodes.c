@@ -80,8 +80,11 @@ static void test_many(void **arg)
 		max = 0;
 	if (f)
 		fclose(f);
-	if (max == 0 || max > 100000)
+	if (max == 0 || max > 100000) {
+		print_message("skipped: %s: %u events are too many, or cannot be told\n", limit,
+		              max);
 		skip();
+	}
 	/* in memory, if there is a place */
 	strcpy(dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm/ovbd-nodes-XXXXXX"
 	                                          : "/tmp/ovbd-nodes-XXXXXX");
